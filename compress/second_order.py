@@ -81,8 +81,7 @@ def damped(h: np.ndarray, damping: float) -> np.ndarray:
 def lower_factor(h: np.ndarray) -> np.ndarray:
     """R, lower triangular with a positive diagonal, H = RᵀR: Cholesky's factor from the last row upwards.
 
-    Rᵢᵢ² is what is left of ½·mean xᵢ² … of 2·mean xᵢ², when the inputs behind i have explained what they can.
-    Raises ValueError where H is not positive definite in float64."""
+    Rᵢᵢ² is what is left of Hᵢᵢ, of 2·mean xᵢ², when the inputs behind i have explained what they can. Raises ValueError where H is not positive definite in float64."""
     try:
         return np.linalg.cholesky(h[::-1, ::-1])[::-1, ::-1].T
     except np.linalg.LinAlgError:
@@ -156,12 +155,12 @@ class PlaneBound:
     clipped: int
 
 
-def plane_bound(w: np.ndarray, q: np.ndarray, half: np.ndarray, h: np.ndarray, r: np.ndarray, count: int
-                ) -> PlaneBound:
+def plane_bound(w: np.ndarray, q: np.ndarray, half: Callable[[np.ndarray], np.ndarray], h: np.ndarray,
+                r: np.ndarray, count: int) -> PlaneBound:
     """What 2E = Σ Rᵢᵢ²·(w̃ᵢ − qᵢ)² is at most, of weights w that became q (out, in), whatever rounded them.
 
-    half: how far a code may be from w̃ᵢ in range, for each weight; where there is more between them, that
-    counts. h, count: a block of the Hessian before it was damped, and its inputs; r: the factor of the damped
+    half: gives how far codes may be from the w̃ᵢ in range, s/2; where there is more between them, that counts.
+    h, count: a block of the Hessian before it was damped, and its inputs; r: the factor of the damped
     one. An input that is always 0 has no part in E, whatever its weight is.
 
     With u = 2⁻⁵³ and γ_k = k·u/(1 − k·u), beside exact arithmetic (Higham 2002, eq. 3.4 and theorem 10.3):
@@ -169,7 +168,8 @@ def plane_bound(w: np.ndarray, q: np.ndarray, half: np.ndarray, h: np.ndarray, r
         H by Cholesky and by sums, together with a product eᵀHe, moves 2E by at most
                                     (γ_{n+1}·Σ Rᵢⱼ² + (γ_{count+2} + γ_{2n})·trace H)·‖e‖²"""
     n, moves, e = len(r), compensation(r), w - q
-    off = np.abs(w + e @ moves.T - q)
+    updated = w + e @ moves.T
+    off, half = np.abs(updated - q), half(updated)
     slack = gamma(n + 4) * (np.abs(w) + np.abs(e) @ np.abs(moves).T)
     clipped = off > half + slack
     terms = (np.where(off > half, off, half) + slack) * np.diag(r)

@@ -1,6 +1,6 @@
-"""GPTQ: weights in a number format, rounded so that later ones make good what earlier ones lost (second_order.py).
+"""GPTQ: weights in a number format, rounded so that later ones make good what earlier ones lost.
 
-Frantar, Ashkboos, Hoefler & Alistarh (2023). Where Quantize asks which code is nearest to a weight, this asks
+Frantar, Ashkboos, Hoefler & Alistarh (2023); the mathematics is in second_order.py. Where Quantize asks which code is nearest to a weight, this asks
 which codes change what the layer computes least, on the example that `prepare` was given."""
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from nn.arguments import flag, number
 from nn.tensor import Tensor, apply
 
-from ..formats.format import FORMATS, SMALLEST
+from ..formats.format import SMALLEST
 from ..formats.quantized import QuantizedWeight, smallest_form
 from ..formats.straight_through import STRAIGHT_THROUGH
 from ..second_order import Hessian, damped, lower_factor, nearest_plane, plane_bound
@@ -55,11 +55,13 @@ class GPTQ(Quantize):
         super().__post_init__()
         number("GPTQ", "damping", self.damping, 0, 1, above=True, closed=True)
         flag("GPTQ", "activation_order", self.activation_order)
+        if self.weights.grouping in ("none", "tensor"):
+            raise ValueError(f"GPTQ: rounds row by row, for formats with a scale a channel or a block; "
+                             f"{self.weights} has none of these: take Quantize for it")
 
     @classmethod
     def samples(cls) -> list[GPTQ]:
-        formats = [FORMATS[name] for name in ("int8", "int3", "int4-32") if name in FORMATS]
-        return [*(cls(weights=format) for format in formats), cls(activation_order=False, damping=1.0)]
+        return [cls(bits=3), cls(weights="int4-block32", damping=1.0), cls(activation_order=False)]
 
     def fit(self, w: np.ndarray, context: Context) -> GPTQState:
         if context.hessian is None:
@@ -81,7 +83,7 @@ class GPTQ(Quantize):
     def _scales(self, w: np.ndarray) -> np.ndarray:
         """The format's scales; the smallest there is for a group of zeros, which gets codes of 0."""
         scales = self.weights.scales(w)
-        return np.where(self.weights.scales(2 * w) == scales, np.float32(SMALLEST), scales)
+        return np.where(self.weights.scales(w / 2) == scales, np.float32(SMALLEST), scales)
 
     def following(self, state: GPTQState, w: np.ndarray) -> GPTQState:
         """The State with a larger scale for groups that were written to since, and left its range."""
@@ -91,7 +93,8 @@ class GPTQ(Quantize):
 
     def project(self, w: Tensor, state: GPTQState) -> Tensor:
         scale = self.following(state, w.data).scale
-        return apply(STRAIGHT_THROUGH, w, Tensor(self.weights.to_reals(self._codes(w.data, state, scale), scale)))
+        codes = self._codes(w.data, state, scale)
+        return apply(STRAIGHT_THROUGH, w, Tensor(self.weights.to_reals(codes, scale)))
 
     def update(self, state: GPTQState, w: Tensor, step: int) -> None:
         if not np.array_equal(w.data, state.weight):
@@ -109,7 +112,7 @@ class GPTQ(Quantize):
         """As Quantize does; where a scale must be larger than it was, its row is rounded anew."""
         scale = self.following(state, w).scale
         if least is not None:
-            scale = np.maximum(scale.T, least).T.astype(np.float32)
+            scale = self.weights.at_least(scale, least)
         return smallest_form(self._codes(w, state, scale), scale, self.weights)
 
     def check_state(self, loaded: GPTQState, own: GPTQState) -> None:
@@ -132,7 +135,8 @@ class GPTQ(Quantize):
         for h, part in zip(state.hessian.matrix, state.hessian.groups(np.arange(len(rows))), strict=True):
             new = part[~old[part]]
             if new.size:
-                codes[new] = self._plane(rows[new], h, scales[new], self._settled(rows[new], scales[new], state))
+                settled = self._settled(rows[new], scales[new], state)
+                codes[new] = self._plane(rows[new], h, scales[new], settled)
         return from_matrix(codes, w.shape)
 
     def _plane(self, rows: np.ndarray, h: np.ndarray, scales: np.ndarray, settled: np.ndarray) -> np.ndarray:
@@ -141,8 +145,7 @@ class GPTQ(Quantize):
 
         def rounds(column: np.ndarray, i: int) -> np.ndarray:
             at = order[i]
-            nearest = self.weights.quantize(column, scales[:, at])
-            codes[:, at] = np.where(settled[:, at], 0, nearest)
+            codes[:, at] = self.weights.quantize(np.where(settled[:, at], 0, column), scales[:, at])
             return self.weights.dequantize(codes[:, at], scales[:, at])
 
         nearest_plane(rows[:, order], self._factor(h, order), rounds)
@@ -182,17 +185,29 @@ class GPTQ(Quantize):
     def certificate(self, w: np.ndarray, state: GPTQState) -> tuple[float, int]:
         """`bound`, and how many codes were clipped: were farther from their weight than half a step."""
         scale = self.following(state, w).scale
-        codes = self._codes(w, state, scale)
-        rows, seen = (as_matrix(array).astype(np.float64) for array in (w, self.weights.to_reals(codes, scale)))
+        seen = self.weights.to_reals(self._codes(w, state, scale), scale)
+        rows, seen = (as_matrix(array).astype(np.float64) for array in (w, seen))
         scales = self._spread(scale, w.shape)
-        half = np.where(self._settled(rows, scales, state), 0, self.weights.error(scales))
+        settled, top = self._settled(rows, scales, state), self._top() * scales
         square, clipped = 0.0, 0
         for h, part in zip(state.hessian.matrix, state.hessian.groups(np.arange(len(rows))), strict=True):
             order = self._order(h)
-            found = plane_bound(rows[part][:, order], seen[part][:, order], half[part][:, order],
-                                h[np.ix_(order, order)], self._factor(h, order), state.hessian.count)
+            at = np.ix_(part, order)
+
+            def half(updated: np.ndarray, at: tuple = at) -> np.ndarray:
+                in_range = np.clip(updated, -top[at], top[at])
+                return np.where(settled[at], 0, self.weights.error(in_range, scales[at]))
+
+            found = plane_bound(rows[at], seen[at], half, h[np.ix_(order, order)], self._factor(h, order),
+                                state.hessian.count)
             square, clipped = square + found.square, clipped + found.clipped
         return sqrt(square) * (1 + 1e-12), clipped
+
+    def _top(self) -> np.float64:
+        """The largest number of the format, at a scale of 1."""
+        codes = np.arange(self.weights.lowest, self.weights.highest + 1).astype(self.weights.dtype)
+        reals = np.abs(self.weights.dequantize(codes, np.float32(1)), dtype=np.float64)
+        return reals[np.isfinite(reals)].max()
 
     def __repr__(self) -> str:
         said = super().__repr__()[:-1]
