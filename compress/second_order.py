@@ -171,7 +171,7 @@ def plane_bound(w: np.ndarray, q: np.ndarray, half: Callable[[np.ndarray], np.nd
     updated = w + e @ moves.T
     off, half = np.abs(updated - q), half(updated)
     slack = gamma(n + 4) * (np.abs(w) + np.abs(e) @ np.abs(moves).T)
-    clipped = off > half + slack
+    clipped = off > half * (1 + 2.0**-20) + slack
     terms = (np.where(off > half, off, half) + slack) * np.diag(r)
     exact = float(np.sum(terms[:, np.diag(h) > 0] ** 2))
     lost = gamma(n + 1) * float(np.sum(r**2)) + (gamma(count + 2) + gamma(2 * n)) * float(np.trace(h))

@@ -21,6 +21,8 @@ from ..stored import as_matrix, from_matrix
 from ..transform import Context
 from .quantize import Quantize
 
+MOST = float(np.finfo(np.float32).max)
+
 
 @dataclass
 class GPTQState:
@@ -61,7 +63,7 @@ class GPTQ(Quantize):
 
     @classmethod
     def samples(cls) -> list[GPTQ]:
-        return [cls(bits=3), cls(weights="int4-block32", damping=1.0), cls(activation_order=False)]
+        return [cls(bits=3), cls(weights="int4-block32", damping=1.0, activation_order=False)]
 
     def fit(self, w: np.ndarray, context: Context) -> GPTQState:
         if context.hessian is None:
@@ -143,9 +145,10 @@ class GPTQ(Quantize):
         """The codes of rows with one H."""
         order, codes = self._order(h), np.zeros(rows.shape, self.weights.dtype)
 
-        def rounds(column: np.ndarray, i: int) -> np.ndarray:
+        def rounds(column: np.ndarray, i: int) -> np.ndarray:  # in float32, as Quantize: ties fall alike
             at = order[i]
-            codes[:, at] = self.weights.quantize(np.where(settled[:, at], 0, column), scales[:, at])
+            column = np.where(settled[:, at], 0, np.clip(column, -MOST, MOST)).astype(np.float32)
+            codes[:, at] = self.weights.quantize(column, scales[:, at])
             return self.weights.dequantize(codes[:, at], scales[:, at])
 
         nearest_plane(rows[:, order], self._factor(h, order), rounds)
