@@ -20,7 +20,7 @@ class QuantizedWeight(Stored, abstract=True):
         """`codes` in the weight's own shape."""
         self.hold(codes.shape, {"values": self.format.pack(as_matrix(codes)), "scale": scales})
 
-    def hold(self, shape: tuple[int, ...], arrays: Mapping[str, np.ndarray | None], copy: bool = True) -> None:
+    def hold(self, shape: tuple[int, ...], arrays: Mapping[str, np.ndarray | None], copy=True) -> None:
         super().hold(shape, arrays, copy)
         if self.format.grouping == "tensor":
             self.scale = np.repeat(self.held["scale"], shape[0])
