@@ -90,9 +90,8 @@ def _room(layer: Layer) -> tuple[int, float]:
 
 @dataclass(frozen=True)
 class WeightError:
-    """‖w − ŵ‖ / ‖w‖ over the weights of a model: what theory certifies, and what is measured. The norm is ‖·‖₂;
-    for a weight whose technique has a norm of its own, as GPTQ has that of the layer's outputs, it is that.
-    """
+    """‖w − ŵ‖ / ‖w‖ over the weights of a model: what theory certifies, and what is measured. The norm is ‖·‖₂,
+    or that of a weight's technique if it has one: of GPTQ that of the layer's outputs on the example."""
 
     certified: float | None
     measured: float

@@ -81,7 +81,8 @@ def damped(h: np.ndarray, damping: float) -> np.ndarray:
 def lower_factor(h: np.ndarray) -> np.ndarray:
     """R, lower triangular with a positive diagonal, H = RᵀR: Cholesky's factor from the last row upwards.
 
-    Rᵢᵢ² is what is left of Hᵢᵢ, of 2·mean xᵢ², when the inputs behind i have explained what they can. Raises ValueError where H is not positive definite in float64."""
+    Rᵢᵢ² is what is left of Hᵢᵢ, of 2·mean xᵢ², when the inputs behind i have explained what they can. Raises
+    ValueError where H is not positive definite in float64."""
     try:
         return np.linalg.cholesky(h[::-1, ::-1])[::-1, ::-1].T
     except np.linalg.LinAlgError:

@@ -79,10 +79,10 @@ class Subject:
 @lru_cache(maxsize=64)
 def read_by(shape: tuple[int, ...]) -> Hessian:
     """The Hessian of what a layer with such a weight reads, the same every time: walks at random along the
-    inputs, so that each depends on its neighbours, but for some that are 0."""
+    inputs, so that each depends on its neighbours, some a hundred times as loud as others, and some 0."""
     rng, width = np.random.default_rng(shape), prod(shape[1:])
     walks = rng.standard_normal((rng.integers(1, 2 * min(width, 32) + 1), width)).cumsum(axis=1)
-    walks[:, rng.random(width) < 0.1] = 0
+    walks *= 10 ** rng.uniform(-1, 1, width) * (rng.random(width) > 0.1)
     return Hessian.of([walks[None].astype(np.float32)])
 
 
