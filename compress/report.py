@@ -90,8 +90,9 @@ def _room(layer: Layer) -> tuple[int, float]:
 
 @dataclass(frozen=True)
 class WeightError:
-    """‖w − ŵ‖ / ‖w‖ over the weights of a model: what theory certifies, and what is measured. The norm is ‖·‖₂,
-    or that of a weight's technique if it has one: of GPTQ that of the layer's outputs on the example."""
+    """‖w − ŵ‖ / ‖w‖ over the weights of a model: what theory certifies, and what is measured. The norm is
+    ‖·‖₂, or that of a weight's technique if it has one: of GPTQ that of the layer's outputs on the example.
+    """
 
     certified: float | None
     measured: float

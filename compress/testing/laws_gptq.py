@@ -1,4 +1,4 @@
-"""What GPTQ promises beside the laws of every transform: the mathematics of second_order.py, on its own codes."""
+"""What GPTQ promises beside the laws of every transform: its codes are those of second_order.py."""
 
 import numpy as np
 
@@ -86,11 +86,11 @@ def goes_to_the_nearest_plane(subject: Subject, case: Case) -> None:
             costs = np.einsum("ci,ij,cj->c", errors, h, errors)
             chosen = costs[np.argmin(np.abs(errors[:, at] - (row - got)[at]))]
             if not chosen <= costs.min() * (1 + 1e-6):
-                raise AssertionError(f"column {at} of width {width} costs {chosen}, the best code {costs.min()}")
+                raise AssertionError(f"column {at} of {width} costs {chosen}, the best code {costs.min()}")
 
 
 def is_optimal_brain_surgery(subject: Subject, case: Case) -> None:
-    """Column by column what optimal brain surgery gives, which inverts H and eliminates a weight at a time."""
+    """What optimal brain surgery gives, which inverts H and eliminates one weight after the other."""
     (w,), stage = case.args, settings(subject)
     w = case.rng().standard_normal(w.shape).astype(np.float32)
     parameter = Subject("", (stage,)).attached(w)

@@ -6,8 +6,7 @@ import pytest
 import compress
 from compress.testing import Subject, check, holds, laws_for
 from nn.tensor import Tensor
-from tests.compress import mutants_cluster, mutants_gptq, mutants_tensor_train  # noqa: F401  (they add theirs
-#                                                                                 to MUTANTS)
+from tests.compress import mutants_cluster, mutants_gptq, mutants_tensor_train  # noqa: F401  (for MUTANTS)
 from tests.compress.mutants import MUTANTS, OpenQuantize
 from tests.compress.mutants_claims import Shrink
 

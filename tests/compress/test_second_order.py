@@ -1,5 +1,7 @@
 """Rounding by optimal brain surgery: its three ways are one, and its bound holds."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -27,7 +29,13 @@ def layer(width, out=6, seed=0, damping=0.01):
     hessian = Hessian.of([inputs(width, 3 * width, seed)[None]])
     w = np.random.default_rng(seed + 1).standard_normal((out, width))
     step = np.abs(w).max(axis=1) / 3
-    return w, hessian, damped(hessian.matrix[0], damping), step, lambda c, i: np.clip(np.rint(c / step), -3, 3) * step
+    rounds = lambda column, i: np.clip(np.rint(column / step), -3, 3) * step  # noqa: E731
+    return w, hessian, damped(hessian.matrix[0], damping), step, rounds
+
+
+def half_of(step, weights):
+    """Half a step for each weight."""
+    return np.tile(step[:, None] / 2, weights.shape[1])
 
 
 def to_nearest(w, rounds):
@@ -74,16 +82,16 @@ def test_factors_are_of_h_and_of_its_inverse(width):
 def test_a_settled_weight_leaves_the_inverse_of_the_rest():
     *_, h, _, _ = layer(9)
     rest = [0, 1, 3, 4, 5, 6, 7, 8]
-    left = without(np.linalg.inv(h), 2)
-    np.testing.assert_allclose(left[np.ix_(rest, rest)], np.linalg.inv(h[np.ix_(rest, rest)]), rtol=1e-9, atol=1e-12)
+    left, wanted = without(np.linalg.inv(h), 2), np.linalg.inv(h[np.ix_(rest, rest)])
+    np.testing.assert_allclose(left[np.ix_(rest, rest)], wanted, rtol=1e-9, atol=1e-12)
     assert not left[2].any()
     u = inverse_factor(h)  # the first two settled: what is left is in the factor already
-    np.testing.assert_allclose(without(without(np.linalg.inv(h), 0), 1)[2:, 2:], u[2:, 2:].T @ u[2:, 2:],
-                               rtol=1e-8, atol=1e-12)
+    left = without(without(np.linalg.inv(h), 0), 1)
+    np.testing.assert_allclose(left[2:, 2:], u[2:, 2:].T @ u[2:, 2:], rtol=1e-8, atol=1e-12)
 
 
 def test_pruning_by_the_factor_is_optimal_brain_surgery():
-    """w − w_q/[H⁻¹]_qq · H⁻¹·1_q (Hassibi & Stork 1993, eq. 5) removes a weight at the least cost there is."""
+    """w − w_q/[H⁻¹]_qq · H⁻¹·1_q (Hassibi & Stork 1993, eq. 5) removes a weight at the least cost."""
     w, _, h, _, _ = layer(6, out=1)
     u, inverse = inverse_factor(h), np.linalg.inv(h)
     removed = w[0] - w[0, 0] / inverse[0, 0] * inverse[0]
@@ -115,19 +123,18 @@ def test_it_is_never_above_its_bound_and_babai_s_where_nothing_is_clipped():
     for seed in range(30):
         w, hessian, h, step, rounds = layer(20, seed=seed, damping=(0.01, 1.0)[seed % 2])
         r = lower_factor(h)
+        half = partial(half_of, step)
         for q in (nearest_plane(w, r, rounds), to_nearest(w, rounds), 0 * w):
-            found = plane_bound(w, q, lambda x, s=step: np.tile(s[:, None] / 2, x.shape[1]), hessian.matrix[0], r,
-                                hessian.count)
+            found = plane_bound(w, q, half, hessian.matrix[0], r, hessian.count)
             assert hessian.norm(w - q) <= np.sqrt(found.square)
         wide = nearest_plane(w, r, lambda c, i, s=step: np.rint(c / s) * s)
-        found = plane_bound(w, wide, lambda x, s=step: np.tile(s[:, None] / 2, x.shape[1]), hessian.matrix[0], r,
-                            hessian.count)
+        found = plane_bound(w, wide, half, hessian.matrix[0], r, hessian.count)
         assert found.clipped == 0
         assert found.square == pytest.approx(np.sum(np.diag(r) ** 2) * np.sum(step**2) / 8, rel=1e-6)
 
 
 def test_it_is_usually_better_than_the_nearest_and_need_not_be():
-    """There is no theorem that it is: an error that was made good may meet a rounding that spoils it again."""
+    """There is no theorem that it is: what was made good may meet a rounding that spoils it again."""
     better = []
     for seed in range(200):
         w, hessian, h, _, rounds = layer(3, out=1, seed=seed)

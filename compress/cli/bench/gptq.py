@@ -29,7 +29,7 @@ ROWS, COLUMNS = 256, 4096  # of the weight whose rounding is timed
 @dataclass(frozen=True)
 class Quality:
     """On the test images: accuracy in %, mean cross-entropy, and how far logits are from the float network's,
-    the root of the mean square."""
+    as the root of the mean square."""
 
     accuracy: float
     loss: float
@@ -37,7 +37,7 @@ class Quality:
 
 
 def rows(seconds: float) -> Iterator[Row]:
-    """What GPTQ wins over the nearest, the largest share of a certificate that an error takes, and the time."""
+    """What GPTQ wins over the nearest; the largest share of its certificate that an error takes; the time."""
     for network in ("mlp", "cnn"):
         found: dict[str, list[Quality]] = {"float": []}
         shares: dict[str, list[float]] = {}
@@ -80,17 +80,20 @@ def _won(network: str, name: str, found: dict[str, list[Quality]]) -> Iterator[R
     sets = {"GPTQ": found[f"GPTQ, {name}"], "nearest": found[f"Quantize, {name}"], "float": found["float"]}
     for what, better in (("accuracy", 1), ("loss", -1), ("logits", -1)):
         values = {who: [getattr(one, what) for one in some] for who, some in sets.items()}
-        gains = [better * (mine - theirs) for mine, theirs in zip(values["GPTQ"], values["nearest"], strict=True)]
+        pairs = zip(values["GPTQ"], values["nearest"], strict=True)
+        gains = [better * (mine - theirs) for mine, theirs in pairs]
         mean, error = statistics.fmean(gains), statistics.stdev(gains) / sqrt(len(gains))
         barred = (network, what) != ("mlp", "accuracy")
         beside = {who: round(statistics.fmean(some), 4) for who, some in values.items()}
-        yield Row("gptq", f"digits_{network} {BITS}-bit GPTQ over the nearest, {name}: {what}, {SEEDS} seeds paired",
+        measure = f"digits_{network} {BITS}-bit GPTQ over the nearest, {name}: {what}, {SEEDS} seeds paired"
+        yield Row("gptq", measure,
                   round(mean / error, 2), "standard errors better", 2.0 if barred else None,
                   context={"gain": round(mean, 4), "±": round(error, 4), **beside})
 
 
 def _add_shares(shares: dict[str, list[float]], model: nn.Module) -> int:
-    """Measured over certified error of each layer's outputs on the calibration images; how many were clipped."""
+    """Measured over certified error of each layer's outputs on the calibration images; returns how many codes
+    were clipped."""
     clipped = 0
     for name, weight in model.named_parameters():
         chain = weight.parametrization
