@@ -10,6 +10,7 @@ from .program.files import load, save
 from .program.program import Program
 from .program.value import ProgramError
 from .recipe import Recipe
+from .reconstruct import reconstruct
 from .report import report, weight_errors
 from .saturation import saturating_qgemm
 from .schedule import Cubic, Once
@@ -21,5 +22,5 @@ from .transform import Context, Invariant, Transform
 
 __all__ = ["Bound", "Certificate", "CertificateError", "Chain", "Context", "Cubic", "Invariant", "Once",
            "Program", "ProgramError", "Recipe", "Sensitivity", "Stored", "Transform", "certify",
-           "certify_weights", "convert", "largest_k", "load", "prepare", "report", "saturating_qgemm", "save",
-           "sensitivity_scan", "unprepare", "weight_errors", *_techniques]
+           "certify_weights", "convert", "largest_k", "load", "prepare", "reconstruct", "report",
+           "saturating_qgemm", "save", "sensitivity_scan", "unprepare", "weight_errors", *_techniques]
