@@ -24,7 +24,7 @@ CALLS = (
     (kernels.qdepthwise_conv2d, "qdepthwise_conv2d(a, b)", np.int32),
     (kernels.winograd_conv2d, "winograd_conv2d(a, b, padding=1)", np.float32),
     (kernels.codebook_gemm, "codebook_gemm(a, b)", np.float32), (kernels.bgemm, "bgemm(a, b, 4)", np.int32),
-    (kernels.bconv2d, "bconv2d(a, b, 4)", np.int32))
+    (kernels.bconv2d, "bconv2d(a, b, 4)", np.int32), (kernels.pow2_gemm, "pow2_gemm(a, b)", np.int32))
 
 
 def rows(seconds: float) -> Iterator[Row]:
@@ -40,7 +40,9 @@ def _row(kernel: Kernel, statement: str, dtype: type, seconds: float) -> Row:
     name = kernel.name
     a, b = (x.astype(np.uint8), w.astype(np.int8)) if name[0] == "q" else (x, w)
     weights = {"tt_matmul": ([b.reshape(1, 4, 4, 1)],), "codebook_gemm": (b.astype(np.uint8), b[0] * 2)}
-    if name == "bgemm":
+    if name == "pow2_gemm":
+        a, weights[name] = a.astype(np.uint8), (b.astype(np.uint8),)
+    elif name == "bgemm":
         a, weights[name] = kernels.sign_bits(a), (kernels.sign_bits(b), 4)
     elif name == "bconv2d":
         a, weights[name] = kernels.sign_bits(a)[None, None], (kernels.sign_bits(b)[:, None, None], 4)

@@ -35,7 +35,7 @@ def test_bconv2d(f, x, w, how):
     ({"w_bits": W.astype(np.uint8)}, TypeError, "w_bits must be uint32, got uint8"),
     ({"w_bits": W[:, :0]}, ValueError, "w must have filters of at least one tap"),
     ({"channels": 64.0}, TypeError, "channels must be an integer, got float"),
-    ({"channels": 32}, ValueError, r"x_bits of shape \(2, 4, 4, 2\) must have 1 word a row for channels = 32"),
+    ({"channels": 32}, ValueError, "x_bits of shape .* must have 1 word a row for channels = 32"),
     ({"x_bits": X + BEYOND}, ValueError,
      "x_bits must have no bit beyond the first channels = 40 of a row"),
     ({"w_bits": W + BEYOND}, ValueError,
