@@ -43,8 +43,10 @@ typedef void rows_u8s4_micro(int64_t steps, int64_t fold, const void *a, int64_t
  * must have this sum here. (Or it begins with the next step too early.) */
 #if NN_X86
 #define IN_THIS_ORDER(v) __asm__("" : "+x"(v))
+#define ONE_BY_ONE(v) __asm__ volatile("" : "+v"(v)) /* and before any other of these; v: in any of 32 registers */
 #else
 #define IN_THIS_ORDER(v) (void)(v)
+#define ONE_BY_ONE(v) (void)(v)
 #endif
 
 /* Four bytes as they lie. */
