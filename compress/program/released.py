@@ -17,6 +17,7 @@ from nn.kernels import (
     depthwise_conv2d,
     gemm,
     nbit_gemm,
+    pow2_gemm,
     qconv2d,
     qdepthwise_conv2d,
     qgemm,
@@ -38,6 +39,8 @@ TOLD: dict[tuple[str, Any], dict[str, Any]] = {
     ("codes", qconv2d): {"values": lambda w, shape, format: packed(format, as_matrix(w))},
     ("codes", qdepthwise_conv2d): {"values": lambda w, shape, format: packed(format, as_matrix(w))},
     ("codes", nbit_gemm): {"values": lambda w, shape, format: packed(format, np.ascontiguousarray(w[0].T))},
+    ("codes", pow2_gemm): {"values": lambda w, shape, format: format.pack(
+        np.ascontiguousarray(((w & 7).astype(np.int8) * (1 - 2 * (w >> 3).astype(np.int8))).T))},
     ("codes", bgemm): {"values": lambda w, shape, format: format.pack(1 - 2 * bits_of(w, shape))},
     ("codes", bconv2d): {"values": lambda w, shape, format: format.pack(1 - 2 * bits_of(w, shape))},
     ("csr", spmm_csr): {name: lambda w, shape, _, i=i: w[i] for i, name in

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from nn.arguments import is_int
+from nn.kernels import qgemm
 from nn.kernels.requantization import ROUNDINGS
 from nn.tensor import Tensor
 
@@ -68,6 +69,9 @@ class Quantize(Transform):
                              f"{self.rounding!r}")
         if self.rounding != "float" and activations is None:
             raise ValueError(f"Quantize: rounding is of sums of integers; {weights} weights multiply reals")
+        if self.rounding != "float" and weights.sums(activations) is not qgemm:
+            raise ValueError(f"Quantize: the sums of {weights} weights and {activations} are rounded by a "
+                             "float scale")
 
     @classmethod
     def samples(cls) -> list[Quantize]:

@@ -112,7 +112,7 @@ def test_activations_have_an_exact_0_whatever_their_range(bits):
 
 @pytest.mark.parametrize(("recipe", "said"),
                          [({"bits": 4}, "qgemm"), ({"weights": "int3", "activations": "uint2"}, "qgemm"),
-                          ({"weights": "pow2"}, "qgemm"),
+                          ({"weights": "pow2"}, "pow2_gemm"),
                           ({"weights": "binary", "activations": "uint1"}, "bgemm"),
                           ({"weights": "ternary", "activations": "sign"}, "qgemm"),
                           ({"weights": "int4", "activations": None}, "nbit_gemm"),

@@ -18,6 +18,7 @@ from nn.kernels import (
     im2col,
     qconv2d,
     qdepthwise_conv2d,
+    qgemm,
     winograd_conv2d,
 )
 from nn.kernels.requantization import ROUNDINGS
@@ -49,8 +50,11 @@ class _Product(Op, roles={"weight": True, "bias": False}):
         if grid is None:
             line.vector("bias", weight.shape[0])
             return line.value("float32", shape)
-        if weight.kernel_with(grid.format) is None:
+        kernel = weight.kernel_with(grid.format)
+        if kernel is None:
             raise line.fail(f"no kernel multiplies {weight.kind} weights by {grid.format}")
+        if line["rounding"] != "float" and kernel is not qgemm:
+            raise line.fail(f"the sums of {kernel.name} are rounded by a float scale")
         bias = line.vector("bias", weight.shape[0], np.int32)
         if bias is None:
             raise line.fail("integers need a bias, if only of zeros")

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from nn.kernels import dequantize, qgemm, requantize
+from nn.kernels import dequantize, pow2_gemm, qgemm, requantize
 from nn.kernels.fixed_point import LEAST, MOST
 
 from ...stored import Stored
@@ -33,17 +33,18 @@ def numbers(line: Line, constants: Mapping[str, Any]) -> tuple[Stored, np.ndarra
 
 def sums(line: Line, kernel: Any, pack: Callable[[Stored], Any], macs: int, how: Mapping[str, Any],
          windows: str = "", **of: Any) -> list[Step]:
-    """The steps of a product of integers: onto the line's grid, or by its int32 sums to reals.
+    """The steps of a product of integers: onto the line's grid, or by its int32 sums to reals. A kernel with
+    nothing but sums (pow2_gemm) leaves these to the step behind it.
 
     how: options of the kernel that are no numbers; windows: what of them is printed."""
     (x,), output, clip, names = line.call.inputs, line.call.output, line["clip"], line.call.constants
-    of_x, grid = line.inputs[0].grid, line.made.grid
-    zero = "a_zero" if kernel is qgemm else "x_zero"
+    of_x, grid, matrices = line.inputs[0].grid, line.made.grid, kernel in (qgemm, pow2_gemm)
+    zero, rounds = "a_zero" if matrices else "x_zero", grid is not None and kernel is not pow2_gemm
 
     def load(constants: Mapping[str, Any], grids: Mapping[str, Any]) -> tuple:
         weight, bias, grid = constants[names["weight"]], constants[names["bias"]], grids.get(output)
         options = {zero: grids.get(x).zero, "bias": bias}
-        if grid is not None:
+        if rounds:
             options |= {"scale": multiplier(line, weight, grids.get(x), grid), "out_zero": grid.zero,
                         "clip": codes_of(clip, grid), "rounding": line["rounding"]}
             options |= {"out_dtype": grid.format.dtype} if kernel is qgemm else {}
@@ -51,16 +52,17 @@ def sums(line: Line, kernel: Any, pack: Callable[[Stored], Any], macs: int, how:
 
     def says(held: tuple, out: np.ndarray, x: np.ndarray) -> Said:
         operand, *_, options = held
-        x, out = (as_rows(x), as_rows(out)) if kernel is qgemm else (x, out)
+        x, out = (as_rows(x), as_rows(out)) if matrices else (x, out)
         return kernel, (x, operand), {**options, **how, "out": out}
 
     text = f"{windows}{said(line)}, zero {of_x.zero} → "
-    if grid is not None:
+    if rounds:
         text += f"scale {grid.scale:.4g}, zero {grid.zero}"
         return [line.step(kernel.name, KernelCall(says), text, load=load, macs=macs, **of)]
     between = f"{output}.s32"
     return [line.step(kernel.name, KernelCall(says), f"{text}s32", load=load, macs=macs, output=between,
-                      made=Value("int32", line.made.shape), **of), reals(line, between)]
+                      made=Value("int32", line.made.shape), **of),
+            reals(line, between) if grid is None else integers(line, between)]
 
 
 def reals(line: Line, between: str) -> Step:
