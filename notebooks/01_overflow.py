@@ -8,7 +8,6 @@
 # As in the tour: derive before you code, write a guess in place of `None` before you run a cell, and look.
 
 # %%
-import os
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -16,21 +15,11 @@ import numpy as np
 import compress
 import nn
 from compress.saturation import saturating_qgemm, vpmaddubsw, wrong
+from nn.explain import FAST, GREY, ORANGE, Guesses, style
 
-FAST = bool(os.environ.get("NN_FAST"))  # a short run, to see that every cell works
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#8a8a8a"  # for all eyes (Okabe & Ito 2008)
-plt.rcParams |= {"font.size": 13, "axes.titlesize": 13, "axes.spines.top": False, "axes.spines.right": False,
-                 "figure.dpi": 90, "figure.constrained_layout.use": True, "image.cmap": "gray_r"}
-
-guesses = {}
-
-
-def compare(what, measured, yours=None, theory=None):
-    """Your number beside the measured one, and beside what a derivation says if there is one."""
-    guesses[what] = yours, theory, measured
-    values = {"you said": yours, "derived": theory, "measured": measured}
-    print(what + ": " + ", ".join(f"{who} {v:.4g}" for who, v in values.items() if v is not None))
-
+style()
+guesses = Guesses()
+compare = guesses.compare
 
 # %% [markdown]
 # ## 1. Thirty-two bits are enough, nearly always
@@ -230,9 +219,7 @@ compare("images whose class changes", (right.argmax(axis=1) != made.argmax(axis=
 # Your guesses:
 
 # %%
-for what, (guess, theory, measured) in guesses.items():
-    said, derived = ("-" if value is None else f"{value:.4g}" for value in (guess, theory))
-    print(f"{what:45} you {said:>8}   derived {derived:>8}   measured {measured:8.4g}")
+print(guesses)
 
 # %% [markdown]
 # ## Exercises

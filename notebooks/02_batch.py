@@ -21,21 +21,11 @@ from matplotlib.ticker import LogLocator
 
 import compress
 import nn
+from nn.explain import BLUE, DARK, FAST, GREEN, GREY, ORANGE, Guesses, note, style
 
-FAST = bool(os.environ.get("NN_FAST"))  # a short run, to see that every cell works
-BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"  # for all eyes (Okabe & Ito 2008)
-GREY, DARK = "#8a8a8a", "#555555"
-plt.rcParams |= {"font.size": 14, "axes.titlesize": 14, "axes.spines.top": False, "axes.spines.right": False,
-                 "figure.dpi": 90, "figure.constrained_layout.use": True, "lines.linewidth": 2}
-
-guesses = {}
-
-
-def compare(what, measured, yours=None, theory=None):
-    """Your number beside the measured one, and beside what a derivation says if there is one."""
-    guesses[what] = yours, theory, measured
-    values = {"you said": yours, "derived": theory, "measured": measured}
-    print(what + ": " + ", ".join(f"{who} {v:.4g}" for who, v in values.items() if v is not None))
+style()
+guesses = Guesses()
+compare = guesses.compare
 
 
 def powers(axes, numbers):
@@ -43,11 +33,6 @@ def powers(axes, numbers):
     axes.set_xscale("log", base=2)
     axes.set_xticks(numbers, [f"{n:,}" for n in numbers])
     axes.minorticks_off()
-
-
-def note(axes, text, at, shift, **look):
-    """A few words at a place of the figure, moved by `shift`."""
-    axes.annotate(text, at, shift, textcoords="offset points", **look)
 
 
 # %% [markdown]
@@ -427,9 +412,7 @@ for (n, m), (before, after) in zip(pairwise(sizes), pairwise(epochs * each), str
 # Your guesses:
 
 # %%
-for what, (guess, theory, measured) in guesses.items():
-    said, derived = ("-" if value is None else f"{value:.4g}" for value in (guess, theory))
-    print(f"{what:62} you {said:>8}   derived {derived:>8}   measured {measured:8.4g}")
+print(guesses)
 
 # %% [markdown]
 # ## Exercises

@@ -23,30 +23,14 @@ import numpy as np
 
 import nn
 from nn.context import ambient
+from nn.explain import BLUE, DARK, FAST, GREEN, GREY, ORANGE, Guesses, note, style
 from nn.rules import Rule
 from nn.tensor import apply
 
 F = nn.functional
-FAST = bool(os.environ.get("NN_FAST"))  # a short run, to see that every cell works
-BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"  # for all eyes (Okabe & Ito 2008)
-GREY, DARK = "#8a8a8a", "#555555"
-plt.rcParams |= {"font.size": 14, "axes.titlesize": 14, "axes.spines.top": False, "axes.spines.right": False,
-                 "figure.dpi": 90, "figure.constrained_layout.use": True, "lines.linewidth": 2}
-
-guesses = {}
-
-
-def compare(what, measured, yours=None, theory=None):
-    """Your number beside the measured one, and beside what a derivation says if there is one."""
-    guesses[what] = yours, theory, measured
-    values = {"you said": yours, "derived": theory, "measured": measured}
-    print(what + ": " + ", ".join(f"{who} {v:.4g}" for who, v in values.items() if v is not None))
-
-
-def note(axes, text, at, shift, **look):
-    """A few words at a place of the figure, moved by `shift`."""
-    axes.annotate(text, at, shift, textcoords="offset points", **look)
-
+style()
+guesses = Guesses()
+compare = guesses.compare
 
 # %% [markdown]
 # ## 1. A meter
@@ -399,9 +383,7 @@ print("passes: places, for 1000 layers:", *(f"{r}: {s}" for r, s in needed.items
 # Your guesses:
 
 # %%
-for what, (guess, theory, found) in guesses.items():
-    said, expected = ("-" if value is None else f"{value:.4g}" for value in (guess, theory))
-    print(f"{what:44} you {said:>8}   derived {expected:>8}   measured {found:8.4g}")
+print(guesses)
 
 # %% [markdown]
 # ## Exercises

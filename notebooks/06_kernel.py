@@ -27,23 +27,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import nn
+from nn.explain import BLUE, FAST, GREEN, GREY, ORANGE, Guesses, style
 
-FAST = bool(os.environ.get("NN_FAST"))  # a short run, to see that every cell works
 clock = time.process_time if os.name == "posix" else time.perf_counter  # Windows counts the first by 16 ms
 N = 384 if FAST else 768  # rows and columns of every matrix: a multiple of all tiles below
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#8a8a8a"  # for all eyes (Okabe & Ito 2008)
-plt.rcParams |= {"font.size": 13, "axes.titlesize": 13, "axes.spines.top": False, "axes.spines.right": False,
-                 "figure.dpi": 90, "figure.constrained_layout.use": True}
-
-guesses = {}
-
-
-def compare(what, measured, yours=None, theory=None):
-    """Your number beside the measured one, and beside what a derivation says if there is one."""
-    guesses[what] = yours, theory, measured
-    values = {"you said": yours, "derived": theory, "measured": measured}
-    print(what + ": " + ", ".join(f"{who} {v:.4g}" for who, v in values.items() if v is not None))
-
+style()
+guesses = Guesses()
+compare = guesses.compare
 
 # %% [markdown]
 # ## 1. The ceiling
@@ -631,9 +621,7 @@ plt.show()
 # Your guesses:
 
 # %%
-for what, (guess, theory, measured_value) in guesses.items():
-    said, derived = ("-" if value is None else f"{value:.4g}" for value in (guess, theory))
-    print(f"{what:48} you {said:>8}   derived {derived:>8}   measured {measured_value:8.4g}")
+print(guesses)
 
 # %% [markdown]
 # ## Exercises

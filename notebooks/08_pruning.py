@@ -11,7 +11,6 @@
 # %%
 import copy
 import inspect
-import os
 import time
 
 import matplotlib.pyplot as plt
@@ -21,27 +20,12 @@ import compress
 import nn
 from compress.techniques.prune import SparseWeight, magnitude_mask
 from compress.techniques.shared import gaps_of
+from nn.explain import BLUE, FAST, GREEN, GREY, ORANGE, Guesses, note, style
 
-FAST = bool(os.environ.get("NN_FAST"))  # a short run, to see that every cell works
 BASE, TUNE, SEEDS = (2, 5, 1) if FAST else (10, 10, 3)  # epochs from scratch, epochs after it, repetitions
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#8a8a8a"  # for all eyes (Okabe & Ito 2008)
-plt.rcParams |= {"font.size": 13, "axes.titlesize": 13, "axes.spines.top": False, "axes.spines.right": False,
-                 "figure.dpi": 90, "figure.constrained_layout.use": True, "lines.linewidth": 2}
-
-guesses = {}
-
-
-def compare(what, measured, yours=None, theory=None):
-    """Your number beside the measured one, and beside what a derivation says if there is one."""
-    guesses[what] = yours, theory, measured
-    values = {"you said": yours, "derived": theory, "measured": measured}
-    print(what + ": " + ", ".join(f"{who} {v:.4g}" for who, v in values.items() if v is not None))
-
-
-def label(axes, x, y, text, color, shift=(6, 0), **look):
-    """The name of a line, written beside it."""
-    axes.annotate(text, (x, y), shift, textcoords="offset points", color=color, va="center", **look)
-
+style()
+guesses = Guesses()
+compare = guesses.compare
 
 # %% [markdown]
 # ## 1. Which weights?
@@ -140,7 +124,8 @@ for axes, payload, title in zip(panels, (4, 1), ("float32 weights", "8-bit weigh
     for name, (size, color, at) in forms.items():
         axes.plot(100 * (1 - d), size / payload, color=color, linestyle="--" if name == "limit" else "-")
         i = np.argmin(np.abs(1 - d - at))
-        label(axes, 100 * (1 - d[i]), size[i] / payload, name, color, (8, 6) if name != "limit" else (0, -18))
+        note(axes, name, (100 * (1 - d[i]), size[i] / payload), (8, 2) if name != "limit" else (0, -22),
+             color=color)
     axes.axhline(1, color="black", linewidth=1)
     axes.annotate("dense", (99, 1), (0, 4), textcoords="offset points", ha="right")
     axes.set(xlabel="% of the weights that are zero", title=title, ylim=(0, 2), xlim=(0, 100))
@@ -214,9 +199,9 @@ for batch, yours in ((64, yours_many), (1, yours_single)):
 figure, axes = plt.subplots(figsize=(9, 4.6))
 for batch, color in ((64, BLUE), (1, ORANGE)):
     axes.loglog(100 * densities, times[batch], "o-", color=color)
-    label(axes, 100 * densities[-1], times[batch][-1], f"{batch} input{'s' * (batch > 1)}", color)
+    note(axes, f"{batch} input{'s' * (batch > 1)}", (100 * densities[-1], times[batch][-1]), color=color)
 axes.loglog(100 * densities, 1 / densities, ":", color=GREY)
-label(axes, 10, 10, "what the count of\nmultiply-adds promises", GREY, (-8, 22), ha="right")
+note(axes, "what the count of\nmultiply-adds promises", (10, 10), (-8, 22), color=GREY, ha="right")
 axes.axhline(1, color="black", linewidth=1)
 axes.annotate("as fast as dense", (1.35, 1), (0, -16), textcoords="offset points", ha="right")
 ticks = [100, 50, 20, 10, 5, 2]
@@ -365,7 +350,7 @@ left = 100 * (1 - np.array(sparsities))
 for (name, values), color, marker in zip(curves.items(), (ORANGE, GREY, BLUE), "so^", strict=True):
     mean = values.mean(axis=0)
     axes.errorbar(left, mean, np.ptp(values, axis=0) / 2, marker=marker, color=color, capsize=3)
-    label(axes, left[-1], mean[-1], name, color, (10, {"once": -8, "in rounds": 8}.get(name, 0)))
+    note(axes, name, (left[-1], mean[-1]), (10, {"once": -8, "in rounds": 8}.get(name, 0)), color=color)
 axes.axhline(np.mean(dense), color="black", linewidth=1)
 axes.annotate("not pruned, as many epochs", (left[0], np.mean(dense)), (0, 6), textcoords="offset points")
 ticks = [50, 20, 10, 5, 2, 1]
@@ -426,7 +411,7 @@ for values, color, marker, name in ((curves["in rounds"], BLUE, "^", "sparse, in
                   color=color, capsize=3, label=name)
 full = 4 * sum(p.size for p in nn.models.digits_mlp().parameters()) / 1000
 axes.plot(full, np.mean(dense), "s", color="black", markersize=9)
-label(axes, full, np.mean(dense), "the full\nnetwork", "black")
+note(axes, "the full\nnetwork", (full, np.mean(dense)), color="black")
 axes.legend(frameon=False, loc="lower right")
 ticks = [5, 10, 20, 50, 100, 200]
 axes.set(xscale="log", xlabel="kB", ylabel="test accuracy, %", xlim=(5, 420), xticks=ticks, xticklabels=ticks)
@@ -491,9 +476,7 @@ print(f"pixels that no unit reads: {np.sum(~alive.any(axis=0))} of 64; "
 # Your guesses:
 
 # %%
-for what, (guess, theory, measured) in guesses.items():
-    said, derived = ("-" if value is None else f"{value:.4g}" for value in (guess, theory))
-    print(f"{what:52} you {said:>8}   derived {derived:>8}   measured {measured:8.4g}")
+print(guesses)
 
 # %% [markdown]
 # ## Exercises

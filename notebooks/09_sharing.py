@@ -10,7 +10,6 @@
 
 # %%
 import copy
-import os
 import time
 from functools import partial
 
@@ -20,27 +19,12 @@ import numpy as np
 import compress
 import nn
 from compress.formats.bits import pack_bits
+from nn.explain import BLUE, FAST, GREEN, GREY, ORANGE, Guesses, note, style
 
-FAST = bool(os.environ.get("NN_FAST"))  # a short run, to see that every cell works
 BASE, TUNE, SEEDS = (3, 2, 1) if FAST else (15, 10, 3)  # epochs from scratch, epochs after it, repetitions
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#8a8a8a"  # for all eyes (Okabe & Ito 2008)
-plt.rcParams |= {"font.size": 13, "axes.titlesize": 13, "axes.spines.top": False, "axes.spines.right": False,
-                 "figure.dpi": 90, "figure.constrained_layout.use": True, "lines.linewidth": 2}
-
-guesses = {}
-
-
-def compare(what, measured, yours=None, theory=None):
-    """Your number beside the measured one, and beside what a derivation says if there is one."""
-    guesses[what] = yours, theory, measured
-    values = {"you said": yours, "derived": theory, "measured": measured}
-    print(what + ": " + ", ".join(f"{who} {v:.4g}" for who, v in values.items() if v is not None))
-
-
-def label(axes, x, y, text, color, shift=(6, 0), **look):
-    """The name of a line, written beside it."""
-    axes.annotate(text, (x, y), shift, textcoords="offset points", color=color, va="center", **look)
-
+style()
+guesses = Guesses()
+compare = guesses.compare
 
 # %% [markdown]
 # ## 1. Bytes, all of them
@@ -74,7 +58,7 @@ n = np.unique(np.geomspace(4, 1e6, 200).astype(int))
 figure, axes = plt.subplots(figsize=(9, 4.4))
 for bits, color in ((2, BLUE), (4, GREEN), (8, ORANGE)):
     axes.loglog(n, 32 * n / (bits * n + 32 * 2**bits), color=color)
-    label(axes, n[-1], 32 / bits, f"{bits} bits", color)
+    note(axes, f"{bits} bits", (n[-1], 32 / bits), color=color)
     print(f"{bits} bits: smaller than float32 from {int(32 * 2**bits / (32 - bits)) + 1} weights on")
 axes.axhline(1, color="black", linewidth=1)
 axes.annotate("no smaller than float32", (1e6, 1), (0, -16), textcoords="offset points", ha="right")
@@ -325,8 +309,8 @@ after = [found.mean() for found in trained.values()]
 spread = [np.ptp(found) / 2 for found in trained.values()]
 left.plot(list(trained), before, "s-", color=ORANGE)
 left.errorbar(list(trained), after, spread, marker="o", color=BLUE, capsize=3)
-label(left, 2, before[0], "not trained", ORANGE, (14, -2))
-label(left, 2, after[0], "trained", BLUE, (8, -12))
+note(left, "not trained", (2, before[0]), (14, -2), color=ORANGE)
+note(left, "trained", (2, after[0]), (8, -12), color=BLUE)
 left.axhline(floats.mean(), color="black", linewidth=1)
 left.annotate("float32, as many epochs", (4, floats.mean()), (-4, 14), textcoords="offset points", ha="right")
 left.set(xlabel="bits a weight", ylabel="test accuracy, %", xticks=list(trained), ylim=(None, 96))
@@ -412,7 +396,7 @@ compare("4096², 64 inputs: times faster", gains[64][-1], yours_many)
 figure, axes = plt.subplots(figsize=(9, 4.2))
 for (batch, gain), color in zip(gains.items(), (ORANGE, BLUE), strict=True):
     axes.loglog(sides, gain, "o-", color=color)
-    label(axes, sides[-1], gain[-1], f"{batch} input{'s' * (batch > 1)}", color, (6, 8))
+    note(axes, f"{batch} input{'s' * (batch > 1)}", (sides[-1], gain[-1]), (6, 8), color=color)
 axes.axhline(1, color="black", linewidth=1)
 axes.annotate("as fast as dense", (sides[0], 1), (0, -18), textcoords="offset points")
 axes.set(xlabel="side of the weight", ylabel="times faster than dense", xticks=sides, xticklabels=sides,
@@ -428,9 +412,7 @@ plt.show()
 # Your guesses:
 
 # %%
-for what, (guess, theory, measured) in guesses.items():
-    said, derived = ("-" if value is None else f"{value:.4g}" for value in (guess, theory))
-    print(f"{what:46} you {said:>8}   derived {derived:>8}   measured {measured:8.4g}")
+print(guesses)
 
 # %% [markdown]
 # ## Exercises

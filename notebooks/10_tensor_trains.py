@@ -10,7 +10,6 @@
 
 # %%
 import copy
-import os
 import time
 from functools import partial
 from math import prod, sqrt
@@ -20,27 +19,13 @@ import numpy as np
 
 import compress
 import nn
+from nn.explain import BLUE, FAST, GREEN, GREY, ORANGE, Guesses, note, style
 from nn.kernels.tt_matmul import multiply_adds
 
-FAST = bool(os.environ.get("NN_FAST"))  # a short run, to see that every cell works
 BASE, TUNE, SEEDS = (3, 2, 1) if FAST else (15, 10, 3)  # epochs from scratch, epochs after it, repetitions
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#8a8a8a"  # for all eyes (Okabe & Ito 2008)
-plt.rcParams |= {"font.size": 13, "axes.titlesize": 13, "axes.spines.top": False, "axes.spines.right": False,
-                 "figure.dpi": 90, "figure.constrained_layout.use": True, "lines.linewidth": 2}
-
-guesses = {}
-
-
-def compare(what, measured, yours=None, theory=None):
-    """Your number beside the measured one, and beside what a derivation says if there is one."""
-    guesses[what] = yours, theory, measured
-    values = {"you said": yours, "derived": theory, "measured": measured}
-    print(what + ": " + ", ".join(f"{who} {v:.4g}" for who, v in values.items() if v is not None))
-
-
-def label(axes, x, y, text, color, shift=(6, 0), **look):
-    """The name of a line, written beside it."""
-    axes.annotate(text, (x, y), shift, textcoords="offset points", color=color, va="center", **look)
+style()
+guesses = Guesses()
+compare = guesses.compare
 
 
 digits = nn.data.digits()
@@ -114,7 +99,7 @@ figure, axes = plt.subplots(figsize=(9, 4.4))
 for (name, energies), color, at in zip(spectra.items(), (ORANGE, BLUE, GREY), (22, 22, 48), strict=True):
     left_out = 100 * (1 - np.cumsum(energies) / energies.sum())[:63]
     axes.semilogy(np.arange(1, 64), left_out, color=color, linestyle="--" if color == GREY else "-")
-    label(axes, at, left_out[at - 1], name, color, (6, 12))
+    note(axes, name, (at, left_out[at - 1]), (6, 12), color=color)
 axes.set(xlabel="rank kept", ylabel="energy left out, %", ylim=(0.01, 110), xlim=(0, 64),
          yticks=[100, 10, 1, 0.1, 0.01], yticklabels=[100, 10, 1, 0.1, 0.01])
 plt.show()
@@ -268,7 +253,8 @@ for name, yours in zip(tensors, (yours_smooth, yours_weight, yours_random), stri
 figure, axes = plt.subplots(figsize=(9, 4.4))
 for name, color in zip(tensors, (GREEN, BLUE, GREY), strict=True):
     axes.loglog(100 * asked, [shares[name, eps] for eps in asked], "o-", color=color)
-    label(axes, 0.01, shares[name, asked[0]], name, color, (8, -14 if name == "trained weight" else 14))
+    shift = 8, -18 if name == "trained weight" else 10
+    note(axes, name, (0.01, shares[name, asked[0]]), shift, color=color)
 axes.axhline(100, color="black", linewidth=1)
 axes.annotate("as many as without", (1, 100), (0, -16), textcoords="offset points")
 axes.set(xlabel="error allowed, %", ylabel="numbers stored, %", ylim=(0.05, 900), yticks=[0.1, 1, 10, 100],
@@ -330,7 +316,7 @@ for name, yours in (("numbers", yours_numbers), ("multiply-adds", yours_macs), (
 figure, axes = plt.subplots(figsize=(9, 4.4))
 for (name, times), color, marker in zip(fewer.items(), (GREEN, BLUE, ORANGE), "^os", strict=True):
     axes.loglog(ranks, times, marker + "-", color=color)
-    label(axes, ranks[-1], times[-1], name, color, (8, {"multiply-adds": 9, "time": -9}.get(name, 0)))
+    note(axes, name, (ranks[-1], times[-1]), (8, {"multiply-adds": 9, "time": -9}.get(name, 0)), color=color)
 axes.axhline(1, color="black", linewidth=1)
 axes.annotate("as much as dense", (1, 1), (0, -16), textcoords="offset points")
 axes.set(xlabel="rank", ylabel="times less", xlim=(0.9, 100), xticks=ranks, xticklabels=ranks,
@@ -416,9 +402,7 @@ plt.show()
 # Your guesses:
 
 # %%
-for what, (guess, theory, measured) in guesses.items():
-    said, derived = ("-" if value is None else f"{value:.4g}" for value in (guess, theory))
-    print(f"{what:52} you {said:>8}   derived {derived:>8}   measured {measured:8.4g}")
+print(guesses)
 
 # %% [markdown]
 # ## Exercises

@@ -9,7 +9,6 @@
 # what you think comes out; the errors are such that one nods when they go by on a slide.
 
 # %%
-import os
 import time
 
 import matplotlib.pyplot as plt
@@ -17,11 +16,9 @@ import numpy as np
 
 import compress
 import nn
+from nn.explain import BLUE, FAST, ORANGE, note, style
 
-FAST = bool(os.environ.get("NN_FAST"))  # a short run, to see that every cell works
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#8a8a8a"  # for all eyes (Okabe & Ito 2008)
-plt.rcParams |= {"font.size": 13, "axes.titlesize": 13, "axes.spines.top": False, "axes.spines.right": False,
-                 "figure.dpi": 90, "figure.constrained_layout.use": True, "lines.linewidth": 2}
+style()
 
 verdicts = []
 
@@ -31,11 +28,6 @@ def decide(what, taught, found, yours=None, shown="{:.4g}"):
     said = ("-" if value is None else shown.format(value) for value in (taught, yours, found))
     verdicts.append((what, *said))
     print(f"{what}: taught {verdicts[-1][1]}, you said {verdicts[-1][2]}, computed {verdicts[-1][3]}")
-
-
-def label(axes, x, y, text, color, shift=(6, 0), **look):
-    """The name of a line, written beside it."""
-    axes.annotate(text, (x, y), shift, textcoords="offset points", color=color, va="center", **look)
 
 
 # %% [markdown]
@@ -401,7 +393,7 @@ decide("2 bits: activations less weights, points", None, means["activations"][0]
 figure, axes = plt.subplots(figsize=(9, 4))
 for (name, mean), color, marker in zip(means.items(), (ORANGE, BLUE), "so", strict=True):
     axes.plot((2, 3, 4, 6, 8), mean, marker + "-", color=color)
-    label(axes, 2, mean[0], name, color, (0, 14) if name == "activations" else (12, 0))
+    note(axes, name, (2, mean[0]), (0, 14) if name == "activations" else (12, 0), color=color)
 axes.set(xlabel="bits", ylabel="test accuracy, %", xticks=(2, 3, 4, 6, 8))
 plt.show()
 
