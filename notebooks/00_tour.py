@@ -14,6 +14,7 @@
 import copy
 import math
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -371,9 +372,8 @@ row = enter("cnn pruned", program)
 compare("pruned 90 %: times smaller", row["smaller"], theory=4 / 0.6)
 compare("pruned 90 %: points lost", row["lost"], yours_points)
 
-widths = [nn.models.digits_cnn(i / 64, rng=np.random.default_rng(0)) for i in range(8, 64)]
-control = min(widths, key=lambda model: abs(
-    compress.report(compress.convert(model, x[:1])).on_disk - ledger["cnn pruned"]["bytes"]))
+control = nn.models.nearest(partial(nn.models.digits_cnn, rng=np.random.default_rng(0)), row["bytes"],
+                            size=lambda model: compress.report(compress.convert(model, x[:1])).on_disk)
 train(control, BASE, 1e-2, decay=2e-2)
 train(control, TUNE, 3e-3)
 row = enter("cnn small dense", compress.convert(control, x[:512]))

@@ -346,18 +346,6 @@ print("the large layer of Novikov et al. (2015), 25,088 → 4096 with rank 4: "
 # %%
 yours_cut, yours_trained, yours_rival = None, None, None
 
-
-def dense_of(numbers, seed):
-    """The untrained dense network with the number of parameters nearest to this, by its width."""
-
-    def count(width):
-        h1, h2 = max(1, round(300 * width)), max(1, round(100 * width))  # as digits_mlp has it
-        return 65 * h1 + (h1 + 1) * h2 + (h2 + 1) * 10
-
-    width = min(np.linspace(0.01, 1, 300), key=lambda width: abs(count(width) - numbers))
-    return nn.models.digits_mlp(width, np.random.default_rng(seed))
-
-
 ranks, results, sizes = [2, 4, 8, 16], {"cut": [], "trained": [], "rival": []}, []
 for seed in range(SEEDS):
     base = train(nn.models.digits_mlp(rng=np.random.default_rng(seed)), BASE, 1e-2, seed, decay=1e-3)
@@ -368,7 +356,9 @@ for seed in range(SEEDS):
         results["trained"].append(accuracy(train(model, TUNE, 9e-3, seed)))
         numbers = sum(p.size for p in model.parameters())
         sizes.append(4 * numbers)
-        small = train(dense_of(numbers, seed), BASE, 1e-2, seed, decay=1e-3)
+        make = partial(nn.models.digits_mlp, rng=np.random.default_rng(seed))  # of a width
+        small = nn.models.nearest(make, numbers)
+        train(small, BASE, 1e-2, seed, decay=1e-3)
         results["rival"].append(accuracy(train(small, TUNE, 3e-3, seed)))
 results = {name: np.reshape(values, (SEEDS, -1)).mean(axis=0) for name, values in results.items()}
 for name, yours in (("cut", yours_cut), ("trained", yours_trained), ("rival", yours_rival)):
