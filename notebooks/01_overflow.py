@@ -15,7 +15,7 @@ import numpy as np
 import compress
 import nn
 from compress.saturation import saturating_qgemm, vpmaddubsw, wrong
-from nn.explain import FAST, GREY, ORANGE, Guesses, style
+from nn.explain import FAST, GREY, ORANGE, Guesses, numbers, style
 
 style()
 guesses = Guesses()
@@ -167,9 +167,8 @@ for axes, picture, title in zip(panels, (image, right, made), (
     reach = np.abs(shown).max() if picture is image else np.abs(right).max()
     axes.imshow(shown, cmap="gray_r" if picture is image else "PuOr", vmin=0 if picture is image else -reach,
                 vmax=reach)
-    for i, j in np.argwhere(shown):
-        axes.text(j, i, f"{shown[i, j] / 1000:.0f}k" if picture is not image else shown[i, j], ha="center",
-                  va="center", fontsize=10, color="white" if abs(shown[i, j]) > reach / 2 else "black")
+    numbers(axes, shown if picture is image else shown / 1000, "{:.0f}" if picture is image else "{:.0f}k",
+            fontsize=10)
     axes.set(title=title, xticks=[], yticks=[])
 plt.show()
 

@@ -16,7 +16,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import nn
-from nn.explain import BLUE, FAST, GREEN, GREY, ORANGE, Guesses, note, style
+from nn.explain import BLUE, FAST, GREEN, GREY, ORANGE, Guesses, note, style, ticks
 
 BASE, TUNE, SEEDS = (1, 1, 1) if FAST else (5, 5, 2)  # epochs from scratch, epochs after it, repetitions
 style()
@@ -128,8 +128,7 @@ right.loglog(counts, norms.mean(axis=0), "o-", color=GREEN)
 right.set(title="norm of the coefficients", xlabel="features", xlim=(8, 9000))
 for axes in (left, right):
     axes.axvline(n, color=GREY, linestyle=":")
-    axes.set(xticks=[10, 100, 300, 1000, 4000], xticklabels=[10, 100, 300, 1000, 4000])
-    axes.minorticks_off()
+    ticks(axes, x=[10, 100, 300, 1000, 4000])
 plt.show()
 
 # %% [markdown]
@@ -165,9 +164,8 @@ axes.semilogx(counts, test_error[0], "o-", color=ORANGE)
 axes.semilogx(counts, decayed, "^-", color=BLUE)
 note(axes, "least norm", (320, 60), (14, 0), color=ORANGE)
 note(axes, "with the best decay", (100, 4.5), color=BLUE)
-axes.set(xlabel="features", ylabel="test error, %", ylim=(0, 100), xticks=[10, 100, 300, 1000, 4000],
-         xticklabels=[10, 100, 300, 1000, 4000])
-axes.minorticks_off()
+axes.set(xlabel="features", ylabel="test error, %", ylim=(0, 100))
+ticks(axes, x=[10, 100, 300, 1000, 4000])
 plt.show()
 
 # %% [markdown]
@@ -295,10 +293,9 @@ for name, color, marker, told in (("cut", BLUE, "^", "large, then cut"),
     axes.semilogx(left[:3], means[name], marker + "-", color=color)
     note(axes, told, (left[2], means[name][-1]), (-10, 0), color=color, ha="right")
 axes.axhline(means["large"][0], color="black", linewidth=1)
-axes.annotate("large", (left[0], means["large"][0]), (0, 5), textcoords="offset points", ha="right")
-axes.set(xlabel="weights", ylabel="test accuracy, %", xlim=(800, 16_000), xticks=[1000, 2000, 5000, 10_000],
-         xticklabels=["1000", "2000", "5000", "10,000"])
-axes.minorticks_off()
+note(axes, "large", (left[0], means["large"][0]), (0, 5), ha="right")
+axes.set(xlabel="weights", ylabel="test accuracy, %", xlim=(800, 16_000))
+ticks(axes, x=[1000, 2000, 5000, 10_000])
 plt.show()
 
 # %% [markdown]

@@ -10,7 +10,6 @@
 
 # %%
 import copy
-import time
 from functools import partial
 from math import prod, sqrt
 
@@ -19,7 +18,7 @@ import numpy as np
 
 import compress
 import nn
-from nn.explain import BLUE, FAST, GREEN, GREY, ORANGE, Guesses, note, style
+from nn.explain import BLUE, FAST, GREEN, GREY, ORANGE, Guesses, note, style, ticks
 from nn.kernels.tt_matmul import multiply_adds
 
 BASE, TUNE, SEEDS = (3, 2, 1) if FAST else (15, 10, 3)  # epochs from scratch, epochs after it, repetitions
@@ -100,8 +99,8 @@ for (name, energies), color, at in zip(spectra.items(), (ORANGE, BLUE, GREY), (2
     left_out = 100 * (1 - np.cumsum(energies) / energies.sum())[:63]
     axes.semilogy(np.arange(1, 64), left_out, color=color, linestyle="--" if color == GREY else "-")
     note(axes, name, (at, left_out[at - 1]), (6, 12), color=color)
-axes.set(xlabel="rank kept", ylabel="energy left out, %", ylim=(0.01, 110), xlim=(0, 64),
-         yticks=[100, 10, 1, 0.1, 0.01], yticklabels=[100, 10, 1, 0.1, 0.01])
+axes.set(xlabel="rank kept", ylabel="energy left out, %", ylim=(0.01, 110), xlim=(0, 64))
+ticks(axes, y=[100, 10, 1, 0.1, 0.01])
 plt.show()
 
 # %% [markdown]
@@ -237,16 +236,12 @@ grid = np.ogrid[:16, :16, :16, :16]
 tensors = {"smooth": 1 / (1.0 + sum(grid)), "trained weight": weight,
            "random": np.random.default_rng(0).standard_normal((16,) * 4)}
 asked, shares = np.geomspace(1e-4, 0.9, 9), {}
-print("asked for" + "".join(f"{name:>28}" for name in tensors))
-for eps in [*asked, 0.1]:
-    line = f"{eps:9.5f}"
-    for name, A in tensors.items():
+for name, A in tensors.items():
+    for eps in [*asked, 0.1]:
         cores, errors = tt_svd(A, eps)
-        error = np.linalg.norm(build(cores) - A) / np.linalg.norm(A)
-        bound = np.linalg.norm(errors) / np.linalg.norm(A)
         shares[name, eps] = 100 * sum(core.size for core in cores) / A.size
-        line += f"    error {error:.5f}, √Σε² {bound:.5f}"
-    print(line)
+    error, bound = (np.linalg.norm(off) / np.linalg.norm(A) for off in (build(cores) - A, errors))
+    print(f"{name}, {eps:.0%} asked for: error {error:.6f}, √Σε² {bound:.6f}")
 for name, yours in zip(tensors, (yours_smooth, yours_weight, yours_random), strict=True):
     compare(f"{name}, error 10 %: share of the numbers, %", shares[name, 0.1], yours)
 
@@ -256,9 +251,9 @@ for name, color in zip(tensors, (GREEN, BLUE, GREY), strict=True):
     shift = 8, -18 if name == "trained weight" else 10
     note(axes, name, (0.01, shares[name, asked[0]]), shift, color=color)
 axes.axhline(100, color="black", linewidth=1)
-axes.annotate("as many as without", (1, 100), (0, -16), textcoords="offset points")
-axes.set(xlabel="error allowed, %", ylabel="numbers stored, %", ylim=(0.05, 900), yticks=[0.1, 1, 10, 100],
-         yticklabels=[0.1, 1, 10, 100], xticks=[0.01, 0.1, 1, 10, 100], xticklabels=[0.01, 0.1, 1, 10, 100])
+note(axes, "as many as without", (1, 100), (0, -16))
+axes.set(xlabel="error allowed, %", ylabel="numbers stored, %", ylim=(0.05, 900))
+ticks(axes, x=[0.01, 0.1, 1, 10, 100], y=[0.1, 1, 10, 100])
 plt.show()
 
 # %% [markdown]
@@ -284,18 +279,6 @@ plt.show()
 # %%
 yours_numbers, yours_macs, yours_time = None, None, None
 
-
-def in_turn(jobs, rounds=11 if FAST else 21):
-    """Least seconds of each of these functions, called in turn: what else runs can only add to a time."""
-    seconds = {name: [] for name in jobs}
-    for _ in range(rounds):
-        for name, job in jobs.items():
-            start = time.perf_counter()
-            job()
-            seconds[name].append(time.perf_counter() - start)
-    return {name: min(taken) for name, taken in seconds.items()}
-
-
 rng = np.random.default_rng(0)
 ranks, modes, rows = [1, 2, 4, 8, 16, 32], (8, 16, 8), rng.standard_normal((64, 1024), np.float32)
 out = np.empty((64, 1024), np.float32)
@@ -308,7 +291,7 @@ for rank in ranks:
     fewer["numbers"].append(1024**2 / sum(map(prod, shapes)))
     fewer["multiply-adds"].append(1024**2 / min(multiply_adds(shapes, order) for order in (True, False)))
     jobs[rank] = partial(nn.kernels.tt_matmul, rows, nn.kernels.tt_matmul.pack(cores), out=out)
-seconds = in_turn(jobs)
+seconds = nn.timing.race(jobs, 0.02 if FAST else 0.1)
 fewer["time"] = [seconds["dense"] / seconds[rank] for rank in ranks]
 for name, yours in (("numbers", yours_numbers), ("multiply-adds", yours_macs), ("time", yours_time)):
     compare(f"rank 8: times less, {name}", fewer[name][3], yours)
@@ -318,17 +301,10 @@ for (name, times), color, marker in zip(fewer.items(), (GREEN, BLUE, ORANGE), "^
     axes.loglog(ranks, times, marker + "-", color=color)
     note(axes, name, (ranks[-1], times[-1]), (8, {"multiply-adds": 9, "time": -9}.get(name, 0)), color=color)
 axes.axhline(1, color="black", linewidth=1)
-axes.annotate("as much as dense", (1, 1), (0, -16), textcoords="offset points")
-axes.set(xlabel="rank", ylabel="times less", xlim=(0.9, 100), xticks=ranks, xticklabels=ranks,
-         yticks=[1, 10, 100, 1000], yticklabels=[1, 10, 100, 1000])
-axes.minorticks_off()
+note(axes, "as much as dense", (1, 1), (0, -16))
+axes.set(xlabel="rank", ylabel="times less", xlim=(0.9, 100))
+ticks(axes, x=ranks, y=[1, 10, 100, 1000])
 plt.show()
-
-ins, outs, ends = (2, 7, 8, 8, 7, 4), (4,) * 6, (1, 4, 4, 4, 4, 4, 1)
-shapes = list(zip(ends[:-1], ins, outs, ends[1:], strict=True))
-print("the large layer of Novikov et al. (2015), 25,088 → 4096 with rank 4: "
-      f"{25088 * 4096 / sum(map(prod, shapes)):,.0f} times fewer numbers, "
-      f"{25088 * 4096 / min(multiply_adds(shapes, m) for m in (True, False)):.1f} times fewer multiply-adds")
 
 # %% [markdown]
 # A report that gives only the first number is true and says little about the third. What became of the
@@ -340,7 +316,30 @@ print("the large layer of Novikov et al. (2015), 25,088 → 4096 with rank 4: "
 # A cut is a start. `compress.TensorTrain` trains the *cores*, and looks for the best weights of this form.
 # Beside it, as always, the small dense network of equal bytes and equal epochs.
 #
-# **Before you run the cell:** two cores of rank 4 in the first two layers of the 64-300-100-10 network.
+# First look at what a cut loses. With two cores, `fc1` of the 64-300-100-10 network is a matrix with the
+# digits of its row and column numbers in pairs, $8 \cdot 15$ by $8 \cdot 20$, and its SVD is cut:
+
+# %%
+base = train(nn.models.digits_mlp(rng=np.random.default_rng(0)), BASE, 1e-2, decay=1e-3)
+w = base.fc1.weight.data.astype(float)
+paired = w.reshape(15, 20, 8, 8).transpose(2, 0, 3, 1).reshape(120, 160)
+figure, axes = plt.subplots(figsize=(7, 3.4))
+for name, matrix, color, marker in (("the matrix itself", w, GREY, "s"), ("in pairs", paired, BLUE, "o")):
+    tails = np.sqrt(np.cumsum(np.linalg.svd(matrix, compute_uv=False)[::-1] ** 2)[::-1]) / np.linalg.norm(w)
+    numbers = np.arange(0, len(tails), 4) * sum(matrix.shape)
+    axes.plot(numbers, 100 * tails[::4], marker + "-", color=color, label=name, markersize=5)
+axes.axvline(w.size, color=ORANGE, linestyle="--")
+note(axes, "as many as without", (w.size, 60), (-6, 0), ha="right", color=ORANGE)
+axes.set(xlabel="numbers stored", ylabel="error, %", xlim=(0, 1.15 * w.size), title="fc1: what a cut loses")
+axes.legend(frameon=False)
+plt.show()
+
+# %% [markdown]
+# A trained weight is no low-rank matrix, and in pairs it is cut worse than as the matrix it is: nothing in
+# this small layer runs along those pairs. (`TensorTrain(rank=6, in_modes=(64, 1), out_modes=(1, 300))` is the
+# plain matrix with nearly as many numbers as rank 8 in pairs: exercise 5.)
+#
+# **Before you run the cell:** two cores of rank 4 in the first two layers of that network.
 # What is its accuracy after cutting, after training, and what is the rival's, in percent?
 
 # %%
@@ -405,7 +404,6 @@ print(guesses)
 #    take the weight without pairing its digits. Do the ranks change, does the bound?
 # 4. *Rank of a sum.* Show that $\sin(i + j + k)$ has a train of ranks 2 (addition theorem), write its
 #    cores, and check with `tt_svd`. What about $\sin(i \cdot j)$?
-# 5. *From the right.* `multiply_adds(shapes, mirrored)` counts both orders of contraction. Find modes for
-#    which one of them takes ten times as many multiply-adds as the other.
+# 5. *The plain matrix.* Use it in section 5 in place of the pairs. Which is better after training?
 #
 # Assignment 8, `factoring`, has you write TT-SVD with its bound, and Winograd's algorithm (notebook 11).

@@ -31,6 +31,8 @@ def roofline(peak: float, reads: Mapping[str, float], points: Mapping[str, tuple
     ax = axes_for("explain.roofline", ax, 9.5, 4.8)
     if own:
         ax.set_position((0.08, 0.14, 0.9, 0.78))
+    from matplotlib.patheffects import withStroke
+
     at = [x for x, _ in points.values()]
     left, right = min([*at, 0.1]) / 2.5, max([*at, peak / min(reads.values())]) * 6
     along = np.geomspace(left, right, 200)
@@ -38,11 +40,11 @@ def roofline(peak: float, reads: Mapping[str, float], points: Mapping[str, tuple
     for (name, speed), colour in zip(reads.items(), (ORANGE, GREEN, DARK, GREY) * len(reads), strict=False):
         ax.plot(along, np.minimum(peak, along * speed) / 1e9, color=colour, linewidth=2.5, zorder=1)
         start = max(left, lowest / speed)
-        note(ax, name, (start, start * speed / 1e9), (4, 16), color=colour, rotation=0, va="bottom")
+        note(ax, name, (start, start * speed / 1e9), (16, 2), color=colour, va="center")
     note(ax, "the peak", (right, peak / 1e9), (-4, 6), ha="right", color=DARK)
     for name, (x, y) in points.items():
         ax.plot(x, y / 1e9, "o", color=BLUE, markersize=11, zorder=3)
-        note(ax, name, (x, y / 1e9), (11, -4))
+        note(ax, name, (x, y / 1e9), (11, -4), path_effects=[withStroke(linewidth=4, foreground="white")])
     ax.set(xscale="log", yscale="log", xlim=(left, right), xlabel="multiply-adds for each byte moved",
            ylim=(lowest / 1e9, 2.5 * max([peak, *(y for _, y in points.values())]) / 1e9),
            title="billion multiply-adds a second")
