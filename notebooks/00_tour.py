@@ -13,9 +13,12 @@
 # %%
 import copy
 import math
+import os
 import tempfile
 from functools import partial
 from pathlib import Path
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: for matrices this small, threads cost more
 
 import matplotlib.pyplot as plt
 import numpy as np

@@ -8,6 +8,9 @@
 # As in the tour: derive before you code, write a guess in place of `None` before you run a cell, and look.
 
 # %%
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: for matrices this small, threads cost more
 
 import matplotlib.pyplot as plt
 import numpy as np

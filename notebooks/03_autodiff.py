@@ -102,18 +102,6 @@ networks = {  # multiply-adds an image of each layer, forward
 derived = {name: 2 - macs[0] / sum(macs) for name, macs in networks.items()}
 compare("digits_mlp, backward / forward", derived["digits_mlp"], yours)
 
-macs = np.array(networks["digits_cnn"]) / 1e3
-figure, axes = plt.subplots(figsize=(9, 3.6))
-products = {"forward": (-0.27, BLUE, macs), "gradient of the weight": (0, ORANGE, macs),
-            "gradient of the input": (0.27, GREEN, [0, *macs[1:]])}
-for name, (shift, colour, values) in products.items():
-    axes.barh(np.arange(4) + shift, values, 0.25, color=colour, label=name)
-axes.set(title="digits_cnn: 10³ multiply-adds an image", yticks=range(4),
-         yticklabels=("conv1", "conv2", "conv3", "fc"))
-axes.invert_yaxis()
-axes.legend(frameon=False)
-plt.show()
-
 # %% [markdown]
 # Now by the clock. Four networks: the two for digits, three fully connected layers of 1024, and four
 # convolutions from 64 to 64 channels. **Before you run the cell:** for which will the factor be the derived

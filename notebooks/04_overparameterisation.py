@@ -10,7 +10,10 @@
 
 # %%
 import copy
+import os
 from functools import partial
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: for matrices this small, threads cost more
 
 import matplotlib.pyplot as plt
 import numpy as np

@@ -10,8 +10,11 @@
 
 # %%
 import copy
+import os
 from functools import partial
 from math import prod, sqrt
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: for matrices this small, threads cost more
 
 import matplotlib.pyplot as plt
 import numpy as np

@@ -254,22 +254,8 @@ plt.show()
 # is far from its own peak.)
 #
 # Images get smaller from layer to layer, and channels more. At 7 × 7 pixels the last tiles hang over the
-# edge: 16 tiles of 2 × 2 cover 64 pixels, of which 49 are wanted. **Before you run the cell:** what is left
-# there of the 2.25?
-
-# %%
-yours = None
-
-layers = {(64, 56): 1, (128, 28): 1, (256, 14): 1, (512, 7): (49 / 64)}
-speedups = {}
-for (c, pixels), used in layers.items():
-    seconds = timed(c, pixels) if (c, pixels) != (64, side) else of[64]
-    speedups[c, pixels] = seconds["direct"] / seconds["Winograd"], by_count(c) * used
-    print(f"{c:3} channels at {pixels:2}²: measured {speedups[c, pixels][0]:.2f}, "
-          f"counted {speedups[c, pixels][1]:.2f}")
-compare("512 channels at 7²: times faster", speedups[512, 7][0], yours, theory=speedups[512, 7][1])
-
-# %% [markdown]
+# edge: 16 tiles of 2 × 2 cover 64 pixels, of which 49 are wanted (exercise 3).
+#
 # ## 6. Why not F(4×4) and F(6×6)?
 #
 # Four and five times fewer multiplications: why does this library stop at $m = 2$? Look at what larger tiles
@@ -353,27 +339,22 @@ compare("separable over direct: times faster", seconds["direct"] / halves, yours
 compare("separable over Winograd: times faster", seconds["Winograd"] / halves, yours_winograd)
 
 # %%
-figure, (left, axes) = plt.subplots(1, 2, figsize=(11.5, 4.2), width_ratios=(1.35, 1))
+figure, axes = plt.subplots(figsize=(9, 4.2))
 places = np.arange(len(shapes))
 bars = {"multiply-adds, fewer": ([1 / (1 / c + 1 / 9) for c, _ in shapes], GREY)}
 for name, colour in (("direct", BLUE), ("Winograd", ORANGE)):
     values = [s[name] / (s["depthwise"] + s["1 × 1"]) for s in taken.values()]
     bars[f"faster than {name}"] = values, colour
 for i, (name, (values, colour)) in enumerate(bars.items()):
-    drawn = left.bar(places + 0.28 * (i - 1), values, 0.26, color=colour)
-    left.bar_label(drawn, fmt="{:.1f}", padding=2, fontsize=12)
-    left.text(-0.4, 11.6 - 0.9 * i, name, color=colour)
-left.set(xticks=places, xticklabels=[f"{c}\n{p} × {p}" for c, p in shapes], ylim=(0, 12.4), yticks=[],
+    drawn = axes.bar(places + 0.28 * (i - 1), values, 0.26, color=colour)
+    axes.bar_label(drawn, fmt="{:.1f}", padding=2, fontsize=12)
+    axes.text(-0.4, 11.6 - 0.9 * i, name, color=colour)
+axes.set(xticks=places, xticklabels=[f"{c}\n{p} × {p}" for c, p in shapes], ylim=(0, 12.4), yticks=[],
          title="depthwise separable: times", xlabel="channels and pixels")
-parts = {"multiply-adds": [9 / (9 + c) for c, _ in shapes],
-         "time": [s["depthwise"] / (s["depthwise"] + s["1 × 1"]) for s in taken.values()]}
-for i, ((name, values), colour) in enumerate(zip(parts.items(), (GREY, BLUE), strict=True)):
-    drawn = axes.bar(places + 0.4 * (i - 0.5), [100 * v for v in values], 0.38, color=colour)
-    axes.bar_label(drawn, fmt="{:.0f}", padding=2, fontsize=12)
-    axes.text(3.4, 66 - 6 * i, name, color=colour, ha="right")
-axes.set(xticks=places, xticklabels=[c for c, _ in shapes], ylim=(0, 72), yticks=[], xlabel="channels",
-         title="share of the depthwise half, %")
 plt.show()
+for (c, _), s in taken.items():
+    print(f"{c} channels: the depthwise half has {9 / (9 + c):.0%} of the multiply-adds, "
+          f"{s['depthwise'] / (s['depthwise'] + s['1 × 1']):.0%} of the time")
 
 # %% [markdown]
 # ## 8. Why? Work for each byte
@@ -435,7 +416,8 @@ print(guesses)
 #    measured error? Which points would you choose, and why do powers of two help? And how many bits more
 #    than 8 do transformed pixels need, for $m = 2$ and $m = 4$?
 # 3. *Both ways.* Count additions for $F(4 \times 4)$ with `additions` and draw its line into the figure of
-#    section 5. From how many channels on could it beat $F(2 \times 2)$?
+#    section 5. From how many channels on could it beat $F(2 \times 2)$? And what is left of $F(2 \times 2)$
+#    with 512 channels of 7 × 7 pixels? Count, then measure it with `timed(512, 7)`.
 # 4. *Winograd for the gradient.* The gradient with respect to the image is again a convolution with 3 × 3
 #    filters, turned round. Compute it with `winograd` and check it against `nn.kernels.conv2d_input_grad`.
 # 5. *Separable digits.* Build `nn.models.digits_cnn` with depthwise separable convolutions in place of its

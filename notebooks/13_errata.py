@@ -9,6 +9,9 @@
 # what you think comes out; the errors are such that one nods when they go by on a slide.
 
 # %%
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: for matrices this small, threads cost more
 
 import matplotlib.pyplot as plt
 import numpy as np
