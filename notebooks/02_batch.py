@@ -348,6 +348,7 @@ for axes, title in zip(panels, ("milliseconds an epoch", "epochs to the target",
                        strict=True):
     axes.set(title=title, xlabel="images a step, N")
     ticks(axes, x=sizes[::2])
+    axes.minorticks_off()
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
 panels[1].legend(frameon=False, fontsize=12)

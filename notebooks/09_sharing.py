@@ -276,10 +276,9 @@ figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.4))
 before = [untrained["optimum", bits] for bits in trained]
 after = [found.mean() for found in trained.values()]
 spread = [np.ptp(found) / 2 for found in trained.values()]
-left.plot(list(trained), before, "s-", color=ORANGE)
-left.errorbar(list(trained), after, spread, marker="o", color=BLUE, capsize=3)
-note(left, "not trained", (2, before[0]), (14, -2), color=ORANGE)
-note(left, "trained", (2, after[0]), (8, -12), color=BLUE)
+left.plot(list(trained), before, "s-", color=ORANGE, label="not trained")
+left.errorbar(list(trained), after, spread, marker="o", color=BLUE, capsize=3, label="trained")
+left.legend(frameon=False, loc="lower right")
 left.axhline(floats.mean(), color="black", linewidth=1)
 note(left, "float32, as many epochs", (4, floats.mean()), (-4, 10), ha="right")
 left.set(xlabel="bits a weight", ylabel="test accuracy, %", xticks=list(trained), ylim=(None, 96))

@@ -251,8 +251,8 @@ for name, yours in zip(tensors, (yours_smooth, yours_weight, yours_random), stri
 figure, axes = plt.subplots(figsize=(9, 4.4))
 for name, color in zip(tensors, (GREEN, BLUE, GREY), strict=True):
     axes.loglog(100 * asked, [shares[name, eps] for eps in asked], "o-", color=color)
-    shift = 8, -18 if name == "trained weight" else 10
-    note(axes, name, (0.01, shares[name, asked[0]]), shift, color=color)
+    at = asked[4 if name == "trained weight" else 0]  # above its line, which another may cover
+    note(axes, name, (100 * at, shares[name, at]), (6, 8), color=color)
 axes.axhline(100, color="black", linewidth=1)
 note(axes, "as many as without", (1, 100), (0, -16))
 axes.set(xlabel="error allowed, %", ylabel="numbers stored, %", ylim=(0.05, 900))
