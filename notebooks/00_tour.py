@@ -228,7 +228,6 @@ print()
 print(compress.report(program))
 
 
-
 def legend(program):
     """What the kernels in a listing do, each once: the first line of what help() says of it."""
     print()
@@ -305,14 +304,8 @@ print(f"spread of the turns: ± {spread:.2f}")
 # where the zero point is 0, *clamping at 0 is the ReLU*. Open it: each step can be watched.
 
 # %%
-packed = program.constants["fc.weight"]
 values = program.every_value(digits.x_test[:1])
-last = program.bound.steps[-2]  # the product of the last layer
-rows = program.values[last.inputs[0]]  # its input, and what its integers stand for
-acc = (values[last.inputs[0]].astype(int) - rows.grid.zero) @ packed.codes().astype(int).T
-acc = acc + program.constants["fc.bias"]
-print("10 sums in 32 bits:", *values[last.output][0])
-print("the same from NumPy's integers:", np.array_equal(acc, values[last.output]))
+print("10 sums in 32 bits:", *values[program.bound.steps[-2].output][0])
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4))
 pixels = values["x.u8"][0, :, :, 0]
@@ -387,8 +380,7 @@ compare("pruned less dense of equal bytes, points", row["lost"] - ledger["cnn pr
 
 # %%
 packed = program.constants["conv3.weight"]
-for name, array in packed.arrays().items():
-    print(f"{name:8} {array.dtype} {array.shape} {array[:6]} ...")
+print({name: array[:6] for name, array in packed.arrays().items()})
 compress.explain.mask(packed)
 plt.show()
 
@@ -412,16 +404,12 @@ row = enter("cnn shared", program)
 compare("shared, 4 bits: times smaller", row["smaller"], yours_smaller, theory=8)
 compare("shared, 4 bits: points lost", row["lost"], yours_points)
 
-packed = program.constants["fc.weight"]
-codes = packed.codes()
-print("the first byte, in binary:", f"{packed.arrays()['codes'][0]:08b}", "= indices", *codes[0, :2])
-print("what the codebook says they are:", packed.arrays()["codebook"][codes[0, :2]])
 compress.explain.codebook(program.constants["conv3.weight"])
 plt.show()
 
 # %% [markdown]
-# Two indices lie in every byte, and `codebook_gemm` looks each one up while it multiplies. The figure has
-# the sixteen numbers of `conv3`, each as high as there are weights that share it.
+# Two indices lie in every byte, and `codebook_gemm` looks each one up while it multiplies. The figure has the
+# sixteen numbers of `conv3`, each as high as there are weights that share it.
 #
 # ## 10. A tensor train: a product of small cores
 #
@@ -486,8 +474,6 @@ direct = compress.convert(network, x[:512], algorithm="direct")
 program = compress.convert(network, x[:512], algorithm="winograd")
 print(program.bound)
 enter("cnn winograd", program)
-apart = np.abs(program(digits.x_test) - direct(digits.x_test)).max()
-print("largest difference between the logits of the two:", apart)
 fewer = (sum(work.values()) - work["fc"]) / (program.macs - work["fc"])
 compare("Winograd: times fewer multiplications in the convolutions", fewer, theory=2.25)
 times, spread = race({"direct": direct, "winograd": program}).faster("winograd", than="direct")

@@ -240,7 +240,7 @@ axes.plot(channels, [by_count(c) for c in channels], color=BLUE, linewidth=2.5)
 axes.text(4.6, by_count(4) - 0.03, "all operations counted", color=BLUE, va="top")
 axes.plot(channels, faster, "o", color=ORANGE, markersize=10)
 for c, value in zip(channels, faster, strict=True):
-    note(axes, f"{value:.2f}", (c, value), (0, -19), ha="center", color=ORANGE)
+    note(axes, f"{value:.2f}", (c, value), (0, 9 if value > by_count(c) else -19), ha="center", color=ORANGE)
 axes.axhline(1, color="black", linewidth=1)
 axes.set(xscale="log", ylim=(0, 2.7), xlim=(3, 160), xlabel="channels in and out",
          title=f"Winograd at {side} × {side} pixels: times as fast as direct (measured: dots)")
@@ -299,7 +299,7 @@ names = ["the definition"] + [f"F({m}×{m}, 3×3)" for m in POINTS]
 axes.plot(fewer, list(errors.values()), "o-", color=ORANGE, markersize=10)
 axes.plot(fewer[1:], [errors["definition"] * growth(m) for m in POINTS], "_", color=BLUE, markersize=26,
           markeredgewidth=3)
-axes.text(fewer[1] + 0.2, errors["definition"] * growth(2), "as derived", color=BLUE, va="center")
+note(axes, "as derived", (fewer[2], errors["definition"] * growth(4)), (-16, 6), color=BLUE, ha="right")
 for at, error, name in zip(fewer, errors.values(), names, strict=True):
     note(axes, name, (at, error), (0, -24), ha="center")
 axes.axhline(2**-11, color=GREY, linestyle="--")

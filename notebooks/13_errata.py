@@ -18,7 +18,7 @@ import numpy as np
 
 import compress
 import nn
-from nn.explain import BLUE, FAST, ORANGE, Guesses, note, style
+from nn.explain import BLUE, FAST, ORANGE, Guesses, style
 
 style()
 guesses = Guesses()
@@ -365,8 +365,8 @@ compare("2 bits: activations less weights, points", means["activations"][0] - me
 
 figure, axes = plt.subplots(figsize=(9, 4))
 for (name, mean), color, marker in zip(means.items(), (ORANGE, BLUE), "so", strict=True):
-    axes.plot((2, 3, 4, 6, 8), mean, marker + "-", color=color)
-    note(axes, name, (2, mean[0]), (0, 14) if name == "activations" else (12, 0), color=color)
+    axes.plot((2, 3, 4, 6, 8), mean, marker + "-", color=color, label=f"{name} rounded")
+axes.legend(frameon=False, loc="lower right")
 axes.set(xlabel="bits", ylabel="test accuracy, %", xticks=(2, 3, 4, 6, 8))
 plt.show()
 
