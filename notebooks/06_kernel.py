@@ -222,6 +222,8 @@ float vectors(int n, int times, const float *a, const float *b)
 }
 int lanes(void) { return LANES; }
 """
+
+# %%
 SUM = "(int n, int times, const float *a, const float *b);"
 found = library(CHAINS, f"float numbers{SUM} float vectors{SUM} int lanes(void);")
 if found:
