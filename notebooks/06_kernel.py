@@ -460,7 +460,9 @@ colours = [GREEN if "library" in name or "own" in name else BLUE if name.startsw
            for name in ladder]
 axes.barh(list(ladder), shares, color=colours)
 for i, share in enumerate(shares):
-    axes.text(share + 1, i, f"{share:.1f} %" if share >= 0.1 else f"{share:.1g} %", va="center")
+    inside = {"ha": "right", "color": "white"} if share > 80 else {}
+    axes.text(share - 1 if inside else share + 1, i, f"{share:.{1 if share >= 0.1 else 2}f} %", va="center",
+              **inside)
 axes.axvline(100, color=ORANGE, linestyle="--")
 axes.set(xlim=(0, 108), title=f"a product of {N} × {N} matrices, % of the peak (dashed)", xticks=[])
 axes.invert_yaxis()

@@ -44,7 +44,7 @@ def roofline(peak: float, reads: Mapping[str, float], points: Mapping[str, tuple
     note(ax, "the peak", (right, peak / 1e9), (-4, 6), ha="right", color=DARK)
     for name, (x, y) in points.items():
         ax.plot(x, y / 1e9, "o", color=BLUE, markersize=11, zorder=3)
-        note(ax, name, (x, y / 1e9), (11, -4), path_effects=[withStroke(linewidth=4, foreground="white")])
+        note(ax, name, (x, y / 1e9), (11, -7), path_effects=[withStroke(linewidth=4, foreground="white")])
     ax.set(xscale="log", yscale="log", xlim=(left, right), xlabel="multiply-adds for each byte moved",
            ylim=(lowest / 1e9, 2.5 * max([peak, *(y for _, y in points.values())]) / 1e9),
            title="billion multiply-adds a second")
