@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from nn.kernels import all_kernels, best_route, call_cost, copy_speed, isa, peak_loop, thread_count
+from nn.timing import CLOCK
 
 from ..table import whole
 
@@ -23,10 +24,6 @@ FEWEST = 5  # rounds
 FAR = 0.25  # a step for which its bound is less of its time has another reason to be slow
 SHORT = 1e-3  # seconds: a run that is as short is seldom interrupted
 
-# The time that this thread spent computing: it stands still while another program has the core. (Where its
-# tick is too coarse, as on Windows, the wall clock.)
-CLOCK: Callable[[], float] = (time.thread_time if time.get_clock_info("thread_time").resolution < 1e-6
-                              else time.perf_counter)
 ABOVE = 1.05  # of a peak
 WHY_ABOVE = ("above 100% of peak: the kernel leaves out the padding, or takes Winograd's way, and multiplies "
              "less than is counted here")
