@@ -28,7 +28,7 @@ from typing import Any
 
 import numpy as np
 
-from .failures import Stop, clean
+from .failures import INDENT, Stop, clean
 from .proxy import InProcess, Student
 from .timer import SECONDS
 
@@ -137,7 +137,7 @@ class _Case:
     def shown(self) -> str:
         """The example that is tried, if any was drawn."""
         said = ", ".join(f"{name} = {show(value)}" for name, value in self.given.items())
-        return f"\n    for {said}" if said else ""
+        return f"{INDENT}for {said}" if said else ""
 
     @property
     def clumsy(self) -> bool:
@@ -151,7 +151,7 @@ class _Case:
             text = f"the check could not go on with what was returned ({type(self.error).__name__}: {text})"
         if getattr(self.error, "kind", "") not in EVERY:
             text = f"{text}{self.failed}"
-        return f"{text}\n    (and it passes when it is tried again)" if again else text
+        return f"{text}{INDENT}(and it passes when it is tried again)" if again else text
 
 
 class _Recorded:
