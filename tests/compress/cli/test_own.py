@@ -126,6 +126,7 @@ def test_without_hypothesis():
     ("Mine = 3", 2, "it is no subclass of compress.Transform: Mine"),
     ("del Mine", 2, "there is no class Mine; such classes are: none"),
     ("Mine.fit = lambda *_: __import__('os')._exit(3)", 1, "with exit code 3 during the law "),
+    ("def fit(*_):\n    while True: pass\nMine.fit = fit", 1, "without an end? (line 17, in fit: while True"),
 ])
 def test_a_technique_that_is_wrong(more, code, message, tmp_path, capsys):
     (tmp_path / "mine.py").write_text(f"{BINARY.lstrip()}{more}\n")

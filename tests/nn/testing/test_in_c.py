@@ -8,8 +8,8 @@ import pytest
 
 from nn import kernels
 from nn.kernels import conv2d, gemm, qgemm, relu
-from nn.testing import guard
-from nn.testing.in_c import BuildError, KernelError, NoCompilerError, build, built, check, example, header, host
+from nn.testing import guard, in_c
+from nn.testing.in_c import BuildError, KernelError, NoCompilerError, build, built, check, example, header
 from nn.testing.in_c.building import compiler
 from nn.testing.in_c.header import BLOCKED, NAIVE
 
@@ -192,7 +192,7 @@ def test_a_new_process_comes_after_a_crash(tmp_path):
 ])
 def test_what_does_not_come_back_is_ended(body, said, tmp_path, monkeypatch):
     """Waiting, or computing with the timer switched off that would end it."""
-    monkeypatch.setattr(host, "OVERDUE", 0.1)
+    monkeypatch.setattr(in_c.host, "OVERDUE", 0.1)
     path = written(tmp_path, "relu", ("return 0", f"if (size == 3) {{ {body} }} return 0"))
     path.write_text(f"#define _GNU_SOURCE\n#include <sys/time.h>\n#include <unistd.h>\n{path.read_text()}")
     with built(path, relu, seconds=0.1) as mine:

@@ -134,6 +134,7 @@ def axes_may_be_empty(student, size, fill):
 
 def times_as_fast(student):
     """How many times as fast as three loops, of three attempts the best (another program may disturb one)."""
+    asked(student, (3, 5, 2), 3, 1)  # what is not written, or wrong, is said of a small product
     a, b = matrices((256, 1024, 256), 1)
     best = 0.0
     for _ in range(3):
