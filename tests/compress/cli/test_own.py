@@ -188,6 +188,7 @@ def test_a_ladder_is_measured(name, tmp_path, monkeypatch, capsys):
     said = capsys.readouterr().out
     for rung in ("naive", f"→ {name}.c", "ours, scalar", "NumPy specification", "times as fast as the naive"):
         assert rung in said
+    assert ("There is no blocked kernel beside" in said) == (name != "gemm")
 
 
 @in_c
