@@ -50,7 +50,7 @@ def too_long(frame: object) -> Stop:
 def to_line(outcome: Outcome) -> str:
     """An outcome as a line of JSON."""
     return json.dumps({"name": outcome.property.name, "holds": outcome.holds, "message": outcome.message,
-                       "clumsy": outcome.clumsy, "stopped": outcome.stopped, "seconds": outcome.seconds,
+                       "errored": outcome.errored, "stopped": outcome.stopped, "seconds": outcome.seconds,
                        "output": outcome.output})
 
 

@@ -35,7 +35,7 @@ def graded(assignment, tmp_path):
         with Child(file, limits) as student:
             outcomes = {one.name: check(one, student) for one in assignment.properties}
         assert file.read_text(encoding="utf-8") == text
-        assert not [one.message for one in outcomes.values() if one.clumsy]
+        assert not [one.message for one in outcomes.values() if one.errored]
         return outcomes
 
     return grade

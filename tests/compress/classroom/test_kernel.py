@@ -13,23 +13,14 @@ from compress.classroom.gemm8 import NAIVE, Runner, contract
 from compress.classroom.graded import check
 from compress.classroom.mutation import isolated
 from compress.classroom.release import copies
-from nn.testing import guard
-from nn.testing.in_c import NoCompilerError, header
-from nn.testing.in_c.building import compiler
+from nn.testing.in_c import header
+from tests.in_c import in_c
 
 KERNEL = assignments()["kernel"]
 COMMAND = "python kernel.py"
 
 
-def why_not():
-    try:
-        compiler()
-    except NoCompilerError as error:
-        return str(error)
-    return guard.why_not()
-
-
-pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+pytestmark = in_c
 
 
 @pytest.fixture

@@ -11,20 +11,7 @@ from compress.cli.ladder import chart
 from compress.cli.ladder.text import text
 from compress.cli.ladder.works import WORKS
 from nn import kernels
-from nn.testing import guard
-from nn.testing.in_c import NoCompilerError
-from nn.testing.in_c.building import compiler
-
-
-def why_not():
-    try:
-        compiler()
-    except NoCompilerError as error:
-        return str(error)
-    return guard.why_not()
-
-
-in_c = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+from tests.in_c import in_c, why_not
 
 BINARY = """
 import numpy as np

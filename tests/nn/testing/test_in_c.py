@@ -8,24 +8,16 @@ import pytest
 
 from nn import kernels
 from nn.kernels import conv2d, gemm, qgemm, relu
-from nn.testing import guard, in_c
-from nn.testing.in_c import BuildError, KernelError, NoCompilerError, build, built, check, example, header
+from nn.testing import in_c
+from nn.testing.in_c import BuildError, KernelError, build, built, check, example, header
 from nn.testing.in_c.building import compiler
 from nn.testing.in_c.header import BLOCKED, NAIVE
+from tests.in_c import in_c as can_be_built
 
 KERNELS = {one.name: one for one in vars(kernels).values() if isinstance(one, kernels.Kernel)}
 
 
-def why_not():
-    """None where a C file can be built and run, else why not."""
-    try:
-        compiler()
-    except NoCompilerError as error:
-        return str(error)
-    return guard.why_not()
-
-
-pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+pytestmark = can_be_built
 
 
 def written(folder: Path, name: str, *changes: tuple[str, str]) -> Path:
