@@ -7,11 +7,9 @@ import json
 import os
 import re
 import sys
-import time
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +21,7 @@ if TYPE_CHECKING:
     from compress.testing import Law
     from nn.testing import Case
 
-SHRINKING, OTHERS = 2.0, 1.0  # seconds for a smaller weight, and for all the other laws
-FIRST, KNOWN = 2.0, 0.5       # of the processor, for one weight; and once one has taken as long
+FIRST, KNOWN = 2.0, 0.5  # seconds of the processor, for one weight; and once one has taken as long
 
 
 def main(file: str, name: str, examples: str) -> None:
@@ -105,28 +102,12 @@ class _Checker:
     def check(self) -> None:
         """Every law; the first that is broken gets a small weight, of the others the names."""
         from compress.testing import laws_for
+        from nn.testing.brief import check_briefly
         from nn.testing.check import Report
 
-        report, laws = Report(self.subject.name), list(laws_for(self.subject))
-        while laws:
-            law = laws.pop(0)
-            test = partial(self._holds, law, self.examples, SHRINKING)
-            if not report.run(law.__name__, self.subject, test):
-                break
-        text = []
-        if report.failures:
-            text.append(f"    the law: {' '.join((law.__doc__ or '').split())}")
-            until = time.monotonic() + OTHERS
-            for other in laws:
-                if time.monotonic() > until:
-                    break
-                try:
-                    self._holds(other, 3, 0)
-                except AssertionError:
-                    report.others.append(other.__name__)
-            if report.others:
-                text.append(f"    broken too: {', '.join(report.others)}")
-        self.tell(text="\n".join([str(report), *text]), failed=bool(report.failures))
+        report, laws = Report(self.subject.name), {law.__name__: law for law in laws_for(self.subject)}
+        check_briefly(report, self.subject, laws, self.examples, self._holds)
+        self.tell(text=str(report), failed=not report)
 
     def _holds(self, law: Law, examples: int, seconds: float) -> None:
         from compress.testing import weights
