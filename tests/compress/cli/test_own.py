@@ -129,6 +129,16 @@ def test_a_technique_that_never_comes_back(tmp_path, capsys, monkeypatch):
     assert "mine.py does not come back from loading mine.py" in capsys.readouterr().out
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="others do not say whether a process waits")
+def test_a_technique_that_waits(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(check_technique, "WAITING", 0.4)
+    monkeypatch.setattr(check_technique, "SLICE", 0.1)
+    (tmp_path / "mine.py").write_text("import time\ntime.sleep(999)\n")
+    assert command(["check-technique", "mine.py:Mine"]) == 1
+    said = capsys.readouterr().out
+    assert "mine.py does not come back from loading mine.py: it waits for something" in said
+
+
 # ---- the ladder ----
 
 FOUND = {"work": "2×2×2", "macs": 8_000_000, "bytes": 1_000_000, "numbers": 1000, "route": "fma_avx2",
