@@ -30,7 +30,7 @@ ANSWER = struct.Struct("=6iq")
 PIPE = 1 << 20   # bytes that a pipe holds, where it can be told
 PATIENCE = 2.5   # seconds that a call may wait, once; it is known to wait then
 OVERDUE = 5.0    # seconds that it computes beyond twice its limit, which it has then switched off
-KNOWN = 0.1      # seconds that a call may compute where another one did not come back
+KNOWN = 0.2      # of its seconds a call has where another one did not come back
 
 ENDLESS = "it does not come back: a loop without an end?"
 WAITS = "it does not come back, and uses little CPU time: it waits for something"
@@ -59,7 +59,7 @@ class Host:
 
     def __init__(self, library: Library, seconds: float = 1.0, limit: Callable[[], None] | None = None
                  ) -> None:
-        self.library, self.seconds, self.limit = library, seconds, limit
+        self.library, self.seconds, self.known, self.limit = library, seconds, KNOWN * seconds, limit
         self.patience = PATIENCE if sys.platform == "linux" else max(PATIENCE, 4 * seconds)  # or all counts
         self.process: subprocess.Popen | None = None
         self.clock: Clock | None = None
@@ -94,7 +94,7 @@ class Host:
         if answer.what == CRASHED:
             self._end()
             if answer.signal == signal.SIGPROF:
-                self.seconds = min(self.seconds, KNOWN)
+                self.seconds = min(self.seconds, self.known)
         return answer, written
 
     def opened(self) -> subprocess.Popen:
