@@ -21,8 +21,8 @@ from .processes import end, start
 from .terminal import folded, width
 
 CHILD = f"{__package__}.technique"
-SLICE = 0.5  # seconds: however long everything stood still, it counts as one slice at most
-LOADING, LAW = 20, 40  # slices, of loading the file and of one law
+SLICE = 0.5  # seconds between two looks
+LOADING, LAW = 10.0, 20.0  # seconds of computing, of loading the file and of one law; on the wall if need be
 WAITING = 5.0  # seconds in which it hardly computes, though nobody keeps it from that
 
 
@@ -60,14 +60,14 @@ def run(file: Path, name: str, examples: int) -> int:
 def _told(child: Any) -> Iterator[dict[str, Any]]:
     """What the child tells, as it comes. Raises TimeoutError, which says why, where nothing comes for too
     long."""
-    rest, slices, limit, clock = b"", 0, LOADING, Clock(child.pid)
+    rest, slices, limit, clock, told = b"", 0, LOADING, Clock(child.pid), sys.platform == "linux"
     while True:
         if sys.platform != "win32" and not select.select([child.stdout], [], [], SLICE)[0]:
             slices += 1
             clock.tick()
-            if sys.platform == "linux" and clock.waited > WAITING:
+            if told and clock.waited > WAITING:
                 raise TimeoutError("it waits for something")
-            if slices > limit:
+            if (clock.computed() if told else slices * SLICE) > limit:
                 raise TimeoutError("a loop without an end?")
             continue
         got, slices, limit, clock = child.stdout.read1(1 << 16), 0, LAW, Clock(child.pid)
