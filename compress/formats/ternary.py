@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from nn.kernels import nbit_gemm
+
 from .affine import Affine
 from .format import SMALLEST, format_named
 
@@ -31,4 +33,4 @@ class Ternary(Affine):
         return np.maximum(super().error(w, scales), np.abs(w, dtype=np.float64) - scales)
 
 
-TERNARY = Ternary("ternary", bits=2, activations=format_named("uint8"))
+TERNARY = Ternary("ternary", bits=2, kernel=nbit_gemm, activations=format_named("uint8"))

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from nn.kernels import bgemm
+
 from ..stored import Stored
 
 ALGORITHMS = ("auto", "winograd", "direct", "im2col")  # what `convert` may be told
@@ -26,6 +28,9 @@ def algorithm(line: Any, size: tuple[int, int]) -> str:
     weight, wanted, groups = line.weight(), line["algorithm"], line["groups"]
     shape = filters(weight)
     if on_integers(line):
+        if weight.kernel_with(line.inputs[0].grid.format) is bgemm and groups == 1:
+            pointwise = shape[2:] == line["stride"] == (1, 1) and line["padding"] == (0, 0)
+            return "im2col" if pointwise else "bits"
         if groups > 1:
             return "depthwise" if shape[1] == 1 and shape[0] == groups else "direct"
         pointwise = shape[2:] == line["stride"] == (1, 1) and line["padding"] == (0, 0)  # its pixels are rows
