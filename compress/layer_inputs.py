@@ -40,7 +40,7 @@ class LayerInputs:
                    default=len(self.graph.nodes))
 
     def hessian(self, weight: str) -> Hessian:
-        """H of what is multiplied with a weight, found once: together of all layers that read it, or rows of it.
+        """H of what is multiplied with a weight, found once: of all layers that read it, or rows of it.
 
         Raises ValueError, naming it, where no layer multiplies with it, or becomes NaN or infinite."""
         if weight not in self._found:
