@@ -148,3 +148,8 @@ typedef struct {
 #define LOOK_UP(c, t)                                                                                              \
     _mm256_blendv_ps(_mm256_permutevar8x32_ps((t).low, c), _mm256_permutevar8x32_ps((t).high, c),                  \
                      _mm256_castsi256_ps(_mm256_slli_epi32(c, 28)))
+
+/* Floats of 16 bits (halves.h), eight of them. */
+#define FROM_F16(p) _mm256_cvtph_ps(_mm_load_si128((const __m128i *)(p)))
+#define FROM_BF16(p)                                                                                           \
+    _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_load_si128((const __m128i *)(p))), 16))

@@ -77,3 +77,8 @@ TARGET static INLINE __m512i BYTES_OF_FOUR(__m512i v0, __m512i v1, __m512i v2, _
 typedef __m512 look_up_table;
 #define TABLE(codebook) _mm512_loadu_ps(codebook)
 #define LOOK_UP(c, t) _mm512_permutexvar_ps(c, t)
+
+/* Floats of 16 bits (halves.h), sixteen of them. */
+#define FROM_F16(p) _mm512_cvtph_ps(_mm256_load_si256((const __m256i *)(p)))
+#define FROM_BF16(p)                                                                                           \
+    _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_load_si256((const __m256i *)(p))), 16))

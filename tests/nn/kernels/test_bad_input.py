@@ -18,6 +18,7 @@ A8, W8 = np.ones((3, 4), np.uint8), np.ones((4, 5), B)
 
 GOOD = {
     "gemm": {"a": X, "b": W},
+    "half_gemm": {"a": X, "b": W.astype(np.float16)},
     "qgemm": {"a": A8, "b": W8, "bias": np.zeros(5, np.int32), "scale": np.ones(5, F)},
     "spmm_csr": {"x": X, "values": np.ones(2, F), "indices": np.array([0, 3], np.uint16),
                  "indptr": np.array([0, 1, 1, 2, 2, 2], np.int32)},
@@ -147,6 +148,12 @@ BAD = {
         (VALUE, np.zeros((2, 3, 4, 5), F)[:, ::-1], "strides"),
         (VALUE, np.zeros((2, 5, 3, 4), F).transpose(0, 2, 3, 1), "strides"),
         (VALUE, np.zeros((3, 2, 4, 5), F).transpose(1, 0, 2, 3), "strides")],
+    ("half_gemm", "a"): bad_float_matrix(np.ones((4, 6), F)),
+    ("half_gemm", "b"): [
+        *BAD_MATRIX, (TYPE, W, "float32"), (TYPE, W.astype(np.int16), "int16"),
+        (TYPE, W.astype(">f2"), "byte-swapped"), (VALUE, W[0].astype(np.float16), r"\(5,\)"),
+        (VALUE, np.ones((6, 5), np.uint16), r"\(6, 5\)")],
+    ("half_gemm", "out"): bad_out(F, np.int32),
     ("codebook_gemm", "x"): bad_float_matrix(np.ones((4, 6), F)),
     ("codebook_gemm", "indices"): [
         *NO_ARRAY, (TYPE, None, "None|nothing"), (TYPE, W, "float32"),
@@ -186,6 +193,8 @@ def test_the_good_call_is_good(kernel):
     ("spmm_csr", {"x": SHARED[:3, :4], "out": SHARED[:3, 3:]}),
     ("spmm_csr", {"values": SHARED[0, :2], "out": SHARED[:3, :5]}),
     ("tt_matmul", {"x": SHARED[:3, :4], "out": SHARED[2:5, :5]}),
+    ("half_gemm", {"a": SHARED[:3, :4], "out": SHARED[2:5, :5]}),
+    ("half_gemm", {"b": SHARED.view(np.uint16)[:4, :5], "out": SHARED[:3, :5]}),
     ("codebook_gemm", {"x": SHARED[:3, :4], "out": SHARED[2:5, :5]}),
     ("codebook_gemm", {"codebook": SHARED.ravel()[:20], "out": SHARED[:3, :5]}),
     ("tt_matmul", {"cores": [SHARED[:4, :5].reshape(1, 4, 5, 1)], "out": SHARED[:3, :5]}),
@@ -243,7 +252,8 @@ def test_indices_must_lie_within_x():
     ("gemm", "qgemm", W8, "b"), ("qgemm", "gemm", W, "b"), ("spmm_csr", "gemm", W, "values"),
     ("tt_matmul", "gemm", W, "cores"), ("winograd_conv2d", "gemm", W, "w"), ("conv2d", "gemm", W, "w"),
     ("depthwise_conv2d", "conv2d", FILTERS, "w"),
-    ("codebook_gemm", "gemm", W, "indices"), ("gemm", "codebook_gemm", (A8, np.ones(2, F)), "b")])
+    ("codebook_gemm", "gemm", W, "indices"), ("half_gemm", "gemm", W, "b"),
+    ("gemm", "codebook_gemm", (A8, np.ones(2, F)), "b")])
 def test_packed_by_another_kernel(kernel, packed_by, weight, argument):
     foreign = getattr(kernels, packed_by).pack(*(weight if isinstance(weight, tuple) else [weight]))
     good = (A8,) if kernel == "qgemm" else (GOOD[kernel].get("x", X),)
@@ -254,7 +264,7 @@ def test_packed_by_another_kernel(kernel, packed_by, weight, argument):
 @pytest.mark.usefixtures("backend")
 @pytest.mark.parametrize(("kernel", "weight", "shape"), [
     ("gemm", np.ones((6, 5), F), r"\(6, 5\)"), ("qgemm", np.ones((6, 5), B), r"\(6, 5\)"),
-    ("spmm_csr", np.ones((5, 6), F), r"\(5, 6\)"),
+    ("spmm_csr", np.ones((5, 6), F), r"\(5, 6\)"), ("half_gemm", np.ones((6, 5), np.float16), r"\(6, 5\)"),
     ("codebook_gemm", (np.ones((5, 6), np.uint8), np.ones(2, F)), r"\(5, 6\)"),
     ("tt_matmul", [np.ones((1, 6, 5, 1), F)], r"\(6, 5\)")])
 def test_packed_of_another_shape(kernel, weight, shape):
@@ -267,6 +277,8 @@ def test_packed_of_another_shape(kernel, weight, shape):
 @pytest.mark.parametrize(("kernel", "error", "weight"), [
     ("gemm", TypeError, (W8,)), ("gemm", ValueError, (W[0],)), ("gemm", TypeError, ([[1.0]],)),
     ("gemm", TypeError, (None,)),
+    ("half_gemm", TypeError, (W,)), ("half_gemm", TypeError, ([1],)),
+    ("half_gemm", ValueError, (W[0].astype(np.float16),)),
     ("qgemm", TypeError, (W,)), ("qgemm", TypeError, (W8.astype(np.uint8),)), ("qgemm", ValueError, (W8[0],)),
     ("conv2d", TypeError, (W8,)), ("conv2d", ValueError, (W,)), ("conv2d", TypeError, (None,)),
     *[("conv2d", error, (GOOD["conv2d"]["w"], groups))

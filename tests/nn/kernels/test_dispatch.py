@@ -52,6 +52,7 @@ print(json.dumps({
     "winograd_conv2d": float(kernels.winograd_conv2d(x.reshape(1, 9, 7, 11), w[:, :55].reshape(-1, 11, 1, 1)
                                                      * np.ones((3, 3), "f4")).sum()),
     "codebook_gemm": float(kernels.codebook_gemm(x, b.T.astype("u1") & 7, x[0, :9].copy()).sum()),
+    "half_gemm": float(kernels.half_gemm(x, w.T.astype("f2")).sum()),
     "kmeans1d": kernels.kmeans1d(rng.integers(-50, 50, 40).astype("f4"), 5).tolist(),
     "network": np.asarray(program(images)).argmax(1).tolist()}))
 """
@@ -90,7 +91,8 @@ def test_cap(cap, on_numpy):
     assert all(len(here["variants"][k.name]) >= 2 for k in kernels.all_kernels() if isinstance(k.call, str))
     for result in ("qgemm", "gemm", "spmm_csr", "tt_matmul", "conv2d", "conv2d_input_grad",
                    "conv2d_weight_grad", "depthwise_conv2d", "depthwise_conv2d_input_grad",
-                   "depthwise_conv2d_weight_grad", "winograd_conv2d", "codebook_gemm", "kmeans1d", "network"):
+                   "depthwise_conv2d_weight_grad", "winograd_conv2d", "codebook_gemm", "half_gemm",
+                   "kmeans1d", "network"):
         assert here[result] == on_numpy[result], result
 
 
@@ -208,6 +210,7 @@ def test_threads_share_a_packed_weight(kernel):
     if kernel.name == "qdepthwise_conv2d":
         x = rng.integers(0, 256, (5, 10, 15, 70), np.uint8)
         w = rng.integers(-128, 128, (70, 1, 3, 3), np.int8)
+    w = w.astype(np.float16) if kernel.name == "half_gemm" else w
     w = (rng.integers(0, 16, (70, 300), np.uint8), x[0, :16]) if kernel.name == "codebook_gemm" else (w,)
     packed, start, wrong = kernel.pack(*w), threading.Barrier(4), []
 

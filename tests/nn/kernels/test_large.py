@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from nn import kernels
+from nn.kernels.half_gemm import floats_of
 from nn.testing.case import Case, floats, integers
 from nn.testing.check import DOMAINS, implementations
+from nn.testing.domain_half import as_halves
 from nn.testing.laws import equals_specification, same
 
 FLOAT = [(400, 520, 70), (13, 1100, 200), (1, 3000, 300), (70, 1, 500)]
@@ -39,6 +41,30 @@ def test_spmm_csr(f, m, k, n, index):
 @pytest.mark.parametrize("size", [16, 32, 256])
 def test_codebook_gemm(f, m, k, n, size):
     equals_specification(f, coded(m, k, n, size))
+
+
+@every(kernels.half_gemm)
+@pytest.mark.parametrize(("m", "k", "n"), FLOAT)
+@pytest.mark.parametrize("dtype", [np.float16, np.uint16])
+def test_half_gemm(f, m, k, n, dtype):
+    equals_specification(f, of_halves(m, k, n, dtype))
+
+
+def of_halves(m, k, n, dtype):
+    rng = np.random.default_rng(0)
+    b = rng.standard_normal((k, n), np.float32)
+    return Case((floats(rng, (m, k), "uniform"), as_halves(b, dtype)))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.uint16])
+@pytest.mark.parametrize("m", [1, 5, 37])
+def test_all_variants_with_fma_give_half_gemm_the_bits_of_gemm(m, dtype):
+    case = of_halves(m, 1101, 90, dtype)   # two slices of K
+    a, b = case.args
+    whole = floats_of(b)
+    results = {f.name: f(case) for f in implementations(kernels.half_gemm) if "avx" in f.name}
+    results |= {f.name: f(Case((a, whole))) for f in implementations(kernels.gemm) if "avx" in f.name}
+    assert len({result.tobytes() for result in results.values()}) <= 1, results.keys()
 
 
 def coded(m, k, n, size):
