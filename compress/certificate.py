@@ -217,10 +217,10 @@ def certify(program: Program) -> Certificate:
         name = f"{name}@{call.output}" if name in layers else name
         groups = call.attributes.get("groups", 1)
         op = call.op if groups == 1 else f"{call.op}, groups {groups}"
-        if not on_integers(weight):
+        if not on_integers(line):
             layers[name] = Layer(name, op)
             continue
-        w, grid, codes = weight.codes().T, line.inputs[0].grid, ranges[call.inputs[0]]
+        w, grid, codes = weight.multipliers().T, line.inputs[0].grid, ranges[call.inputs[0]]
         meets = (Rows(len(w), codes, grid.format.dtype) if isinstance(line.op, Linear)
                  else Patches.of(line, codes))
         layers[name] = Layer(name, op, w, line.constants[call.constants["bias"]], grid.zero, meets)
@@ -251,8 +251,8 @@ def certify_weights(w: Any, bias: np.ndarray | None = None, *, zero: int = 0, lo
 
 def _matrix(w: Any) -> np.ndarray:
     """Weights as the matrix (K, N) that multiplies, int8."""
-    if isinstance(w, Stored) and on_integers(w):
-        return w.codes().T
+    if isinstance(w, Stored) and w.format is not None and w.format.activations is not None:
+        return w.multipliers().T
     if isinstance(w, Operand) and w.kernel is qgemm:
         return w.unpack()
     if isinstance(w, np.ndarray) and w.dtype == np.int8 and 2 <= w.ndim <= 4:

@@ -167,7 +167,7 @@ def _check_layer(chain: Chain, w: np.ndarray, name: str) -> None:
     except ValueError as error:
         raise ValueError(f"prepare: {name}: {error}") from error
     if chain.activations is not None:
-        most = largest_k(stored.format.highest, chain.activations.highest - chain.activations.lowest)
+        most = largest_k(stored.format.most, chain.activations.highest - chain.activations.lowest)
         left = chain.before_last(nn.Tensor(w)).data.reshape(len(w), -1)
         count = int(np.count_nonzero(left, axis=1).max(initial=0))
         if count > most:

@@ -63,7 +63,7 @@ class Stored:
     rescales: ClassVar[bool] = True       # whether the product's columns are multiplied by what is stored as
     #                                       "scale", if it is there
     shape: tuple[int, ...]                # of the weight, as in nn
-    scale: np.ndarray | None              # (out,) float32: what multiplies those columns, or None
+    scale: np.ndarray | None              # what is stored as "scale", float32; None where there is none
     held: dict[str, np.ndarray]           # what is stored, read-only, by the names of `parts`
 
     def __init_subclass__(cls, *, abstract: bool = False) -> None:
@@ -83,7 +83,7 @@ class Stored:
             array = np.zeros(0, part.dtype) if arrays[name] is None else arrays[name]
             self.held[name] = np.array(array, order="C") if copy else np.ascontiguousarray(array).view()
             self.held[name].flags.writeable = False
-        scale = self.held.get("scale") if self.rescales else None
+        scale = self.held.get("scale")
         self.scale = scale if scale is not None and scale.size else None
 
     def arrays(self) -> dict[str, np.ndarray]:
@@ -107,7 +107,12 @@ class Stored:
         """The weight as float32, in its own shape."""
 
     def operand(self, kernel: Any = None) -> Any:
-        """What the kernel multiplies with, made anew: whoever runs it holds it."""
+        """What its kernel, or this one, multiplies with, made anew: whoever runs it holds it."""
+
+    def kernel_with(self, activations: Any) -> Any:
+        """The kernel of its product with activations of a Format, or with reals (None); None: there is none.
+        """
+        return self.kernel if activations is None else None
 
     def macs(self) -> int:
         """Multiply-adds for one row of x: at least one for each row and each column that is not all 0."""
@@ -119,7 +124,7 @@ class Stored:
         w = np.abs(as_matrix(self.decode()).T, dtype=np.float64)
         sizes, k = np.abs(x, dtype=np.float64), x.shape[1]
         bound, scale = gamma(k) * (sizes @ w) + k * 2.0**-150, self.scale
-        if scale is None:
+        if scale is None or not self.rescales:
             return bound
         lost = k * 2.0**-150 * np.abs(scale, dtype=np.float64)           # the scale rounds decode()'s entries
         smallest = 2.0**-149 * (1 + sizes.sum(axis=1, keepdims=True))    # and the result, each once

@@ -1,7 +1,9 @@
 """Integers that stand for reals: real = scale · (integer − zero).
 
-Weights are symmetric, a scale per output channel, integers −127…127 of 8 bits (Krishnamoorthi 2018, §3.1);
-activations are asymmetric, a scale and a zero point per tensor, integers 0…255 (Jacob et al. 2018)."""
+Weights are symmetric, with as many integers on either side: −127…127 of 8 bits, "restricted range", so that
+−w is as good as w and no product with −128 overflows (Krishnamoorthi 2018, §3.1). They have a scale for the
+tensor, for each output channel, or for each block of a row. Activations are asymmetric, with a scale and a
+zero point for the tensor, integers 0…255 of 8 bits (Jacob et al. 2018)."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,11 +13,13 @@ import numpy as np
 
 from nn.kernels import qgemm
 
-from .format import SMALLEST, Format, Grid
+from .format import SMALLEST, Format, Grid, format_named
 
 
 class Affine(Format):
     """Integers from `lowest` to `highest`, times a scale, around a zero point."""
+
+    uniform = True
 
     def quantize(self, x: np.ndarray, scale: Any, zero: int = 0) -> np.ndarray:
         """clamp(round_half_even(x / scale) + zero, lowest…highest)."""
@@ -25,6 +29,16 @@ class Affine(Format):
     def dequantize(self, codes: np.ndarray, scale: Any, zero: int = 0) -> np.ndarray:
         """scale · (code − zero)."""
         return (codes.astype(np.float32) - np.float32(zero)) * scale
+
+    def sums(self, activations: Format) -> Any:
+        """`qgemm`, where a scale a column is enough; and what convolves the same."""
+        return qgemm if activations.uniform and self.grouping in ("tensor", "channel") else None
+
+    def error(self, w: np.ndarray, scales: Any) -> np.ndarray:
+        """Half a step, and two float32 roundings of at most `highest` steps; what is out of range, more."""
+        scales = np.asarray(scales, np.float64)
+        beyond = np.abs(w, dtype=np.float64) - self.highest * scales
+        return np.maximum(0.5 * scales, beyond) + scales * (self.highest * 2.0**-23)
 
 
 class Symmetric(Affine):
@@ -40,10 +54,6 @@ class Symmetric(Affine):
         scales = np.maximum(largest / np.float32(self.highest), np.float32(SMALLEST))
         scales[~(largest > 0)] = 1
         return scales
-
-    def error(self, scales: np.ndarray) -> np.ndarray:
-        """Half a step, and two float32 roundings of at most `highest` steps."""
-        return scales.astype(np.float64) * (0.5 + self.highest * 2.0**-23)
 
 
 @dataclass(frozen=True, repr=False)
@@ -64,5 +74,15 @@ class Asymmetric(Affine):
         return Grid(self, scale, min(max(round(-low / scale), 0), self.highest))
 
 
-UINT8 = Asymmetric("uint8", bits=8)
-INT8 = Symmetric("int8", bits=8, kernel=qgemm, activations=UINT8)
+BLOCKS = (32, 64, 128)  # of numbers of a row
+
+for bits in range(1, 9):
+    Asymmetric(f"uint{bits}", bits=bits)
+for bits in range(2, 9):
+    usual = format_named("uint8")
+    Symmetric(f"int{bits}", bits=bits, activations=usual)
+    Symmetric(f"int{bits}-tensor", bits=bits, grouping="tensor", activations=usual)
+    for block in BLOCKS:
+        Symmetric(f"int{bits}-block{block}", bits=bits, grouping=block)
+
+INT8, UINT8 = map(format_named, ("int8", "uint8"))

@@ -1,16 +1,16 @@
 """What a number format is: codes of a few bits, and the reals they stand for.
 
-    INT4 = Symmetric("int4", bits=4)        # compress/formats/int4.py, the whole file
+    INT4 = Symmetric("int4", bits=4)        # in a file of this folder: that is all
 
-A format of weights has a scale for each output channel, or for each block of a row; a format of activations
-has one scale and one zero point for a tensor. It registers itself by being made."""
+A format of weights has a scale for the tensor, for each output channel or for each block of a row, or none; a
+format of activations has one scale and one zero point for a tensor. It registers itself by being made."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -31,13 +31,14 @@ SMALLEST = float(np.finfo(np.float32).tiny)  # a scale below the normal numbers 
 class Format:
     """A number format: `bits` of a code, and which reals the codes stand for, as a subclass says.
 
-    grouping: what has a scale of its own: "tensor" (of activations), "channel", or so many numbers of a row
-    of the matrix (out, in), the last block of a row being shorter. kernel: of nn.kernels, which multiplies
-    with such weights; None: they are dequantized for `gemm`. activations: the Format of the other side of
-    that product; None for reals. Its attribute `stored` is the Stored class of such weights. A subclass of
-    weights writes `fit_groups`, `quantize`, `dequantize`, `error`; one of activations `fit`, `quantize` and
-    `dequantize`: TypeError where one is missing, ValueError for bits or a grouping that can't be, or a name
-    that another format has."""
+    grouping: what has a scale of its own: "tensor", "channel", or so many numbers of a row of the matrix (out,
+    in), the last block of a row being shorter; "none": the codes stand for reals by themselves. kernel: of
+    nn.kernels, which multiplies reals with such weights; None: they are dequantized for `gemm`. activations:
+    the Format that `Quantize` gives the other side of the product where it is told no other; None: reals. Its
+    attribute `stored` is the Stored class of such weights. A subclass of weights writes `fit_groups`,
+    `quantize`, `dequantize`, `error`; one of activations, which has a scale for the tensor, `fit`, `quantize`
+    and `dequantize`: TypeError where one is missing, ValueError for bits or a grouping that can't be, or a
+    name that another format has."""
 
     name: str
     bits: int
@@ -46,27 +47,40 @@ class Format:
     kernel: Any = None
     activations: Format | None = None
 
+    uniform: ClassVar[bool] = False  # its reals are equal steps apart, and each gets the nearest
+
     def __post_init__(self) -> None:
-        if not 1 <= self.bits <= 8:
-            raise ValueError(f"{self.name}: a code has 1…8 bits; got {self.bits!r}")
-        if self.grouping not in ("tensor", "channel") and not (is_int(self.grouping) and self.grouping > 0):
-            raise ValueError(f"{self.name}: grouping must be 'tensor', 'channel' or the size of a block; got "
-                             f"{self.grouping!r}")
+        if not is_int(self.bits) or not 1 <= self.bits <= 16:
+            raise ValueError(f"{self.name}: a code has 1…16 bits; got {self.bits!r}")
+        if self.grouping not in ("none", "tensor", "channel") and not (is_int(self.grouping)
+                                                                       and self.grouping > 0):
+            raise ValueError(f"{self.name}: grouping must be 'none', 'tensor', 'channel' or the size of a "
+                             f"block; got {self.grouping!r}")
         if FORMATS.get(self.name, self) != self:
             raise ValueError(f"{self.name}: there is another format of this name")
-        of_weights = self.grouping != "tensor"
-        hooks = ("fit_groups", "error") if of_weights else ("fit",)
+        hooks = ("fit_groups", "error") if self.of_weights else ("fit",)
         complete(type(self), Format, (*hooks, "quantize", "dequantize"))
-        if of_weights:
+        if self.of_weights:
             object.__setattr__(self, "stored", define(self))
         FORMATS[self.name] = self
+
+    @property
+    def of_weights(self) -> bool:
+        """Whether weights have it; else activations."""
+        return self.grouping != "tensor" or type(self).fit_groups is not Format.fit_groups
 
     # The codes ------------------------------------------------------------------------------------
 
     @cached_property
     def dtype(self) -> type:
         """Of a code in memory."""
-        return np.int8 if self.signed else np.uint8
+        narrow, wide = (np.int8, np.int16) if self.signed else (np.uint8, np.uint16)
+        return narrow if self.bits <= 8 else wide
+
+    @cached_property
+    def whole(self) -> bool:
+        """Whether a code fills its bytes, so that codes are stored as they are."""
+        return self.bits in (8, 16)
 
     @cached_property
     def lowest(self) -> int:
@@ -78,21 +92,27 @@ class Format:
         """The largest code."""
         return 2 ** (self.bits - self.signed) - 1
 
+    @cached_property
+    def has_zero(self) -> bool:
+        """Whether 0 is one of its reals."""
+        one = np.float32(1)
+        return not self.dequantize(self.quantize(np.zeros(1, np.float32), one), one).any()
+
     def pack(self, codes: np.ndarray) -> np.ndarray:
-        """Codes without gaps, in row order: code − lowest, lowest bit first; those of 8 bits as they are."""
-        if self.bits == 8:
+        """Codes without gaps, in row order: code − lowest, lowest bit first; whole bytes as they are."""
+        if self.whole:
             return codes
-        return pack_bits((codes.astype(np.int16) - self.lowest).astype(np.uint16), self.bits)
+        return pack_bits((codes.astype(np.int32) - self.lowest).astype(np.uint16), self.bits)
 
     def unpack(self, packed: np.ndarray, count: int) -> np.ndarray:
         """The first `count` codes, in one dimension."""
-        if self.bits == 8:
+        if self.whole:
             return packed.reshape(-1)
-        return (unpack_bits(packed, self.bits, count).astype(np.int16) + self.lowest).astype(self.dtype)
+        return (unpack_bits(packed, self.bits, count).astype(np.int32) + self.lowest).astype(self.dtype)
 
     def check_packed(self, who: str, packed: np.ndarray, count: int) -> None:
         """Raise ValueError, beginning with `who`, unless this is what `pack` makes of so many codes."""
-        if self.bits < 8:
+        if not self.whole:
             check_bits(who, packed, self.bits, count, self.highest - self.lowest + 1)
         elif packed.size != count:
             raise ValueError(f"{who}: {packed.dtype} {packed.shape} is not {count} codes")
@@ -107,19 +127,44 @@ class Format:
     # Weights: w and codes in the weight's own shape ---------------------------------------------------
 
     def scales(self, w: np.ndarray) -> np.ndarray:
-        """The finest scale of each group, float32 (O,), or (O, blocks) of a format with blocks."""
-        if self.grouping == "channel":
-            return self.fit_groups(w.reshape(len(w), -1))
+        """The finest scale of each group, float32 (O,); (O, blocks) of a format with blocks, (1,) of one with
+        a scale for the tensor, (0,) of one without."""
+        if self.grouping == "none":
+            return np.zeros(0, np.float32)
+        if self.grouping in ("tensor", "channel"):
+            return self.fit_groups(w.reshape(1 if self.grouping == "tensor" else len(w), -1))
         rows = as_matrix(w)
         blocks = -(-rows.shape[1] // self.grouping)
         padded = np.pad(rows, ((0, 0), (0, blocks * self.grouping - rows.shape[1])))
         return self.fit_groups(padded.reshape(len(rows) * blocks, self.grouping)).reshape(len(rows), blocks)
 
-    def spread(self, scales: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    def spread(self, scales: np.ndarray, shape: tuple[int, ...]) -> Any:
         """The scale of every weight, so that it broadcasts against a weight of this shape."""
-        if self.grouping == "channel":
+        if self.grouping == "none":
+            return np.float32(1)
+        if self.grouping in ("tensor", "channel"):
             return scales.reshape(-1, *[1] * (len(shape) - 1))
         return from_matrix(np.repeat(scales, self.grouping, axis=1)[:, :prod(shape[1:])], shape)
+
+    def rescaled(self, scales: np.ndarray, factor: np.ndarray) -> np.ndarray:
+        """The scales of a weight whose output channels were multiplied by `factor` (O,): that of a tensor has
+        to be fitted anew, and is the largest that may come of it here."""
+        if self.grouping in ("none", "tensor"):
+            return scales * np.abs(factor).max(initial=0)
+        return np.maximum((scales.T * np.abs(factor)).T, SMALLEST).astype(np.float32)  # (of blocks, too)
+
+    def written(self, w: np.ndarray) -> np.ndarray:
+        """Which scales a weight that is not 0 has, as far as channels tell: it broadcasts against them."""
+        living = np.logical_or.reduce(w.reshape(len(w), -1), axis=1)
+        if self.grouping in ("none", "tensor"):
+            return living.any()
+        return living if self.grouping == "channel" else living[:, None]
+
+    def at_least(self, scales: np.ndarray, least: np.ndarray) -> np.ndarray:
+        """Scales that are not below `least` (O,): the finest that there are of such a format."""
+        if self.grouping == "tensor":
+            least = least.max(initial=0)
+        return np.maximum(scales.T, least).T.astype(np.float32)
 
     def to_codes(self, w: np.ndarray, scales: np.ndarray) -> np.ndarray:
         """The nearest codes of a weight."""
@@ -133,6 +178,21 @@ class Format:
         """The weight as its codes stand for it; its gradient is that of w."""
         return apply(STRAIGHT_THROUGH, w, Tensor(self.to_reals(self.to_codes(w.data, scales), scales)))
 
+    # Products with integers -----------------------------------------------------------------------
+
+    def sums(self, activations: Format) -> Any:
+        """The kernel that adds up the products of such codes and integers of the Format `activations`; None
+        where there is none."""
+
+    def multipliers(self, codes: np.ndarray) -> np.ndarray:
+        """The integers, int8, by which codes multiply in such a product: real = scale · integer."""
+        return codes
+
+    @property
+    def most(self) -> int:
+        """The largest magnitude of `multipliers`."""
+        return int(np.abs(self.multipliers(np.array([self.lowest, self.highest], self.dtype)).astype(int)).max())
+
     # What a subclass says -------------------------------------------------------------------------
 
     def fit_groups(self, groups: np.ndarray) -> np.ndarray:
@@ -144,8 +204,8 @@ class Format:
     def dequantize(self, codes: np.ndarray, scale: Any, zero: int = 0) -> np.ndarray:
         """The reals that codes stand for, float32."""
 
-    def error(self, scales: np.ndarray) -> np.ndarray:
-        """How far the real of its code may be from a weight in range, float64, for each scale."""
+    def error(self, w: np.ndarray, scales: Any) -> np.ndarray:
+        """How far the real of its code may be from each weight, float64, for scales that broadcast."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return format_named, (self.name,)  # there is one of each name

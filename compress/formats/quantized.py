@@ -1,5 +1,6 @@
 """The stored forms of a weight in a number format: all codes, or a bit mask and those that are not 0."""
 
+from collections.abc import Mapping
 from math import prod
 from typing import Any
 
@@ -13,9 +14,16 @@ from ..stored import STORED, Part, Stored, as_matrix, from_matrix, gamma, read
 class QuantizedWeight(Stored, abstract=True):
     """Codes of a Format and their scales. `define(format)` makes its subclass for that format."""
 
+    rescales = False
+
     def __init__(self, codes: np.ndarray, scales: np.ndarray) -> None:
         """`codes` in the weight's own shape."""
         self.hold(codes.shape, {"values": self.format.pack(as_matrix(codes)), "scale": scales})
+
+    def hold(self, shape: tuple[int, ...], arrays: Mapping[str, np.ndarray | None], copy: bool = True) -> None:
+        super().hold(shape, arrays, copy)
+        if self.format.grouping == "tensor":
+            self.scale = np.repeat(self.held["scale"], shape[0])
 
     def check(self, who: str) -> None:
         self.format.check_packed(who, self.held["values"], self.count())
@@ -28,17 +36,26 @@ class QuantizedWeight(Stored, abstract=True):
         return prod(self.shape)
 
     def codes(self) -> np.ndarray:
-        """The codes as the matrix (out, in) that multiplies."""
+        """The codes as the matrix (out, in), row by row."""
         return self.format.unpack(self.held["values"], prod(self.shape)).reshape(self.shape[0], -1)
+
+    def multipliers(self) -> np.ndarray:
+        """The integers by which they multiply, int8 (out, in): see `Format.multipliers`."""
+        return self.format.multipliers(self.codes())
 
     def decode(self) -> np.ndarray:
         return self.format.to_reals(from_matrix(self.codes(), self.shape), self.held["scale"])
 
+    def kernel_with(self, activations: Any) -> Any:
+        return self.format.kernel or gemm if activations is None else self.format.sums(activations)
+
     def operand(self, kernel: Any = None) -> Any:
-        """The codes for the format's kernel; where it has none, the weight as reals for `gemm`."""
-        if self.format.kernel is None:
+        """What this kernel reads: one that adds up products of integers their integers, `gemm` the weight as
+        reals. By default the kernel with the usual activations of the format."""
+        kernel = kernel or self.kernel
+        if kernel is gemm:
             return gemm.pack(as_matrix(self.decode()).T)
-        return (kernel or self.kernel).pack(self.codes().T)
+        return kernel.pack(self.multipliers().T)
 
     def product_bound(self, x: np.ndarray) -> np.ndarray:
         """Half a step of x through Σ|w|, and float32 rounding of the product (the integers are exact)."""
@@ -90,12 +107,14 @@ class MaskedWeight(QuantizedWeight, abstract=True):
 
 def define(format: Any) -> type[QuantizedWeight]:
     """The stored form of weights in this Format, and the one with a mask, with the kinds of a file."""
-    whole = format.bits == 8
-    values = Part("payload", format.dtype if whole else np.uint8, ("out", "in") if whole else (None,))
+    values = Part("payload", format.dtype if format.whole else np.uint8,
+                  ("out", "in") if format.whole else (None,))
     left = Part("payload", values.dtype, (None,))
-    scale = Part("tables", np.float32, ("out",) if format.grouping == "channel" else ("out", None))
+    sizes = {"none": (0,), "tensor": (1,), "channel": ("out",)}
+    scale = Part("tables", np.float32, sizes.get(format.grouping, ("out", None)))
     mask = Part("indices", np.uint8, (None,))
-    own = {"format": format, "kernel": format.kernel or gemm, "rescales": format.kernel is not None}
+    usual = None if format.activations is None else format.sums(format.activations)
+    own = {"format": format, "kernel": usual or format.kernel or gemm}
     type("MaskedWeight", (MaskedWeight,),
          own | {"kind": f"{format.name}-masked", "parts": {"values": left, "mask": mask, "scale": scale}})
     return type("QuantizedWeight", (QuantizedWeight,),

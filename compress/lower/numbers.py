@@ -86,7 +86,9 @@ class Numbers:
             R·(Σ|w|/s + K/2) + b/s + ½ < 2³¹     if     s > (R·Σ|w| + b) / (2³¹ − (R·K + 1)/2)
         """
         stored = self.chains[weight].encode(self.constants[weight], floor)
-        sums = reach * np.abs(stored.codes().astype(np.int64)).sum(axis=1) + b / stored.scale
+        if not stored.format.uniform:  # a larger scale need not make its integers smaller
+            return floor
+        sums = reach * np.abs(stored.multipliers().astype(np.int64)).sum(axis=1) + b / stored.scale
         w = np.abs(self._before_last(weight).astype(np.float64)).reshape(len(b), -1)
         room = 2.0**31 - (reach * np.count_nonzero(w, axis=1) + 1) / 2
         enough = (1 + 2.0**-20) * (reach * w.sum(axis=1) + b) / room

@@ -25,7 +25,7 @@ def algorithm(line: Any, size: tuple[int, int]) -> str:
     """The algorithm of a line conv2d whose result has this height and width."""
     weight, wanted, groups = line.weight(), line["algorithm"], line["groups"]
     shape = filters(weight)
-    if on_integers(weight):
+    if on_integers(line):
         if groups > 1:
             return "depthwise" if shape[1] == 1 and shape[0] == groups else "direct"
         pointwise = shape[2:] == line["stride"] == (1, 1) and line["padding"] == (0, 0)  # its pixels are rows
@@ -44,9 +44,9 @@ def algorithm(line: Any, size: tuple[int, int]) -> str:
     return "winograd" if largest < 2.0**126 else "direct"
 
 
-def on_integers(weight: Stored) -> bool:
-    """Whether a weight is multiplied by integers."""
-    return weight.format is not None and weight.format.activations is not None
+def on_integers(line: Any) -> bool:
+    """Whether a line multiplies integers: those that it reads are on a grid."""
+    return line.inputs[0].grid is not None
 
 
 def filters(weight: Stored) -> tuple[int, ...]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from nn.arguments import is_int
 from nn.kernels.requantization import ROUNDINGS
 from nn.tensor import Tensor
 
-from ..formats.affine import INT8
 from ..formats.format import FORMATS, SMALLEST, Format, format_named
 from ..formats.quantized import QuantizedWeight, smallest_form
 from ..transform import Context, Invariant, Transform
@@ -22,48 +23,60 @@ class QuantizeState:
     scale: np.ndarray
 
 
+USUAL = "usual"  # activations: what the format of the weights names
+
+
 @dataclass(frozen=True, repr=False)
 class Quantize(Transform):
-    """Weights in a number format, by default 8-bit integers with a scale for each output channel.
+    """Weights, and the activations that meet them, in number formats of few bits.
 
-    Where the format has a kernel of integers, as int8 has `qgemm`, the activations that a converted layer
-    reads are 8-bit integers too. Where it has none, the Program multiplies with the dequantized weights.
-    bits: 8, the width that has a kernel. weights: another Format, or its name. rounding: how sums of products
-    become 8-bit integers, in training and in the Program: by a float32 scale ("float"), or in integers alone
-    ("fixed-point", rounded twice, as in TFLite; nn/kernels/fixed_point.py). Raises ValueError for other bits,
-    another rounding, and for a name that is no format of weights, TypeError for what is none."""
+    bits: 1…8, of integer weights with a scale for each output channel; one bit is ±scale ("binary").
+    weights: another Format in their place, or its name. activations: a Format of activations, or its name;
+    None: the converted layer reads reals (weight-only quantization); by default uint8 with weights that are
+    integers, else None. Where both are integers, a kernel of integers multiplies them; where the weights' format
+    has a kernel for reals, that does; else the Program multiplies with the dequantized weights.
+    rounding: how sums of products become integers of the next grid, in training and in the Program: by a
+    float32 scale ("float"), or in integers alone ("fixed-point", rounded twice, as in TFLite;
+    nn/kernels/fixed_point.py). Raises ValueError for other bits, another rounding, a name that is no format of
+    weights or of activations, and a pair of formats that no kernel multiplies; TypeError for what is none."""
 
     bits: int = 8
-    weights: Format | str = INT8
+    weights: Format | str | None = None
+    activations: Format | str | None = USUAL
     rounding: str = "float"
 
-    keeps = frozenset({Invariant.SUPPORT, Invariant.NM})
     makes = frozenset({Invariant.GRID})
 
     def __post_init__(self) -> None:
-        if self.bits != 8:
-            raise ValueError(f"Quantize: bits must be 8, the width that qgemm multiplies; got {self.bits!r}; "
-                             "for other formats say weights=")
-        weights = format_named(self.weights) if isinstance(self.weights, str) else self.weights
-        if not isinstance(weights, Format):
-            raise TypeError(f"Quantize: weights must be a Format or its name; got {self.weights!r}")
-        if weights.grouping == "tensor":
-            raise ValueError(f"Quantize: {weights} is a format of activations, not of weights")
+        if not is_int(self.bits) or not 1 <= self.bits <= 8:
+            raise ValueError(f"Quantize: bits must be in 1…8; got {self.bits!r}; for other formats say weights=")
+        weights = self.weights or ("binary" if self.bits == 1 else f"int{self.bits}")
+        weights = format_of("weights", weights, of_weights=True)
+        activations = weights.activations if self.activations == USUAL else self.activations
+        if activations is not None:
+            activations = format_of("activations", activations, of_weights=False)
+            if weights.sums(activations) is None:
+                raise ValueError(f"Quantize: no kernel multiplies {weights} weights by {activations}; leave them "
+                                 "real with activations=None")
         object.__setattr__(self, "weights", weights)
+        object.__setattr__(self, "activations", activations)
         if self.rounding not in ROUNDINGS:
             raise ValueError(f"Quantize: rounding must be one of {', '.join(ROUNDINGS)}; got "
                              f"{self.rounding!r}")
-        if self.rounding != "float" and weights.activations is None:
+        if self.rounding != "float" and activations is None:
             raise ValueError(f"Quantize: rounding is of sums of integers; {weights} weights multiply reals")
 
     @classmethod
     def samples(cls) -> list[Quantize]:
-        return [cls(weights=format) for format in FORMATS.values() if format.grouping != "tensor"] + [
-            cls(rounding="fixed-point")]
+        """One for each kind of format."""
+        kinds = {(type(format), format.bits in (8, 16), type(format.grouping), format.grouping == "tensor"): format
+                 for format in reversed(FORMATS.values()) if format.of_weights}
+        return [*(cls(weights=format) for format in reversed(kinds.values())), cls(rounding="fixed-point")]
 
     @property
-    def activations(self) -> Format | None:
-        return self.weights.activations
+    def keeps(self) -> frozenset[Invariant]:
+        """Pruned weights stay 0 where the format has a 0."""
+        return frozenset({Invariant.SUPPORT, Invariant.NM}) if self.weights.has_zero else frozenset()
 
     def fit(self, w: np.ndarray, context: Context) -> QuantizeState:
         return QuantizeState(self.weights.scales(w))
@@ -78,31 +91,43 @@ class Quantize(Transform):
         written = np.abs(own - state.scale) > 2.0**-20 * state.scale
         if not np.logical_or.reduce(written, axis=None):
             return state
-        written.T[:] &= np.logical_or.reduce(w.reshape(len(w), -1), axis=1)
-        return QuantizeState(np.where(written, own, state.scale))
+        return QuantizeState(np.where(written & self.weights.written(w), own, state.scale))
 
     def update(self, state: QuantizeState, w: Tensor, step: int) -> None:
         state.scale = self.weights.scales(w.data)
 
     def rescaled(self, state: QuantizeState, factor: np.ndarray) -> QuantizeState:
-        scale = (state.scale.T * np.abs(factor)).T  # (of blocks, too)
-        return QuantizeState(np.maximum(scale, SMALLEST).astype(np.float32))
+        return QuantizeState(self.weights.rescaled(state.scale, factor))
 
     def encode(self, w: np.ndarray, state: QuantizeState, least: np.ndarray | None = None) -> QuantizedWeight:
         """With scales of at least `least`, as a bias in their units may want; just that for channels of 0."""
         scale = self.following(state, w).scale
         if least is not None:
-            scale = scale.copy()
-            scale[~np.logical_or.reduce(w.reshape(len(w), -1), axis=1)] = SMALLEST
-            scale = np.maximum(scale.T, least).T.astype(np.float32)
+            scale = np.where(self.weights.written(w), scale, np.float32(SMALLEST))
+            scale = self.weights.at_least(scale, least)
         return smallest_form(self.weights.to_codes(w, scale), scale, self.weights)
 
     def bound(self, w: np.ndarray, state: QuantizeState) -> float:
-        """The format's error for every weight that is not 0: the scale covers the range, and 0 is a code."""
-        errors = self.weights.spread(self.weights.error(state.scale), w.shape)
-        return float(np.linalg.norm(np.where(w == 0, 0.0, errors)))
+        """The norm of the format's errors; a weight that is 0 has none where 0 is a code."""
+        errors = self.weights.error(w, self.weights.spread(state.scale, w.shape))
+        return float(np.linalg.norm(np.where((w == 0) & self.weights.has_zero, 0.0, errors)))
 
     def __repr__(self) -> str:
-        said = f"bits={self.bits}" if self.weights is INT8 else f"weights={self.weights.name!r}"
-        said += f", rounding={self.rounding!r}" * (self.rounding != "float")
-        return f"{type(self).__qualname__}({said})"
+        weights, activations = self.weights, self.activations
+        said = [f"bits={self.bits}" if weights.name == f"int{self.bits}" else f"weights={weights.name!r}"]
+        if activations is not weights.activations:
+            said.append(f"activations={activations and activations.name!r}")
+        if self.rounding != "float":
+            said.append(f"rounding={self.rounding!r}")
+        return f"{type(self).__qualname__}({', '.join(said)})"
+
+
+def format_of(what: str, given: Any, of_weights: bool) -> Format:
+    """The Format of weights, or of activations, that is given, or named. Raises TypeError, ValueError."""
+    found = format_named(given) if isinstance(given, str) else given
+    if not isinstance(found, Format):
+        raise TypeError(f"Quantize: {what} must be a Format or its name; got {given!r}")
+    if found.of_weights != of_weights:
+        raise ValueError(f"Quantize: {found} is a format of {'weights' if found.of_weights else 'activations'}, "
+                         f"not of {what}")
+    return found

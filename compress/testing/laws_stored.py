@@ -19,14 +19,13 @@ def product(stored: Stored, x: np.ndarray) -> np.ndarray:
 
     Where that wants integers, x is put on a grid over its own range first."""
     operand, activations = stored.operand(), stored.format and stored.format.activations
-    if activations is None:
-        y = stored.kernel(x, operand)
-    else:
+    with np.errstate(over="ignore", invalid="ignore"):    # it is compared; what overflows is found there
+        if activations is None:
+            y = stored.kernel(x, operand)
+            return y * stored.scale if stored.rescales and stored.scale is not None else y
         grid = activations.fit(float(x.min(initial=0)), float(x.max(initial=0)))
         sums = stored.kernel(grid.quantize(x), operand, a_zero=grid.zero)
-        y = sums.astype(np.float32) * np.float32(grid.scale)
-    with np.errstate(over="ignore", invalid="ignore"):    # it is compared; what overflows is found there
-        return y if stored.scale is None else y * stored.scale
+        return sums.astype(np.float32) * np.float32(grid.scale) * stored.scale
 
 
 def says_its_bytes(subject: Subject, case: Case) -> None:

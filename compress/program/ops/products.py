@@ -33,7 +33,7 @@ from ...overflow import int32_sums
 from ...stored import Stored, from_matrix
 from ..algorithms import ALGORITHMS, algorithm, filters, on_integers
 from ..not_finite import as_rows, densely, not_finite
-from ..op import INTEGERS, Line, Op, Step, behind
+from ..op import Line, Op, Step, behind
 from ..ready import KernelCall, Said
 from ..released import released
 from ..value import Value
@@ -49,19 +49,21 @@ class _Product(Op, roles={"weight": True, "bias": False}):
         weight = line.weight()
         if line["rounding"] not in ROUNDINGS:
             raise line.fail(f"rounding must be one of {', '.join(ROUNDINGS)}; got {line['rounding']!r:.80}")
-        if line["rounding"] != "float" and (line.grid is None or not on_integers(weight)):
+        grid = line.need(0).grid
+        if line["rounding"] != "float" and None in (line.grid, grid):
             raise line.fail("rounding is of sums of integers that go to a grid")
-        if not on_integers(weight):
-            line.need(0, "float32")
+        if grid is None:
             line.vector("bias", weight.shape[0])
             return line.value("float32", shape)
-        grid, bias = line.need(0, *INTEGERS).grid, line.vector("bias", weight.shape[0], np.int32)
+        if weight.kernel_with(grid.format) is None:
+            raise line.fail(f"no kernel multiplies {weight.kind} weights by {grid.format}")
+        bias = line.vector("bias", weight.shape[0], np.int32)
         if bias is None:
             raise line.fail("integers need a bias, if only of zeros")
         if not (weight.scale > 0).all():
             name = line.call.constants["weight"]
             raise line.fail(f"{name} has the scale {weight.scale.min()}; scales must be positive")
-        sums = int32_sums(weight.codes().T, grid.format.lowest, grid.format.highest, grid.zero, bias)
+        sums = int32_sums(weight.multipliers().T, grid.format.lowest, grid.format.highest, grid.zero, bias)
         if not sums.holds:
             raise line.fail(f"a sum of products and bias could leave int32: {sums}")
         multiplier(line, weight, grid, line.grid)
@@ -70,14 +72,15 @@ class _Product(Op, roles={"weight": True, "bias": False}):
     def rows(self, line: Line, macs: int, **of: Any) -> list[Step]:
         """The product of the last dimension of the line's input, or of another in `of`, with its weight."""
         stored, ends = line.weight(), ends_of(line["clip"])
-        kernel, skips = stored.kernel, stored.skips
-        if on_integers(stored):
-            return sums(line, qgemm, methodcaller("operand"), macs, {}, **of)
+        grid = line.inputs[0].grid
+        kernel, skips = stored.kernel_with(grid and grid.format), stored.skips
+        if grid is not None:
+            return sums(line, kernel, methodcaller("operand", kernel), macs, {}, **of)
 
         def load(constants: Mapping[str, Any], grids: Mapping[str, Any]) -> tuple:
             weight, bias = numbers(line, constants)
-            operand = weight.operand()
-            return operand, weight.scale, bias, released(weight, operand) if skips else None
+            operand, scale = weight.operand(kernel), weight.scale if weight.rescales else None
+            return operand, scale, bias, released(weight, operand) if skips else None
 
         def says(held: tuple, out: np.ndarray, x: np.ndarray) -> Said:
             return kernel, (as_rows(x), held[0]), {"out": as_rows(out)}
@@ -141,7 +144,7 @@ class Conv2d(_Product, name="conv2d", stride=(1, 1), dilation=(1, 1), padding=(0
         windows = behind(self.said(line.call, "stride", "dilation", "padding"))
         if by == "im2col":
             return self.by_im2col(line, macs, how, windows)
-        if on_integers(line.weight()):
+        if on_integers(line):
             return self.of_integers(line, by, macs, how, windows)
         kernel, groups = KERNELS[by], {"groups": line["groups"]} if by == "direct" else {}
         relu = line["clip"] == (0.0, None) and by != "winograd"
@@ -192,7 +195,7 @@ class Conv2d(_Product, name="conv2d", stride=(1, 1), dilation=(1, 1), padding=(0
                           else (qconv2d, {"groups": line["groups"]}))
 
         def pack(weight: Stored) -> Operand:
-            return kernel.pack(from_matrix(weight.codes(), filters(weight)), **groups)
+            return kernel.pack(from_matrix(weight.multipliers(), filters(weight)), **groups)
 
         return sums(line, kernel, pack, macs, {**how, **groups}, windows)
 

@@ -1,0 +1,72 @@
+"""Binary numbers: weights −s or s, with one s for each output channel, and signs of activations.
+
+    s = mean|w|     makes ‖w − s·sign(w)‖₂ smallest (Rastegari et al. 2016, "XNOR-Net", eq. 6)
+
+sign(0) is +1: a bit has no third value."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nn.kernels import qgemm
+
+from .bits import check_bits, pack_bits, unpack_bits
+from .format import SMALLEST, Format, Grid, format_named
+
+
+class Signs(Format):
+    """Codes −1 and 1, of one bit: 0 stands for −1."""
+
+    highest, lowest = 1, -1
+
+    def pack(self, codes: np.ndarray) -> np.ndarray:
+        """8 codes in a byte, in row order, the first in the lowest bit."""
+        return pack_bits((codes > 0).astype(np.uint16), 1)
+
+    def unpack(self, packed: np.ndarray, count: int) -> np.ndarray:
+        return (2 * unpack_bits(packed, 1, count).astype(np.int8) - 1).astype(self.dtype)
+
+    def check_packed(self, who: str, packed: np.ndarray, count: int) -> None:
+        check_bits(who, packed, 1, count, 2)
+
+    def quantize(self, x: np.ndarray, scale: Any, zero: int = 0) -> np.ndarray:
+        """sign(x), of 0 too: +1."""
+        return np.broadcast_to(np.where(x >= 0, 1, -1), np.broadcast_shapes(np.shape(x), np.shape(scale))).astype(
+            self.dtype)
+
+    def dequantize(self, codes: np.ndarray, scale: Any, zero: int = 0) -> np.ndarray:
+        """±scale."""
+        return codes.astype(np.float32) * scale
+
+
+class BinaryWeights(Signs):
+    def fit_groups(self, groups: np.ndarray) -> np.ndarray:
+        """mean|w|."""
+        means = np.abs(groups, dtype=np.float64).mean(axis=1) if groups.shape[1] else np.zeros(len(groups))
+        return np.where(means > 0, np.maximum(means, SMALLEST), 1).astype(np.float32)
+
+    def error(self, w: np.ndarray, scales: Any) -> np.ndarray:
+        """| |w| − s |."""
+        return np.abs(np.abs(w, dtype=np.float64) - np.asarray(scales, np.float64))
+
+    def sums(self, activations: Format) -> Any:
+        """`qgemm`, for which a sign is an integer."""
+        return qgemm
+
+
+@dataclass(frozen=True, repr=False)
+class BinaryActivations(Signs):
+    """−s or s: of a network whose activations have both signs. Behind a ReLU take uint1, which is 0 or s."""
+
+    grouping: str | int = "tensor"
+
+    def fit(self, low: float, high: float) -> Grid:
+        """The scale 1 (Hubara et al. 2016): that of the sums stands in the weights, or in a norm behind them."""
+        if not (np.isfinite(low) and np.isfinite(high) and low <= high):
+            raise ValueError(f"{self.name}: needs a finite range low <= high; got [{low}, {high}]")
+        return Grid(self, 1.0, 0)
+
+
+SIGN = BinaryActivations("sign", bits=1)
+BINARY = BinaryWeights("binary", bits=1, activations=format_named("uint8"))

@@ -1,0 +1,59 @@
+"""Weights that are 0 or ± a power of two, so that a product is a shift (Zhou et al. 2017, "INQ", eq. 1).
+
+A code c stands for 0, or for ±2^(|c| − 1) times a scale which is a power of two itself, one for each output
+channel. With b bits |c| goes up to 2^(b−1) − 1: of 4 bits the powers 1, 2 … 64 times the scale."""
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from nn.kernels import qgemm
+
+from .format import SMALLEST, Format, format_named
+
+
+class PowerOfTwo(Format):
+    """To the nearest: half-way between two powers is 1.5 times the lower (in logarithms it would be √2)."""
+
+    @cached_property
+    def lowest(self) -> int:
+        return -self.highest
+
+    def fit_groups(self, groups: np.ndarray) -> np.ndarray:
+        """The largest power is the one nearest to max|w|."""
+        largest = np.maximum.reduce(np.abs(groups), axis=1, initial=0).astype(np.float64)
+        exponent = np.floor(np.log2(np.maximum(largest, SMALLEST) / 1.5)) + 1  # from 1.5·2^e on, 2^(e+1)
+        scales = np.exp2(exponent - (self.highest - 1))
+        return np.where(largest > 0, np.maximum(scales, SMALLEST), 1).astype(np.float32)
+
+    def quantize(self, x: np.ndarray, scale: Any, zero: int = 0) -> np.ndarray:
+        """The code of the nearest value, half-way that of the larger; what is out of range that at its end."""
+        sizes = np.abs(x / scale).astype(np.float32)
+        rises = np.exp2(np.arange(self.highest, dtype=np.float32)) * np.float32(0.75)
+        rises[0] = 0.5  # half-way from 0 to 1, then 1.5, 3, 6 …
+        return (np.sign(x) * np.searchsorted(rises, sizes, side="right")).astype(self.dtype)
+
+    def dequantize(self, codes: np.ndarray, scale: Any, zero: int = 0) -> np.ndarray:
+        """± 2^(|code| − 1) · scale, and 0 of 0."""
+        return np.sign(codes) * np.exp2(np.abs(codes).astype(np.float32) - np.float32(1)) * scale
+
+    def error(self, w: np.ndarray, scales: Any) -> np.ndarray:
+        """Half a step: of the value's own size, at least that of 1; what is out of range, more."""
+        scales = np.asarray(scales, np.float64)
+        sizes = np.abs(w, dtype=np.float64)
+        return np.maximum(np.maximum(sizes / 3, scales / 2), sizes - 2.0 ** (self.highest - 1) * scales)
+
+    def at_least(self, scales: np.ndarray, least: np.ndarray) -> np.ndarray:
+        """Powers of two again."""
+        return np.exp2(np.ceil(np.log2(super().at_least(scales, least)))).astype(np.float32)
+
+    def sums(self, activations: Format) -> Any:
+        return qgemm if activations.uniform else None
+
+    def multipliers(self, codes: np.ndarray) -> np.ndarray:
+        """± 2^(|code| − 1), int8."""
+        return (np.sign(codes) * (1 << np.maximum(np.abs(codes).astype(int) - 1, 0))).astype(np.int8)
+
+
+POW2 = PowerOfTwo("pow2", bits=4, activations=format_named("uint8"))
