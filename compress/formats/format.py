@@ -150,7 +150,7 @@ class Format:
         """The scales of a weight whose output channels were multiplied by `factor` (O,): that of a tensor has
         to be fitted anew, and is the largest that may come of it here."""
         if self.grouping in ("none", "tensor"):
-            return scales * np.abs(factor).max(initial=0)
+            return np.maximum(scales * np.abs(factor).max(initial=0), SMALLEST).astype(np.float32)
         return np.maximum((scales.T * np.abs(factor)).T, SMALLEST).astype(np.float32)  # (of blocks, too)
 
     def written(self, w: np.ndarray) -> np.ndarray:

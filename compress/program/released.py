@@ -13,6 +13,7 @@ from nn.kernels import (
     conv2d,
     depthwise_conv2d,
     gemm,
+    half_gemm,
     qconv2d,
     qdepthwise_conv2d,
     qgemm,
@@ -33,6 +34,7 @@ TOLD: dict[tuple[str, Any], dict[str, Any]] = {
     ("codes", qgemm): {"values": lambda w, shape, format: format.pack(np.ascontiguousarray(w.T))},
     ("codes", qconv2d): {"values": lambda w, shape, format: format.pack(as_matrix(w))},
     ("codes", qdepthwise_conv2d): {"values": lambda w, shape, format: format.pack(as_matrix(w))},
+    ("codes", half_gemm): {"values": lambda w, shape, format: format.codes_of(np.ascontiguousarray(w.T))},
     ("csr", spmm_csr): {name: lambda w, shape, _, i=i: w[i] for i, name in
                         enumerate(("values", "indices", "indptr"))},
     ("shared", codebook_gemm): {"codes": lambda w, shape, _: pack_bits(w[0], width_of(w[1]))},
