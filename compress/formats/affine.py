@@ -32,13 +32,11 @@ class Affine(Format):
 
     def sums(self, activations: Format) -> Any:
         """`qgemm`, where a scale a column is enough; and what convolves the same."""
-        return qgemm if activations.uniform and self.grouping in ("tensor", "channel") else None
+        return qgemm if self.grouping in ("tensor", "channel") else None
 
     def error(self, w: np.ndarray, scales: Any) -> np.ndarray:
-        """Half a step, and two float32 roundings of at most `highest` steps; what is out of range, more."""
-        scales = np.asarray(scales, np.float64)
-        beyond = np.abs(w, dtype=np.float64) - self.highest * scales
-        return np.maximum(0.5 * scales, beyond) + scales * (self.highest * 2.0**-23)
+        """Half a step, and two float32 roundings of at most `highest` steps, where scales cover the range."""
+        return np.asarray(scales, np.float64) * (0.5 + self.highest * 2.0**-23)
 
 
 class Symmetric(Affine):

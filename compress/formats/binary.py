@@ -32,8 +32,7 @@ class Signs(Format):
 
     def quantize(self, x: np.ndarray, scale: Any, zero: int = 0) -> np.ndarray:
         """sign(x), of 0 too: +1."""
-        return np.broadcast_to(np.where(x >= 0, 1, -1), np.broadcast_shapes(np.shape(x), np.shape(scale))).astype(
-            self.dtype)
+        return np.where(x >= 0, 1, -1).astype(self.dtype)
 
     def dequantize(self, codes: np.ndarray, scale: Any, zero: int = 0) -> np.ndarray:
         """±scale."""
@@ -41,10 +40,11 @@ class Signs(Format):
 
 
 class BinaryWeights(Signs):
+    """−s or s, with one s for each output channel."""
+
     def fit_groups(self, groups: np.ndarray) -> np.ndarray:
-        """mean|w|."""
-        means = np.abs(groups, dtype=np.float64).mean(axis=1) if groups.shape[1] else np.zeros(len(groups))
-        return np.where(means > 0, np.maximum(means, SMALLEST), 1).astype(np.float32)
+        """mean|w|; of nothing but zeros, almost 0."""
+        return np.maximum(np.abs(groups, dtype=np.float64).mean(axis=1), SMALLEST).astype(np.float32)
 
     def error(self, w: np.ndarray, scales: Any) -> np.ndarray:
         """| |w| − s |."""
@@ -62,7 +62,7 @@ class BinaryActivations(Signs):
     grouping: str | int = "tensor"
 
     def fit(self, low: float, high: float) -> Grid:
-        """The scale 1 (Hubara et al. 2016): that of the sums stands in the weights, or in a norm behind them."""
+        """The scale 1 (Hubara et al. 2016): what else there is stands in the weights, or in a norm behind."""
         if not (np.isfinite(low) and np.isfinite(high) and low <= high):
             raise ValueError(f"{self.name}: needs a finite range low <= high; got [{low}, {high}]")
         return Grid(self, 1.0, 0)

@@ -9,8 +9,10 @@ float16 (5, 10), bfloat16 (8, 7) and float8_e5m2 (5, 2) keep the last E for infi
 2022, "FP8 formats for deep learning", table 1). A weight is neither: what is too large becomes the largest
 number (saturation), where IEEE's conversion would give infinity.
 
-float16 and bfloat16 stand for themselves, without a scale. The floats of 8 bits have one for each output
-channel, which brings its largest weight to their largest number."""
+float16 and bfloat16 stand for themselves, without a scale. Where a batch norm is folded into their layer, its
+factors become a scale for each output channel: multiplied into the numbers, they would be rounded again, and
+small ones lose their digits. The floats of 8 bits always have a scale for each output channel, which brings
+its largest weight to their largest number."""
 
 from __future__ import annotations
 
@@ -106,7 +108,7 @@ class Float(Format):
         scales = np.asarray(scales, np.float64)
         sizes = np.abs(w, dtype=np.float64) / scales
         half = np.ldexp(0.5, self.exponents(np.minimum(sizes, float(self.largest))) - self.fraction)
-        rounding = 0.0 if self.grouping == "none" else sizes * 2.0**-23 + 2.0**-149 / scales
+        rounding = np.where(scales == 1, 0.0, sizes * 2.0**-23 + 2.0**-149 / scales)
         return scales * (np.maximum(half, sizes - float(self.largest)) + rounding)
 
     def check_packed(self, who: str, packed: np.ndarray, count: int) -> None:
@@ -125,6 +127,17 @@ class Half(Float):
     grouping: str | int = "none"
     kernel: Any = half_gemm
     known: Any = np.uint16
+
+    rescales = True
+
+    def spread(self, scales: np.ndarray, shape: tuple[int, ...]) -> Any:
+        return scales.reshape(-1, *[1] * (len(shape) - 1)) if scales.size else np.float32(1)
+
+    def rescaled(self, scales: np.ndarray, factor: np.ndarray) -> np.ndarray:
+        """The factors. A weight divided by them rounds to the number that it was before: float32 has the digits.
+        """
+        before = scales if scales.size else np.float32(1)
+        return np.maximum(before * np.abs(factor), SMALLEST).astype(np.float32)
 
     def multipliers(self, codes: np.ndarray) -> np.ndarray:
         """The numbers as `half_gemm` reads them."""

@@ -31,14 +31,14 @@ SMALLEST = float(np.finfo(np.float32).tiny)  # a scale below the normal numbers 
 class Format:
     """A number format: `bits` of a code, and which reals the codes stand for, as a subclass says.
 
-    grouping: what has a scale of its own: "tensor", "channel", or so many numbers of a row of the matrix (out,
-    in), the last block of a row being shorter; "none": the codes stand for reals by themselves. kernel: of
-    nn.kernels, which multiplies reals with such weights; None: they are dequantized for `gemm`. activations:
-    the Format that `Quantize` gives the other side of the product where it is told no other; None: reals. Its
-    attribute `stored` is the Stored class of such weights. A subclass of weights writes `fit_groups`,
-    `quantize`, `dequantize`, `error`; one of activations, which has a scale for the tensor, `fit`, `quantize`
-    and `dequantize`: TypeError where one is missing, ValueError for bits or a grouping that can't be, or a
-    name that another format has."""
+    grouping: what has a scale of its own: "tensor", "channel", or so many numbers of a row of the matrix
+    (out, in), the last block of a row being shorter; "none": the codes stand for reals by themselves. kernel:
+    of nn.kernels, which multiplies reals with such weights; None: they are dequantized for `gemm`.
+    activations: the Format that `Quantize` gives the other side of the product where it is told no other;
+    None: reals. Its attribute `stored` is the Stored class of such weights. A subclass of weights writes
+    `fit_groups`, `quantize`, `dequantize`, `error`; one of activations, which has a scale for the tensor and
+    whose reals are scale · (code − zero), `fit`, `quantize` and `dequantize`: TypeError where one is missing,
+    ValueError for bits or a grouping that can't be, or a name that another format has."""
 
     name: str
     bits: int
@@ -47,6 +47,7 @@ class Format:
     kernel: Any = None
     activations: Format | None = None
 
+    rescales: ClassVar[bool] = False  # `kernel` leaves it to others to multiply columns by the scale
     uniform: ClassVar[bool] = False  # its reals are equal steps apart, and each gets the nearest
 
     def __post_init__(self) -> None:
@@ -188,10 +189,15 @@ class Format:
         """The integers, int8, by which codes multiply in such a product: real = scale · integer."""
         return codes
 
+    def codes_of(self, multipliers: np.ndarray) -> np.ndarray:
+        """The inverse of `multipliers`."""
+        return multipliers
+
     @property
     def most(self) -> int:
         """The largest magnitude of `multipliers`."""
-        return int(np.abs(self.multipliers(np.array([self.lowest, self.highest], self.dtype)).astype(int)).max())
+        ends = np.array([self.lowest, self.highest], self.dtype)
+        return int(np.abs(self.multipliers(ends).astype(int)).max())
 
     # What a subclass says -------------------------------------------------------------------------
 

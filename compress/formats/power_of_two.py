@@ -28,7 +28,8 @@ class PowerOfTwo(Format):
         return np.where(largest > 0, np.maximum(scales, SMALLEST), 1).astype(np.float32)
 
     def quantize(self, x: np.ndarray, scale: Any, zero: int = 0) -> np.ndarray:
-        """The code of the nearest value, half-way that of the larger; what is out of range that at its end."""
+        """The code of the nearest value, half-way the larger one; what is out of range gets that at its end.
+        """
         sizes = np.abs(x / scale).astype(np.float32)
         rises = np.exp2(np.arange(self.highest, dtype=np.float32)) * np.float32(0.75)
         rises[0] = 0.5  # half-way from 0 to 1, then 1.5, 3, 6 …
@@ -49,11 +50,15 @@ class PowerOfTwo(Format):
         return np.exp2(np.ceil(np.log2(super().at_least(scales, least)))).astype(np.float32)
 
     def sums(self, activations: Format) -> Any:
-        return qgemm if activations.uniform else None
+        return qgemm
 
     def multipliers(self, codes: np.ndarray) -> np.ndarray:
         """± 2^(|code| − 1), int8."""
         return (np.sign(codes) * (1 << np.maximum(np.abs(codes).astype(int) - 1, 0))).astype(np.int8)
+
+    def codes_of(self, multipliers: np.ndarray) -> np.ndarray:
+        size = np.abs(multipliers.astype(int))
+        return (np.sign(multipliers) * (np.frexp(size)[1])).astype(np.int8)  # 2^e = ½ · 2^(e + 1)
 
 
 POW2 = PowerOfTwo("pow2", bits=4, activations=format_named("uint8"))

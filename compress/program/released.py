@@ -31,14 +31,19 @@ TOLD: dict[tuple[str, Any], dict[str, Any]] = {
     ("dense", gemm): {"values": lambda w, shape, _: from_matrix(np.ascontiguousarray(w.T), shape)},
     ("dense", conv2d): {"values": lambda w, shape, _: w.reshape(shape)},
     ("dense", depthwise_conv2d): {"values": lambda w, shape, _: w.reshape(shape)},
-    ("codes", qgemm): {"values": lambda w, shape, format: format.pack(np.ascontiguousarray(w.T))},
-    ("codes", qconv2d): {"values": lambda w, shape, format: format.pack(as_matrix(w))},
-    ("codes", qdepthwise_conv2d): {"values": lambda w, shape, format: format.pack(as_matrix(w))},
-    ("codes", half_gemm): {"values": lambda w, shape, format: format.codes_of(np.ascontiguousarray(w.T))},
+    ("codes", qgemm): {"values": lambda w, shape, format: packed(format, np.ascontiguousarray(w.T))},
+    ("codes", qconv2d): {"values": lambda w, shape, format: packed(format, as_matrix(w))},
+    ("codes", qdepthwise_conv2d): {"values": lambda w, shape, format: packed(format, as_matrix(w))},
+    ("codes", half_gemm): {"values": lambda w, shape, format: packed(format, np.ascontiguousarray(w.T))},
     ("csr", spmm_csr): {name: lambda w, shape, _, i=i: w[i] for i, name in
                         enumerate(("values", "indices", "indptr"))},
     ("shared", codebook_gemm): {"codes": lambda w, shape, _: pack_bits(w[0], width_of(w[1]))},
     ("tensor train", tt_matmul): {"cores": lambda w, shape, _: np.concatenate([core.ravel() for core in w])}}
+
+
+def packed(format: Any, multipliers: np.ndarray) -> np.ndarray:
+    """The codes of a weight's integers (out, in), as they are stored."""
+    return format.pack(format.codes_of(multipliers))
 
 
 class _Told(Mapping):

@@ -32,13 +32,15 @@ class Quantize(Transform):
 
     bits: 1…8, of integer weights with a scale for each output channel; one bit is ±scale ("binary").
     weights: another Format in their place, or its name. activations: a Format of activations, or its name;
-    None: the converted layer reads reals (weight-only quantization); by default uint8 with weights that are
-    integers, else None. Where both are integers, a kernel of integers multiplies them; where the weights' format
-    has a kernel for reals, that does; else the Program multiplies with the dequantized weights.
-    rounding: how sums of products become integers of the next grid, in training and in the Program: by a
-    float32 scale ("float"), or in integers alone ("fixed-point", rounded twice, as in TFLite;
-    nn/kernels/fixed_point.py). Raises ValueError for other bits, another rounding, a name that is no format of
-    weights or of activations, and a pair of formats that no kernel multiplies; TypeError for what is none."""
+    None: the converted layer reads reals (weight-only quantization); by default what the weights' format
+    names, which is uint8 with integers that have no blocks, else None. Where both are integers, a kernel of
+    integers multiplies them; where the weights' format has a kernel for reals, that does; else the Program
+    multiplies with the dequantized weights. rounding: how sums of products become integers of the next grid,
+    in training and in the Program: by a float32 scale ("float"), or in integers alone ("fixed-point", rounded
+    twice, as in TFLite; nn/kernels/fixed_point.py).
+
+    Raises ValueError for other bits, another rounding, a name that is no format of weights or of activations,
+    and a pair of formats that no kernel multiplies; TypeError for what is none."""
 
     bits: int = 8
     weights: Format | str | None = None
@@ -49,15 +51,16 @@ class Quantize(Transform):
 
     def __post_init__(self) -> None:
         if not is_int(self.bits) or not 1 <= self.bits <= 8:
-            raise ValueError(f"Quantize: bits must be in 1…8; got {self.bits!r}; for other formats say weights=")
+            raise ValueError(f"Quantize: bits must be in 1…8; got {self.bits!r}; for other formats say "
+                             "weights=")
         weights = self.weights or ("binary" if self.bits == 1 else f"int{self.bits}")
         weights = format_of("weights", weights, of_weights=True)
         activations = weights.activations if self.activations == USUAL else self.activations
         if activations is not None:
             activations = format_of("activations", activations, of_weights=False)
             if weights.sums(activations) is None:
-                raise ValueError(f"Quantize: no kernel multiplies {weights} weights by {activations}; leave them "
-                                 "real with activations=None")
+                raise ValueError(f"Quantize: no kernel multiplies {weights} weights by {activations}; leave "
+                                 "these real with activations=None")
         object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "activations", activations)
         if self.rounding not in ROUNDINGS:
@@ -69,9 +72,9 @@ class Quantize(Transform):
     @classmethod
     def samples(cls) -> list[Quantize]:
         """One for each kind of format."""
-        kinds = {(type(format), format.bits in (8, 16), type(format.grouping), format.grouping == "tensor"): format
-                 for format in reversed(FORMATS.values()) if format.of_weights}
-        return [*(cls(weights=format) for format in reversed(kinds.values())), cls(rounding="fixed-point")]
+        kinds = {(type(one), one.whole, type(one.grouping), one.grouping == "tensor"): one
+                 for one in reversed(FORMATS.values()) if one.of_weights}
+        return [*(cls(weights=one) for one in reversed(kinds.values())), cls(rounding="fixed-point")]
 
     @property
     def keeps(self) -> frozenset[Invariant]:
@@ -88,6 +91,8 @@ class Quantize(Transform):
         """The State with the scale of its own range for every channel that was written to since. Elsewhere
         the two scales differ at most by the rounding of weights to their grid, or of a factor."""
         own = self.weights.scales(w)
+        if not own.size:  # there is no scale, but for the factors of a norm
+            return state
         written = np.abs(own - state.scale) > 2.0**-20 * state.scale
         if not np.logical_or.reduce(written, axis=None):
             return state
@@ -128,6 +133,6 @@ def format_of(what: str, given: Any, of_weights: bool) -> Format:
     if not isinstance(found, Format):
         raise TypeError(f"Quantize: {what} must be a Format or its name; got {given!r}")
     if found.of_weights != of_weights:
-        raise ValueError(f"Quantize: {found} is a format of {'weights' if found.of_weights else 'activations'}, "
-                         f"not of {what}")
+        kind = "weights" if found.of_weights else "activations"
+        raise ValueError(f"Quantize: {found} is a format of {kind}, not of {what}")
     return found

@@ -6,15 +6,16 @@ from nn.testing.case import Case
 
 from ..formats.affine import Symmetric
 from ..formats.format import SMALLEST
-from ..stored import per_channel
+from ..stored import as_matrix, from_matrix, per_channel
 from ..techniques.quantize import Quantize
 from .subject import Subject, own_laws, same, seen
 
 
 def symmetric(subject: Subject) -> int:
-    """The largest integer of the subject's format; 0 for a format that is none of integers."""
+    """The largest integer of the subject's format; 0 for one that is none of integers with a scale for each
+    channel or block."""
     format = subject.stages[0].weights
-    return format.highest if isinstance(format, Symmetric) else 0
+    return format.highest if isinstance(format, Symmetric) and format.grouping != "tensor" else 0
 
 
 def rounds_half_to_even(subject: Subject, case: Case) -> None:
@@ -22,8 +23,10 @@ def rounds_half_to_even(subject: Subject, case: Case) -> None:
     (w,), rng, highest = case.args, case.rng(), symmetric(subject)
     if not highest:
         return
-    k = rng.integers(-highest, highest, w.shape).astype(np.float64) + rng.choice([0, 0.5], w.shape)
-    k.reshape(len(k), -1)[:, 0] = highest  # so that the scale is the power of two
+    k = as_matrix(rng.integers(-highest, highest, w.shape) + rng.choice([0, 0.5], w.shape))
+    grouping = subject.stages[0].weights.grouping
+    k[:, ::grouping if grouping != "channel" else k.shape[1]] = highest  # so that scales are the power of two
+    k = from_matrix(k, w.shape)
     scale = 2.0 ** rng.integers(-20, 20)
     even = [round(number) for number in k.flat]  # Python's round is half to even
     wanted = np.array(even, np.float64).reshape(k.shape)
@@ -51,6 +54,8 @@ def fills_the_grid(subject: Subject, case: Case) -> None:
 def channels_stand_alone(subject: Subject, case: Case) -> None:
     """Multiplying a channel by a power of two does exactly that to its result, and nothing to the others'."""
     (w,) = case.args
+    if subject.stages[0].weights.grouping in ("none", "tensor"):
+        return
     normal = np.abs(w).reshape(len(w), -1).max(axis=1) > 2.0**-80
     power = per_channel(np.where(normal, case.rng().integers(-20, 20, len(w)), 0), w.ndim)
     got, before = seen(subject.attached(np.ldexp(w, power))), seen(subject.attached(w))

@@ -112,14 +112,16 @@ BAD_LINES = {
     "shift missing": (
         [line("scale", constants={"scale": "s", "shift": "t"})], {"s": np.ones(3, np.float32)}, FLAT,
         "no constant t"),
-    "reals and an int8 weight": ([linear()], {"w": int8_weight()}, FLAT, "needs uint8 or int8; got float32"),
+    "reals and a bias of integers": ([linear(constants=BOTH)], {"w": int8_weight(), "b": BIAS}, FLAT,
+                                 r"b must be float32 \(2,\); got int32"),
     "array for a weight": ([linear()], {"w": BIAS}, FLAT, "w must be a weight; got ndarray"),
     "weight of another width": ([linear()], {"w": dense(2, 4)}, FLAT, r"w \(2, 4\) does not fit rows of 3"),
     "sparse weight of another width": ([linear()], {"w": SPARSE}, FLAT, "does not fit rows of 3"),
     "tensor train of another width": ([linear()], {"w": TRAIN}, FLAT, "does not fit rows of 3"),
     "shared weight of another width": ([linear()], {"w": SHARED}, FLAT, "does not fit rows of 3"),
     "integers into a float weight": (
-        quantized(y="none", calls=[QUANTIZE, linear("q")]), {"w": dense()}, FLAT, "needs float32; got uint8"),
+        quantized(y="none", calls=[QUANTIZE, linear("q")]), {"w": dense()}, FLAT,
+        "no kernel multiplies dense weights by uint8"),
     "integers without a bias": (quantized(calls=[QUANTIZE, linear("q")]), {"w": int8_weight()}, FLAT,
                                 "need a bias"),
     "integers and reals into add": (
@@ -193,7 +195,8 @@ BAD_LINES = {
         [winograd(constants=BOTH)], {**FILTERS, "b": np.zeros(3, np.float32)}, IMAGE,
             r"b must be float32 \(2,\)"),
     "integers into winograd": (
-        quantized(y="none", calls=[QUANTIZE, winograd("q")]), FILTERS, IMAGE, "needs float32; got uint8"),
+        quantized(y="none", calls=[QUANTIZE, winograd("q")]), FILTERS, IMAGE,
+        "no kernel multiplies dense weights by uint8"),
     "convolution of rows": ([conv2d()], NARROW, FLAT, "needs 4 dimensions with the batch"),
     "convolution with a matrix": ([conv2d()], {"w": dense()}, IMAGE, r"w \(2, 3\) does not fit an image"),
     "convolution of other channels": (
@@ -213,7 +216,8 @@ BAD_LINES = {
         [conv2d(constants=BOTH)], {**NARROW, "b": np.zeros(3, np.float32)}, IMAGE,
             r"b must be float32 \(2,\)"),
     "integers into a convolution": (
-        quantized(y="none", calls=[QUANTIZE, conv2d("q")]), NARROW, IMAGE, "needs float32; got uint8"),
+        quantized(y="none", calls=[QUANTIZE, conv2d("q")]), NARROW, IMAGE,
+        "no kernel multiplies dense weights by uint8"),
     "pool of rows": ([max_pool()], {}, FLAT, "needs 4 dimensions"),
     "pool over half padded": ([max_pool(padding=(2, 0))], {}, IMAGE, "padding at most half the kernel"),
     "pool with negative padding": ([max_pool(padding=(-1, 0))], {}, IMAGE, "padding must not be negative"),

@@ -126,7 +126,8 @@ def test_bytes_in_memory_are_two_a_weight():
     model, x = network()
     compress.prepare(model, Quantize(weights="float16"), x)
     bound = compress.convert(model).bind()
-    assert bound.nbytes < 2 * (8 * 16 * 16 + 27 * 16) + 4 * 18 + 1   # panels of 16 columns, biases
+    panels, factors, biases = 2 * 16 * (27 + 8 * 16), 4 * 8, 4 * (8 + 10)   # panels of 16 columns
+    assert bound.nbytes == panels + factors + biases
 
 
 def test_a_pruned_weight_stays_zero_without_a_sign():

@@ -20,9 +20,26 @@ CHOICES = (
 )
 
 
+LOW = [compress.Quantize(weights=weights, activations=activations)
+       for weights in ("int2", "int3", "int4-tensor", "int5", "ternary", "binary", "pow2")
+       for activations in ("uint8", "uint4", "uint2", "uint1", "sign")]
+REALS = [compress.Quantize(weights=weights, activations=None)
+         for weights in ("int8", "int3", "int4-block32", "binary", "ternary", "pow2")]
+
+
 @given(networks(), st.randoms(use_true_random=False), st.integers(0, 2))
 def test_simulated_is_computed(drawn, random, more):
-    model, recipe = drawn.model, {name: random.choice(CHOICES) for name in drawn.layers()}
+    simulated_is_computed(drawn, {name: random.choice(CHOICES) for name in drawn.layers()}, more)
+
+
+@given(networks(), st.randoms(use_true_random=False))
+def test_simulated_is_computed_below_eight_bits(drawn, random):
+    choices = [None, *LOW, *LOW, *REALS]
+    simulated_is_computed(drawn, {name: random.choice(choices) for name in drawn.layers()}, 0)
+
+
+def simulated_is_computed(drawn, recipe, more):
+    model = drawn.model
     if not any(recipe.values()):
         return
     compress.prepare(model, recipe, drawn.example)

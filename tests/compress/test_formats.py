@@ -1,0 +1,137 @@
+"""Number formats of weights and of activations: their values, their bits, and networks that have them."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import compress
+import nn
+from compress.formats.format import FORMATS, format_named
+
+WEIGHTS = [one for one in FORMATS.values() if one.of_weights and one.bits <= 8]
+
+
+def drawn(seed, shape=(3, 70)):
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("bits", range(2, 9))
+def test_symmetric_integers_have_as_many_on_either_side(bits):
+    form = format_named(f"int{bits}")
+    assert -form.lowest == form.highest == 2 ** (bits - 1) - 1  # 127, not 127.5 or 128
+    w = drawn(bits)
+    codes = form.to_codes(w, form.scales(w))
+    assert codes.min() >= form.lowest
+    assert np.abs(codes).max(axis=1).tolist() == [form.highest] * 3
+
+
+@pytest.mark.parametrize("form", WEIGHTS, ids=str)
+def test_codes_take_their_bits_and_come_back(form):
+    w = drawn(1)
+    codes = form.to_codes(w, form.scales(w))
+    packed = form.pack(codes.ravel())
+    assert packed.nbytes == -(-codes.size * form.bits // 8)
+    np.testing.assert_array_equal(form.unpack(packed, codes.size), codes.ravel())
+    np.testing.assert_array_equal(form.codes_of(form.multipliers(codes)), codes)
+    stored = form.stored(codes, form.scales(w))
+    groups = {"tensor": 1, "channel": 3}.get(form.grouping) or 3 * -(-70 // form.grouping)
+    sizes = stored.sizes()
+    assert (sizes["payload"], sizes["tables"]) == (packed.nbytes, 4 * groups)
+
+
+@pytest.mark.parametrize("form", WEIGHTS, ids=str)
+def test_the_nearest_value_is_taken_and_0_is_exact(form):
+    w = drawn(2)
+    w[0, :5] = 0
+    scales = form.scales(w)
+    spread = np.broadcast_to(form.spread(scales, w.shape), w.shape)
+    codes = [code for code in range(form.lowest, form.highest + 1) if code or form.has_zero]
+    values = form.dequantize(np.array(codes, form.dtype)[:, None, None], spread)
+    nearest = np.abs(values.astype(np.float64) - w).min(axis=0)
+    reals = form.to_reals(form.to_codes(w, scales), scales)
+    np.testing.assert_allclose(np.abs(reals.astype(np.float64) - w), nearest, atol=1e-6)
+    assert form.has_zero == (form.name != "binary")
+    assert (reals[0, :5] == 0).all() == form.has_zero
+    assert (np.abs(reals - w.astype(np.float64)) <= form.error(w, spread)).all()
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_ternary_weights_are_the_nearest_of_all(seed):
+    """‖w − s·t‖ is the least over all s and all t in {−1, 0, 1}ⁿ."""
+    form, w = format_named("ternary"), drawn(seed, (1, 6))
+    scales = form.scales(w)
+    got = np.linalg.norm(form.to_reals(form.to_codes(w, scales), scales) - w)
+    codes = np.array(list(product((-1, 0, 1), repeat=6)))
+    codes = codes[codes.any(axis=1)]
+    best = codes @ w[0] / (codes**2).sum(axis=1)  # the best s of each t
+    assert got <= np.linalg.norm(best[:, None] * codes - w, axis=1).min() + 1e-5
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_binary_weights_are_the_nearest_of_all(seed):
+    form, w = format_named("binary"), drawn(seed, (1, 6))
+    scales = form.scales(w)
+    got = np.linalg.norm(form.to_reals(form.to_codes(w, scales), scales) - w)
+    codes = np.array(list(product((-1, 1), repeat=6)))
+    assert got <= np.linalg.norm((codes @ w[0] / 6)[:, None] * codes - w, axis=1).min() + 1e-5
+
+
+def test_powers_of_two_round_at_one_and_a_half():
+    form, one = format_named("pow2"), np.ones(1, np.float32)
+    below, above = np.nextafter(np.float32([1.5, 3, 6, 48]), np.float32(0)), np.float32([1.5, 3, 6, 48])
+    assert form.dequantize(form.quantize(below, one), one).tolist() == [1, 2, 4, 32]
+    assert form.dequantize(form.quantize(above, one), one).tolist() == [2, 4, 8, 64]
+    ends = form.quantize(np.float32([0.49, 0.5, 1e9, -1e9]), one)
+    assert form.dequantize(ends, one).tolist() == [0, 1, 64, -64]
+    scales = form.scales(drawn(3))
+    assert (np.frexp(scales)[0] == 0.5).all()  # powers of two themselves
+
+
+def test_the_sign_of_0_is_plus():
+    for name in ("sign", "binary"):
+        codes = format_named(name).quantize(np.float32([0.0, -0.0, -1e-30, 1]), np.float32(1))
+        assert codes.tolist() == [1, 1, -1, 1]
+
+
+@pytest.mark.parametrize("bits", range(1, 9))
+def test_activations_have_an_exact_0_whatever_their_range(bits):
+    form = format_named(f"uint{bits}")
+    for low, high in ((0.2, 3.0), (-3.0, -0.2), (-1.0, 1.0), (0.0, 5.0), (0.0, 0.0), (2.0, 2.0)):
+        grid = form.fit(low, high)
+        assert 0 <= grid.zero <= 2**bits - 1
+        assert grid.dequantize(grid.quantize(np.zeros(1, np.float32)))[0] == 0
+        reached = grid.dequantize(grid.quantize(np.float32([low, high])))
+        assert np.abs(reached - [low, high]).max() <= grid.scale * 0.5001
+    for bad in ((np.nan, 1.0), (0.0, np.inf), (1.0, 0.0)):
+        with pytest.raises(ValueError, match=f"uint{bits}: needs a finite range"):
+            form.fit(*bad)
+
+
+@pytest.mark.parametrize(("recipe", "said"),
+                         [({"bits": 4}, "qgemm"), ({"weights": "int3", "activations": "uint2"}, "qgemm"),
+                          ({"weights": "pow2"}, "qgemm"),
+                          ({"weights": "binary", "activations": "uint1"}, "qgemm"),
+                          ({"weights": "ternary", "activations": "sign"}, "qgemm"),
+                          ({"weights": "int4", "activations": None}, " = gemm")])
+def test_a_network_comes_back_from_a_file_after_it_ran(recipe, said, tmp_path):
+    rng = np.random.default_rng(0)
+    model = nn.Sequential(nn.Linear(20, 12, rng=rng), nn.ReLU(), nn.Linear(12, 5, rng=rng)).eval()
+    x = rng.standard_normal((30, 20)).astype(np.float32)
+    compress.prepare(model, compress.Quantize(**recipe), x)
+    program = compress.convert(model)
+    compress.save(program, tmp_path / "before")
+    y = program(x)  # bound now: the operand tells the codes
+    compress.save(program, tmp_path / "after")
+    assert (tmp_path / "before").read_bytes() == (tmp_path / "after").read_bytes()
+    np.testing.assert_array_equal(compress.load(tmp_path / "after")(x), y)
+    assert said in str(program.bound)
+
+
+def test_a_pair_that_nothing_multiplies_is_refused():
+    with pytest.raises(ValueError, match=r"multiplies int4-block32 weights by uint8; .*activations=None"):
+        compress.Quantize(weights="int4-block32", activations="uint8")
+    with pytest.raises(ValueError, match="int4 is a format of weights, not of activations"):
+        compress.Quantize(activations="int4")
