@@ -134,8 +134,8 @@ class Half(Float):
         return scales.reshape(-1, *[1] * (len(shape) - 1)) if scales.size else np.float32(1)
 
     def rescaled(self, scales: np.ndarray, factor: np.ndarray) -> np.ndarray:
-        """The factors. A weight divided by them rounds to the number that it was before: float32 has the digits.
-        """
+        """The factors: divided by them, a weight rounds to the number that it was before. (float32 has
+        digits enough.)"""
         before = scales if scales.size else np.float32(1)
         return np.maximum(before * np.abs(factor), SMALLEST).astype(np.float32)
 
