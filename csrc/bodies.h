@@ -8,6 +8,7 @@
 #include "depthwise_f32.h"
 #include "depthwise_u8s8.h"
 #include "halves.h"
+#include "nbit_bodies.h"
 #include "requantize.h"
 #include "saturated.h"
 

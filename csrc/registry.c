@@ -30,6 +30,7 @@ static const int first[] = {
     COUNT
 };
 
+_Static_assert(sizeof first / sizeof *first - 1 <= 64, "a set of families has a bit for each (nn_kernel)");
 #define ROW(family, name, features, mr, nr, step)                                                                  \
     _Static_assert(nr <= MAX_NR && mr * nr <= MAX_TILE,                                                            \
                    #name " has a tile that is larger than the loops allow for");
