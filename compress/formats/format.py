@@ -47,6 +47,7 @@ class Format:
     kernel: Any = None
     activations: Format | None = None
 
+    rescales: ClassVar[bool] = False  # `kernel` leaves it to others to multiply columns by the scale
     uniform: ClassVar[bool] = False  # its reals are equal steps apart, and each gets the nearest
 
     def __post_init__(self) -> None:

@@ -16,6 +16,7 @@ from nn.kernels import (
     conv2d,
     depthwise_conv2d,
     gemm,
+    half_gemm,
     nbit_gemm,
     pow2_gemm,
     qconv2d,
@@ -43,6 +44,7 @@ TOLD: dict[tuple[str, Any], dict[str, Any]] = {
         np.ascontiguousarray(((w & 7).astype(np.int8) * (1 - 2 * (w >> 3).astype(np.int8))).T))},
     ("codes", bgemm): {"values": lambda w, shape, format: format.pack(1 - 2 * bits_of(w, shape))},
     ("codes", bconv2d): {"values": lambda w, shape, format: format.pack(1 - 2 * bits_of(w, shape))},
+    ("codes", half_gemm): {"values": lambda w, shape, format: packed(format, np.ascontiguousarray(w.T))},
     ("csr", spmm_csr): {name: lambda w, shape, _, i=i: w[i] for i, name in
                         enumerate(("values", "indices", "indptr"))},
     ("shared", codebook_gemm): {"codes": lambda w, shape, _: pack_bits(w[0], width_of(w[1]))},

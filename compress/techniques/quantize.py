@@ -95,6 +95,8 @@ class Quantize(Transform):
         """The State with the scale of its own range for every channel that was written to since. Elsewhere
         the two scales differ at most by the rounding of weights to their grid, or of a factor."""
         own = self.weights.scales(w)
+        if not own.size:  # there is no scale, but for the factors of a norm
+            return state
         written = np.abs(own - state.scale) > 2.0**-20 * state.scale
         if not np.logical_or.reduce(written, axis=None):
             return state
