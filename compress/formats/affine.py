@@ -41,6 +41,9 @@ class Affine(Format):
         blocks = scales.T if scales.ndim == 2 else np.broadcast_to(scales, (1, len(codes)))
         return nbit_gemm.pack(codes.T, np.ascontiguousarray(blocks), bits=max(self.bits, 2))
 
+    def told(self, kernel: Any, unpacked: Any, shape: tuple[int, ...]) -> np.ndarray:
+        return super().told(kernel, unpacked[0] if kernel is nbit_gemm else unpacked, shape)
+
     def error(self, w: np.ndarray, scales: Any) -> np.ndarray:
         """Half a step, and two float32 roundings of at most `highest` steps, where scales cover the range."""
         return np.asarray(scales, np.float64) * (0.5 + self.highest * 2.0**-23)

@@ -197,6 +197,11 @@ class Format:
         """What a kernel reads of codes, a matrix (out, in), and their scales: here their multipliers."""
         return kernel.pack(self.multipliers(codes).T)
 
+    def told(self, kernel: Any, unpacked: Any, shape: tuple[int, ...]) -> np.ndarray:
+        """The inverse of `operand`: the codes (out, in) that a kernel's operand unpacks to, a matrix (in,
+        out) or filters; `shape`: of the weight."""
+        return self.codes_of(as_matrix(unpacked) if unpacked.ndim == 4 else np.ascontiguousarray(unpacked.T))
+
     @property
     def most(self) -> int:
         """The largest magnitude of `multipliers`."""
