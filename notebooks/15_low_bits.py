@@ -349,6 +349,7 @@ compare("3 bits, nearest: accuracy, %", scores["nearest", "int3"].mean(), yours_
 compare("2 bits, nearest: accuracy, %", scores["nearest", "int2"].mean(), yours_two)
 compare("2 bits, GPTQ: accuracy, %", scores["GPTQ", "int2"].mean(), yours_gptq)
 
+# %%
 figure, axes = plt.subplots(figsize=(9, 4.4))
 for how, colour, marker in (("nearest", ORANGE, "s"), ("GPTQ", BLUE, "o")):
     means = [scores[how, form].mean() for form in FORMS[:5]]
@@ -404,6 +405,7 @@ _, _, predicted, measured = mixed[8_500]
 compare("8,500 bytes: rise of the loss, measured / predicted",
         (measured - scan.loss) / (predicted - scan.loss), yours_ratio, theory=1)
 
+# %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.6))
 left.plot(*zip(*uniform.values(), strict=True), "s-", color=ORANGE)
 for name, at in uniform.items():
