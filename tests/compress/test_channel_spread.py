@@ -27,12 +27,13 @@ def trained():
 def spread(model):
     """The same function: ReLU and max pool pass factors of channels on."""
     model, rng = copy.deepcopy(model), np.random.default_rng(1)
-    for norm, behind in ((model.bn1, model.conv2), (model.bn2, model.conv3)):
+    for norm, behind in ((model.bn1, model.conv2), (model.bn2, model.conv3), (model.bn3, model.fc)):
         factor = (SPREAD ** np.linspace(-0.5, 0.5, norm.num_features)).astype(np.float32)
         rng.shuffle(factor)
         norm.weight.data *= factor
         norm.bias.data *= factor
-        behind.weight.data /= factor[None, :, None, None]
+        w = behind.weight.data
+        w.reshape(len(w), len(factor), -1)[...] /= factor[:, None]
     return model
 
 
@@ -52,5 +53,5 @@ def test_a_scale_for_each_tensor_collapses_and_one_for_each_channel_does_not(tra
     assert accuracy(wide, digits, None, None) == pytest.approx(before, abs=0.003)
     for weights in ("int8-tensor", "int8"):  # with γ as it was trained, both do
         assert accuracy(model, digits, weights, activations) > before - 0.02
-    assert accuracy(wide, digits, "int8-tensor", activations) < before - 0.3
+    assert accuracy(wide, digits, "int8-tensor", activations) < before - 0.5
     assert accuracy(wide, digits, "int8", activations) > before - 0.1
