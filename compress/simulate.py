@@ -5,7 +5,9 @@ Program gets the numbers of that moment and runs, and the values it makes are th
 what is simulated is what will run, integer for integer. Backward is that of the float graph at those values:
 rounding counts as the identity (straight-through; Bengio, Léonard & Courville 2013), clipping has gradient 0
 (Krishnamoorthi 2018, §2.4). Batch norm is folded with its running statistics, which stand still; its scale
-and shift are trained (ibid., §3.2.2, after freezing).
+and shift are trained (ibid., §3.2.2, after freezing). Where a transform wants them to move for a while
+(`Quantize(freeze=...)`), training computes in floats on the same grids until then, with the statistics of
+each batch (correction.py); evaluation is the Program always.
 """
 
 from dataclasses import dataclass, field, replace

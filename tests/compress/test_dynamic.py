@@ -163,3 +163,10 @@ def test_its_gradient_is_that_of_the_layer_at_the_rounded_row():
     seen = np.rint(x / s) * s
     np.testing.assert_allclose(layer.weight.grad, g.T @ seen, rtol=1e-4, atol=1e-4 * np.abs(x).max())
     np.testing.assert_allclose(given.grad, g @ program.constants["0.weight"].decode(), rtol=1e-4, atol=1e-5)
+
+
+def test_a_network_of_integers_only_has_none_of_it():
+    model = nn.Sequential(nn.Linear(20, 12), nn.ReLU(), nn.Linear(12, 5))
+    compress.prepare(model, compress.Quantize(activations="int8-dynamic"), drawn((20,)))
+    with pytest.raises(ValueError, match=r"linear in module '0': it reads reals, .* made of reals inside"):
+        compress.convert(model, integer=True)

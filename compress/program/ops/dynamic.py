@@ -1,9 +1,9 @@
 """The product of integers that are made inside of the call: the steps of a line with "activations".
 
-    fc.scale = largest(x, / 127 of each row)              s = max|x| / 127
-    fc.codes = quantize(x, fc.scale, zero 128)            q = round(x / s)
-    fc.s32 = qgemm(fc.codes, fc.weight, zero 128 → s32)   Σ q·w, exactly
-    fc = dequantize(fc.s32, fc.scale, fc.weight, fc.bias) s · s_w · Σ q·w + b"""
+    fc.scale = largest(x, …)                  s = max|x| / highest of each row, or image
+    fc.codes = quantize(x, fc.scale, …)       q = round(x / s), around the code of 0
+    fc.s32 = qgemm(fc.codes, fc.weight, …)    Σ q·w, exactly
+    fc = dequantize(fc.s32, fc.scale, …)      s · s_w · Σ q·w + b"""
 
 from collections.abc import Callable, Mapping
 from typing import Any
