@@ -145,7 +145,8 @@ def rescales(subject: Subject, case: Case) -> None:
     worst = int(np.argmax(error - allowed - rounding))
     if not error[worst] <= allowed[worst] + rounding[worst]:
         if subject.takes(folded):
-            anew = np.linalg.norm(as_matrix(folded - seen(subject.finished(folded)).astype(np.float64)), axis=1)
+            fresh = seen(subject.finished(folded)).astype(np.float64)
+            anew = np.linalg.norm(as_matrix(folded - fresh), axis=1)
             if np.all(error <= np.maximum(allowed, anew) + rounding):
                 return
         raise AssertionError(

@@ -276,6 +276,19 @@ def test_calibration_data_of_another_shape_is_refused():
         compress.convert(model, (x, x))
 
 
+@pytest.mark.parametrize("ranges", OBSERVERS)
+@given(st.lists(NUMBERS, min_size=1, max_size=4), st.integers(1, 8))
+def test_a_range_lies_within_what_was_seen_and_0(ranges, batches, bits):
+    observer, form = OBSERVERS[ranges](), format_named(f"uint{bits}")
+    for batch in batches:
+        observer.see(np.array(batch, np.float32))
+    low, high = observer.range(form)
+    every = [0.0, *np.concatenate(batches)]
+    tiny = 1e-6 * (max(every) - min(every))
+    assert min(every) - tiny <= low <= high <= max(every) + tiny
+    assert form.fit(low, high).scale > 0
+
+
 # Scales of weights
 
 @pytest.mark.parametrize("name", ["int2", "int3", "int4", "int4-tensor", "int3-block32"])
