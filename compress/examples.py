@@ -8,9 +8,11 @@ import numpy as np
 
 import nn
 from nn.graph import Graph
+from nn.half import is_half
 
 from .lower.numbers import Numbers
 from .ranges.minmax import MinMax
+from .ranges.observer import Observer
 
 
 @dataclass(frozen=True)
@@ -26,12 +28,14 @@ class Example:
     @classmethod
     def of(cls, who: str, given: Any, dims: Any = None, state: Any = None) -> "Example":
         """An array or Tensor, a tuple of them by position, or a dict by name. Raises TypeError or ValueError
-        for what is no batch of finite numbers; the only input of a network must be float32 or integers."""
+        for what is no batch of finite numbers; the only input of a network must be float32, or float16, which
+        is computed with as float32, or integers."""
         if isinstance(given, Example):
             return given
         named = dict(given) if isinstance(given, Mapping) else {}
         arrays = list(named.values()) if named else given if isinstance(given, tuple) else (given,)
         arrays = tuple(array.data if isinstance(array, nn.Tensor) else array for array in arrays)
+        arrays = tuple(array.astype(np.float32) if is_half(array) else array for array in arrays)
         for i, x in enumerate(arrays):
             what = "example" if len(arrays) == 1 else f"example {i}"
             if not isinstance(x, np.ndarray) or (x.dtype != np.float32 and x.dtype.kind not in "biu"):
@@ -49,7 +53,7 @@ class Example:
         return nn.trace(model, *(array[rows] for array in self.arrays), dims=self.dims, state=self.state,
                         **{name: array[rows] for name, array in self.named.items()})
 
-    def batches(self, graph: Graph, size: int) -> Iterator[dict[str, np.ndarray]]:
+    def batches(self, graph: Graph, size: int = Observer.rows) -> Iterator[dict[str, np.ndarray]]:
         """The inputs of a graph by name, so many rows at a time."""
         given = dict(zip(graph.inputs, self.arrays, strict=False)) | self.named
         axes = {name: value.shape.index("N") if "N" in value.shape else None
@@ -82,7 +86,7 @@ def observe(numbers: Numbers, example: Example) -> dict[str, tuple[float, float]
         elif name in finite:
             raise ValueError(f"calibration: {name} becomes NaN or infinite on the example")
 
-    rows = min((kind.rows for kind in kinds.values()), default=MinMax.rows)
+    rows = min((kind.rows for kind in kinds.values()), default=Observer.rows)
     with np.errstate(over="ignore", invalid="ignore"):
         for inputs in example.batches(graph, rows):
             graph.run(watch=watch, **inputs)

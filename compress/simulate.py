@@ -162,14 +162,50 @@ class Simulation(ModuleParametrization):
         self.ranges = from_arrays(self.ranges, arrays)
 
 
-class _Run:
+class Seen:
+    """The network and its numbers of one moment, as Tensors that lead back to the model's parameters."""
+
+    def __init__(self, simulation: Simulation, model: nn.Module) -> None:
+        self.low, self.numbers, self.parameters, self.chains = simulation.now(model)
+        self.known = self.low.known
+
+    def static(self, name: str | None) -> Any:
+        """A value that no input goes into, as a Tensor where parameters do."""
+        node = self.known.graph.producer(name)
+        if node is not None:
+            return apply(RULES[node.op], *(None if one is None else self.static(one) for one in node.inputs),
+                         **node.attrs)
+        w = self.parameters.get(name)
+        if w is None:
+            return self.numbers.constants[name]
+        return self.chains[name].project(w) if name in self.chains else w
+
+    def weight_and_bias(self, node: Node, layer: Any) -> tuple[Tensor, Any]:
+        """What a layer multiplies with and adds, with the norm after it folded in."""
+        w, chain, own = self.parameters[layer.weight], self.chains.get(layer.weight), self.parameters.get
+        if chain is not None:  # the last stage's own rounding is what the Program does
+            whole = chain.activations is None
+            w = chain.project(w) if whole else chain.before_last(w) if len(chain.stages) > 1 else w
+        target = shared(self.numbers.stored(layer.weight).decode())
+        if layer.norm is None:
+            w, b = apply(STRAIGHT_THROUGH, w, target), self.static(layer.bias)
+        else:
+            _, gamma, beta, mean, variance = layer.norm.inputs
+            spread = (1 / np.sqrt(self.numbers.plain[variance] + layer.norm.attrs["eps"])).astype(np.float32)
+            how = {"spread": spread, "mean": self.numbers.plain[mean]}
+            w = apply(FOLDED_WEIGHT, w, own(gamma), target, **how)  # (own(None) is None)
+            b = apply(FOLDED_BIAS, own(layer.own), own(gamma), own(beta),
+                      shared(self.numbers.constants[layer.bias]), **how)
+        return w if w.ndim in (2, 4) else w.reshape(self.known.graph.value(node.inputs[1]).shape), b
+
+
+class _Run(Seen):
     """One forward of a simulated network: its Program with the numbers of now, and Tensors at its values."""
 
     def __init__(self, simulation: Simulation, model: nn.Module, arrays: dict[str, np.ndarray]) -> None:
         self.simulation, self.model, self.training, self.arrays = simulation, model, model.training, arrays
         try:
-            self.low, self.numbers, self.parameters, self.chains = simulation.now(model)
-            self.known = self.low.known
+            super().__init__(simulation, model)
             name = self.numbers.infinite()
             if name is not None:  # an integer would hide it
                 raise ValueError(f"{name} holds NaN or infinity")
@@ -213,12 +249,12 @@ class _Run:
                         grid[name] = self._on_grid(name, real[name])
                     inputs.append(grid[name] if integers else real[name])
                 else:
-                    inputs.append(None if name is None else self._static(name))
+                    inputs.append(None if name is None else self.static(name))
             if layer is not None:
                 form = self.known.activations(node)
                 if is_dynamic(form):
                     inputs[0] = form.straight_through(inputs[0], node.op)
-                inputs += self._weight_and_bias(node, layer)
+                inputs += self.weight_and_bias(node, layer)
             how = at(node.attrs, self.dims) if node.output in self.known.moving else node.attrs
             if node.output in self.moving:
                 y = self._by_the_batch(node, layer, *inputs[:2], how)
@@ -252,38 +288,6 @@ class _Run:
         if np.isfinite(now).all():  # else the next step finds a range without an end
             now = self.known.observers[value].of_batch(y, self.known.formats[value])
         return moved(self.simulation.ranges[value], now, self.simulation.momentum)
-
-    # What leads back to the model's parameters
-
-    def _static(self, name: str) -> Any:
-        """A value that no input goes into, as a Tensor where parameters do."""
-        node = self.known.graph.producer(name)
-        if node is not None:
-            return apply(RULES[node.op], *(None if one is None else self._static(one) for one in node.inputs),
-                         **node.attrs)
-        w = self.parameters.get(name)
-        if w is None:
-            return self.numbers.constants[name]
-        return self.chains[name].project(w) if name in self.chains else w
-
-    def _weight_and_bias(self, node: Node, layer: Any) -> tuple[Tensor, Any]:
-        """What a layer multiplies with and adds, with the norm after it folded in."""
-        w, chain, own = self.parameters[layer.weight], self.chains.get(layer.weight), self.parameters.get
-        if chain is not None:  # the last stage's own rounding is what the Program does
-            whole = chain.activations is None
-            w = chain.project(w) if whole else chain.before_last(w) if len(chain.stages) > 1 else w
-        target = shared(self.numbers.stored(layer.weight).decode())
-        if layer.norm is None:
-            w, b = apply(STRAIGHT_THROUGH, w, target), self._static(layer.bias)
-        else:
-            _, gamma, beta, mean, variance = layer.norm.inputs
-            spread = (1 / np.sqrt(self.numbers.plain[variance] + layer.norm.attrs["eps"])).astype(np.float32)
-            how = {"spread": spread, "mean": self.numbers.plain[mean]}
-            w = apply(FOLDED_WEIGHT, w, own(gamma), target, **how)  # (own(None) is None)
-            b = apply(FOLDED_BIAS, own(layer.own), own(gamma), own(beta),
-                      shared(self.numbers.constants[layer.bias]), **how)
-        return w if w.ndim in (2, 4) else w.reshape(self.known.graph.value(node.inputs[1]).shape), b
-
 
     def _by_the_batch(self, node: Node, layer: Any, x: Tensor, folded: Tensor, how: dict[str, Any]) -> Tensor:
         """What a layer makes, normalised by the batch's statistics, towards which the running ones move."""

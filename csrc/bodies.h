@@ -2,11 +2,15 @@
  * words the header vec_*.h that was included before this one defines. */
 #pragma once
 
+#include "bits.h"
 #include "codes.h"
 #include "conv2d_f32.h"
 #include "csr.h"
 #include "depthwise_f32.h"
 #include "depthwise_u8s8.h"
+#include "halves.h"
+#include "nbit_bodies.h"
+#include "pow2.h"
 #include "requantize.h"
 #include "saturated.h"
 

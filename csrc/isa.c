@@ -14,14 +14,16 @@ static int bit(unsigned word, int n) { return (int)(word >> n & 1); }
 static int detect(void)
 {
     unsigned a, b, c, d, xcr0, high;
-    if (!__get_cpuid(1, &a, &b, &c, &d) || !bit(c, 27) || !bit(c, 28) || !bit(c, 12)) /* OSXSAVE, AVX, FMA */
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !bit(c, 27) || !bit(c, 28)) /* OSXSAVE, AVX */
+        return 0;
+    if (!bit(c, 12) || !bit(c, 29)) /* FMA, F16C */
         return 0;
     __asm__("xgetbv" : "=a"(xcr0), "=d"(high) : "c"(0));
     if ((xcr0 & 0x06) != 0x06 || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || !bit(b, 5)) /* AVX2 */
         return 0;
     int found = AVX2;
     if ((xcr0 & 0xe6) == 0xe6 && bit(b, 16) && bit(b, 17) && bit(b, 30) && bit(b, 31)) /* F, DQ, BW, VL */
-        found |= AVX512 | (bit(c, 11) ? AVX512VNNI : 0);
+        found |= AVX512 | (bit(c, 11) ? AVX512VNNI : 0) | (bit(c, 14) ? AVX512VPOPCNTDQ : 0);
 #ifdef NN_AVXVNNI_BY_EVEX
     int avxvnni = found & AVX512VNNI; /* the same instruction in the other encoding */
 #else
@@ -40,7 +42,7 @@ static const struct {
 } caps[] = { { 0, 0 },
              { NEEDS_avx2, NEEDS_avx2 },
              { NEEDS_avxvnni, NEEDS_avxvnni },
-             { NEEDS_avx512, NEEDS_avxvnni | NEEDS_avx512vnni } };
+             { NEEDS_avx512, NEEDS_avxvnni | NEEDS_avx512vnni | NEEDS_avx512vpopcntdq } };
 static int allowed = -1, found = -1;
 
 API int nn_isa_needs(int name) { return caps[name].needs; }

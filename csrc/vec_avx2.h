@@ -26,9 +26,11 @@ enum { LANES = 8 };
 #define ZERO_I() _mm256_setzero_si256()
 #define LOAD_I(p) _mm256_load_si256((const __m256i *)(p))
 #define STORE_I(p, v) _mm256_store_si256((__m256i *)(p), v)
+#define LOAD_ANY_I(p) _mm256_loadu_si256((const __m256i *)(p))
 #define STORE_ANY_I(p, v) _mm256_storeu_si256((__m256i *)(p), v)
 #define SPREAD_I(word) _mm256_set1_epi32(word)
 #define ADD_I(a, b) _mm256_add_epi32(a, b)
+#define SUBTRACT_I(a, b) _mm256_sub_epi32(a, b)
 #define MULTIPLY_I(a, b) _mm256_mullo_epi32(a, b)
 #define GREATER_I(a, b) _mm256_max_epi32(a, b)
 #define LESSER_I(a, b) _mm256_min_epi32(a, b)
@@ -44,6 +46,10 @@ TARGET static INLINE __m256i UPPER_PRODUCT(__m256i a, __m256i b) /* the products
     return _mm256_blend_epi32(_mm256_srli_epi64(even, 31), _mm256_slli_epi64(odd, 1), 0xaa);
 }
 #define XOR_I(a, b) _mm256_xor_si256(a, b)
+#define AND_I(a, b) _mm256_and_si256(a, b)
+#define OR_I(a, b) _mm256_or_si256(a, b)
+#define ALL_DOWN_I(v, by) _mm256_srli_epi32(v, by)
+#define ALL_UP_I(v, by) _mm256_slli_epi32(v, by)
 #define FLOATS(v) _mm256_cvtepi32_ps(v)
 #define ROUNDED(x) _mm256_cvtps_epi32(x)
 
@@ -101,6 +107,20 @@ TARGET static INLINE __m256i BYTES_OF_FOUR(__m256i v0, __m256i v1, __m256i v2, _
     return _mm256_permutevar8x32_epi32(_mm256_packus_epi16(v0, v2), _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
 }
 #define ADD_BYTES(a, b) _mm256_add_epi8(a, b)
+/* How many bits of each byte are 1: vpshufb looks each half up in a table of 16 (Mula, Kurz & Lemire 2018, fig. 10). And
+ * the sums of four neighbouring bytes, which are unsigned. */
+TARGET static INLINE __m256i BYTE_COUNTS(__m256i v)
+{
+    const __m256i low = _mm256_set1_epi8(15), table = _mm256_broadcastsi128_si256(
+        _mm_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4));
+    return _mm256_add_epi8(_mm256_shuffle_epi8(table, _mm256_and_si256(v, low)),
+                           _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(v, 4), low)));
+}
+TARGET static INLINE __m256i FOUR_BYTES_ADDED(__m256i v) /* without a second constant: it would fill a 17th register */
+{
+    __m256i pairs = _mm256_maddubs_epi16(v, _mm256_set1_epi8(1));
+    return _mm256_add_epi32(_mm256_srli_epi32(pairs, 16), _mm256_blend_epi16(pairs, _mm256_setzero_si256(), 0xaa));
+}
 #define STORE_PANEL(p, bytes, r) _mm_storeu_si128((__m128i *)(p), _mm256_extracti128_si256(bytes, r))
 
 /* Cells (depthwise_u8s8.h) of 32 channels, of bytes: two times bytes are interleaved, within the halves of a vector, so
@@ -148,3 +168,13 @@ typedef struct {
 #define LOOK_UP(c, t)                                                                                              \
     _mm256_blendv_ps(_mm256_permutevar8x32_ps((t).low, c), _mm256_permutevar8x32_ps((t).high, c),                  \
                      _mm256_castsi256_ps(_mm256_slli_epi32(c, 28)))
+
+/* Codes of powers of two (pow2.h): shifts, of -1 for the weight 0; signs; and a shift to the left, of -1 to 0. */
+#define SHIFTS(c) _mm256_sub_epi32(_mm256_and_si256(c, _mm256_set1_epi32(7)), _mm256_set1_epi32(1))
+#define SIGNS(c) _mm256_srai_epi32(_mm256_slli_epi32(c, 28), 31)
+#define SHIFTED(v, by) _mm256_sllv_epi32(v, by)
+
+/* Floats of 16 bits (halves.h), eight of them. */
+#define FROM_F16(p) _mm256_cvtph_ps(_mm_load_si128((const __m128i *)(p)))
+#define FROM_BF16(p)                                                                                           \
+    _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_load_si128((const __m128i *)(p))), 16))

@@ -9,6 +9,8 @@
 #define IN_avx512 HAVE_avx512
 #undef IN_avx512vnni
 #define IN_avx512vnni HAVE_avx512vnni
+#undef IN_avx512vpopcntdq
+#define IN_avx512vpopcntdq HAVE_avx512vpopcntdq
 #define TARGET TARGET_avx512
 enum { LANES = 16 };
 #define V_F __m512
@@ -29,6 +31,7 @@ enum { LANES = 16 };
 #define STORE_ANY_I(p, v) _mm512_storeu_si512(p, v)
 #define SPREAD_I(word) _mm512_set1_epi32(word)
 #define ADD_I(a, b) _mm512_add_epi32(a, b)
+#define SUBTRACT_I(a, b) _mm512_sub_epi32(a, b)
 #define MULTIPLY_I(a, b) _mm512_mullo_epi32(a, b)
 #define GREATER_I(a, b) _mm512_max_epi32(a, b)
 #define LESSER_I(a, b) _mm512_min_epi32(a, b)
@@ -43,6 +46,12 @@ TARGET static INLINE __m512i UPPER_PRODUCT(__m512i a, __m512i b) /* the products
     __m512i odd = _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(a, 32), _mm512_srli_epi64(b, 32)), half);
     return _mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64(even, 31), _mm512_slli_epi64(odd, 1));
 }
+#define AND_I(a, b) _mm512_and_si512(a, b)
+#define OR_I(a, b) _mm512_or_si512(a, b)
+#define ALL_DOWN_I(v, by) _mm512_srli_epi32(v, by)
+#define ALL_UP_I(v, by) _mm512_slli_epi32(v, by)
+#define XOR_I(a, b) _mm512_xor_si512(a, b)
+#define BIT_COUNTS(v) _mm512_popcnt_epi32(v) /* VPOPCNTDQ */
 #define FLOATS(v) _mm512_cvtepi32_ps(v)
 #define ROUNDED(x) _mm512_cvtps_epi32(x)
 #define MULTIPLY_ADD_S16S16(s, a, b) _mm512_add_epi32(s, _mm512_madd_epi16(a, b))
@@ -77,3 +86,13 @@ TARGET static INLINE __m512i BYTES_OF_FOUR(__m512i v0, __m512i v1, __m512i v2, _
 typedef __m512 look_up_table;
 #define TABLE(codebook) _mm512_loadu_ps(codebook)
 #define LOOK_UP(c, t) _mm512_permutexvar_ps(c, t)
+
+/* Codes of powers of two (pow2.h): shifts, of -1 for the weight 0; signs; and a shift to the left, of -1 to 0. */
+#define SHIFTS(c) _mm512_sub_epi32(_mm512_and_si512(c, _mm512_set1_epi32(7)), _mm512_set1_epi32(1))
+#define SIGNS(c) _mm512_srai_epi32(_mm512_slli_epi32(c, 28), 31)
+#define SHIFTED(v, by) _mm512_sllv_epi32(v, by)
+
+/* Floats of 16 bits (halves.h), sixteen of them. */
+#define FROM_F16(p) _mm512_cvtph_ps(_mm256_load_si256((const __m256i *)(p)))
+#define FROM_BF16(p)                                                                                           \
+    _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_load_si256((const __m256i *)(p))), 16))

@@ -52,6 +52,7 @@ static INLINE void STORE_FIRST(float *p, int64_t some, four v)
 #define STORE_ANY_I(p, v) (*(four_ints_anywhere *)(p) = (v))
 #define SPREAD_I(word) ((four_ints){ 0 } + (word))
 #define ADD_I(a, b) (four_ints)((four_words)(a) + (four_words)(b))
+#define SUBTRACT_I(a, b) (four_ints)((four_words)(a) - (four_words)(b))
 #define MULTIPLY_I(a, b) (four_ints)((four_words)(a) * (four_words)(b))
 #define GREATER_I(a, b) choose_ints((a) > (b), a, b)
 #define LESSER_I(a, b) choose_ints((a) < (b), a, b)
@@ -71,6 +72,19 @@ static INLINE four_ints UPPER_PRODUCT(four_ints a, four_ints b) /* floor((a * b 
     return a;
 }
 #define XOR_I(a, b) ((a) ^ (b))
+#define AND_I(a, b) ((a) & (b))
+#define OR_I(a, b) ((a) | (b))
+#define ALL_DOWN_I(v, by) (four_ints)((four_words)(v) >> (by)) /* all by the same, a constant, with zeros */
+#define ALL_UP_I(v, by) (four_ints)((four_words)(v) << (by))
+static INLINE four_ints BIT_COUNTS(four_ints v) /* bits that are 1: of pairs, of fours, of bytes, of words */
+{
+    four_words w = (four_words)v;
+    w -= w >> 1 & 0x55555555u;
+    w = (w & 0x33333333u) + (w >> 2 & 0x33333333u);
+    w = (w + (w >> 4)) & 0x0f0f0f0fu;
+    w += w >> 8;
+    return (four_ints)((w + (w >> 16)) & 63u);
+}
 
 /* Int32 as floats, and back: nothing in plain C rounds half to even, but adding 1.5 * 2^23 rounds to a multiple of 1 and
  * leaves the integer in the low bits of the float. */
@@ -171,3 +185,21 @@ static INLINE void lay_s16(const uint8_t *r0, const uint8_t *r1, const int sign,
 typedef const float *look_up_table;
 #define TABLE(codebook) (codebook)
 #define LOOK_UP(c, t) (four){ (t)[(c)[0] & 15], (t)[(c)[1] & 15], (t)[(c)[2] & 15], (t)[(c)[3] & 15] }
+
+/* Codes of powers of two (pow2.h): shifts, of -1 for the weight 0; signs; and a shift to the left, of -1 to 0. */
+#define SHIFTS(c) (((c) & 7) - 1)
+#define SIGNS(c) ((four_ints)((four_words)(c) << 28) >> 31)
+#define SHIFTED(v, by) ((four_ints)((four_words)(v) << (four_words)((by) & 31)) & ~((by) >> 31))
+
+/* Floats of 16 bits (halves.h), four of them. The exponent of float16 has the bias 15, that of a float 127: moved to its
+ * place it stands for a number that is 2^-112 times too small. A multiplication makes up for it, exactly, and for
+ * subnormal numbers too: without a leading one before and after the move, they become normal by it. Infinity and NaN have
+ * the largest exponent in both formats. */
+#define WIDE(p) (four_words){ (p)[0], (p)[1], (p)[2], (p)[3] }
+#define FROM_BF16(p) (four)(WIDE(p) << 16)
+static INLINE four FROM_F16(const uint16_t *p)
+{
+    four_words h = WIDE(p), magnitude = h & 0x7fff, special = (four_words)(magnitude >= 0x7c00) & 0x7f800000;
+    four x = (four)(magnitude << 13) * 0x1p112f;
+    return (four)((four_words)x | special | (h & 0x8000) << 16);
+}

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nn.kernels import qgemm
+from nn.kernels import pow2_gemm
 
 from .format import SMALLEST, Format, format_named
 from .least_squares import least_squares
@@ -55,7 +55,19 @@ class PowerOfTwo(Format):
         return np.exp2(np.ceil(np.log2(super().at_least(scales, least)))).astype(np.float32)
 
     def sums(self, activations: Format) -> Any:
-        return qgemm
+        """`pow2_gemm`: shifts and additions."""
+        return pow2_gemm
+
+    def operand(self, kernel: Any, codes: np.ndarray, scales: np.ndarray) -> Any:
+        """For `pow2_gemm` the sign in the bit above the others."""
+        if kernel is not pow2_gemm:
+            return super().operand(kernel, codes, scales)
+        return pow2_gemm.pack((np.abs(codes) | (codes < 0) << 3).astype(np.uint8).T)
+
+    def told(self, kernel: Any, unpacked: Any, shape: tuple[int, ...]) -> np.ndarray:
+        if kernel is not pow2_gemm:
+            return super().told(kernel, unpacked, shape)
+        return np.where(unpacked >> 3, -(unpacked & 7).astype(np.int8), unpacked & 7).T.astype(np.int8)
 
     def multipliers(self, codes: np.ndarray) -> np.ndarray:
         """± 2^(|code| − 1), int8."""

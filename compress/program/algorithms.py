@@ -4,12 +4,15 @@
     winograd     float32 3×3 filters: 16 multiplications for 2×2 outputs, directly 36 (Lavin & Gray 2016)
     im2col       any weight: patches are laid out as rows (Chellapilla, Puri & Simard 2006)
     depthwise    a filter for each channel
+    bits         filters and images of signs, as bits
 
 Winograd is no compression: in memory its filters take 16 numbers for 9, and they move by a rounding."""
 
 from typing import Any
 
 import numpy as np
+
+from nn.kernels import bgemm, qgemm
 
 from ..stored import Stored
 
@@ -28,10 +31,15 @@ def algorithm(line: Any, size: tuple[int, int]) -> str:
     if on_integers(line):
         if groups > 1:
             return "depthwise" if shape[1] == 1 and shape[0] == groups else "direct"
+        if line["activations"]:
+            return "direct"
         pointwise = shape[2:] == line["stride"] == (1, 1) and line["padding"] == (0, 0)  # its pixels are rows
+        kernel = weight.kernel_with(line.inputs[0].grid.format)
+        if kernel is not qgemm:
+            return "bits" if kernel is bgemm and not pointwise else "im2col"
         grids = [grid for grid in (line.inputs[0].grid, line.grid) if grid is not None]
         unsigned = all(np.dtype(grid.format.dtype) == np.uint8 for grid in grids)
-        rows = (pointwise or wanted == "im2col") and not line["activations"]
+        rows = pointwise or wanted == "im2col"
         return "direct" if unsigned and not rows else "im2col"
     if groups > 1:
         return "depthwise" if groups == line.inputs[0].shape[-1] == shape[0] else "direct"

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from nn.arguments import is_int
+from nn.kernels import qgemm
 from nn.kernels.requantization import ROUNDINGS
 from nn.tensor import Tensor
 
@@ -96,6 +97,9 @@ class Quantize(Transform):
         if self.ranges != "minmax" and made_inside:
             raise ValueError("Quantize: ranges are found on the example; those of "
                              f"{activations} are of the call")
+        if self.rounding != "float" and weights.sums(activations) is not qgemm:
+            raise ValueError(f"Quantize: the sums of {weights} weights and {activations} are rounded by a "
+                             "float scale")
 
     @classmethod
     def samples(cls) -> list[Quantize]:
@@ -129,6 +133,8 @@ class Quantize(Transform):
         """The State with the scale of its own range for every channel that was written to since. Elsewhere
         the two scales differ at most by the rounding of weights to their grid, or of a factor."""
         own = self.fitted(w)
+        if not own.size:  # there is no scale, but for the factors of a norm
+            return state
         written = np.abs(own - state.scale) > 2.0**-20 * state.scale
         if not np.logical_or.reduce(written, axis=None):
             return state
@@ -139,7 +145,7 @@ class Quantize(Transform):
         state.step = step if self.freeze else None
 
     def frozen(self, state: QuantizeState) -> bool:
-        return state.step is None or state.step >= self.freeze
+        return not self.freeze or state.step >= self.freeze
 
     def rescaled(self, state: QuantizeState, factor: np.ndarray) -> QuantizeState:
         return replace(state, scale=self.weights.rescaled(state.scale, factor))

@@ -49,6 +49,11 @@ def _gemm(rng: np.random.Generator) -> Work:
     return Work((_floats(rng, SIZE, SIZE), _floats(rng, SIZE, SIZE)), {}, SIZE**3, f"{SIZE}×{SIZE}×{SIZE}")
 
 
+def _half_gemm(rng: np.random.Generator) -> Work:
+    args = _floats(rng, SIZE, SIZE), _floats(rng, SIZE, SIZE).astype(np.float16)
+    return Work(args, {}, SIZE**3, f"{SIZE}×{SIZE}×{SIZE}, float16")
+
+
 def _qgemm(rng: np.random.Generator) -> Work:
     one = product(SIZE, SIZE, SIZE, "normal")
     return Work((one.a, one.b), dict(one.around), one.macs, f"{SIZE}×{SIZE}×{SIZE} → uint8")
@@ -65,6 +70,33 @@ def _codebook_gemm(rng: np.random.Generator) -> Work:
     codes = rng.integers(0, 16, (SIZE, SIZE)).astype(np.uint8)
     said = f"{SIZE}×{SIZE}×{SIZE}, 16 values"
     return Work((_floats(rng, SIZE, SIZE), codes, _floats(rng, 16)), {}, SIZE**3, said)
+
+
+def _nbit_gemm(rng: np.random.Generator) -> Work:
+    codes = rng.integers(-8, 8, (SIZE, SIZE)).astype(np.int8)
+    args = _floats(rng, SIZE, SIZE), codes, _floats(rng, SIZE // 32, SIZE), None
+    return Work(args, {"activations": "int8"}, SIZE**3, f"{SIZE}×{SIZE}×{SIZE}, 4 bits, blocks of 32, int8")
+
+
+def _pow2_gemm(rng: np.random.Generator) -> Work:
+    a, codes = _bytes(rng, SIZE, SIZE), rng.integers(0, 8, (SIZE, SIZE)).astype(np.uint8)
+    return Work((a, codes), {}, SIZE**3, f"{SIZE}×{SIZE}×{SIZE}, powers of two")
+
+
+def _bits(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    """Of ±1, of which 32 are in a word."""
+    return rng.integers(0, 2**32, shape, np.uint32)
+
+
+def _bgemm(rng: np.random.Generator) -> Work:
+    a, b = (_bits(rng, SIZE, SIZE // 32) for _ in range(2))
+    return Work((a, b, SIZE), {}, SIZE**3, f"{SIZE}×{SIZE}×{SIZE}, of ±1")
+
+
+def _bconv2d(rng: np.random.Generator) -> Work:
+    x, w = _bits(rng, N, SIDE, SIDE, CHANNELS // 32), _bits(rng, CHANNELS, 3, 3, CHANNELS // 32)
+    said = f"{N} images {SIDE}×{SIDE}×{CHANNELS}, {CHANNELS} filters 3×3, of ±1"
+    return Work((x, w, CHANNELS), {"padding": (1, 1)}, N * SIDE**2 * 32 * w.size, said)
 
 
 def _tt_matmul(rng: np.random.Generator) -> Work:
@@ -139,8 +171,10 @@ def _classes(rng: np.random.Generator) -> np.ndarray:
 
 
 WORKS: dict[str, Callable[[np.random.Generator], Work]] = {
-    "gemm": _gemm, "qgemm": _qgemm, "spmm_csr": _spmm_csr, "codebook_gemm": _codebook_gemm,
-    "tt_matmul": _tt_matmul, "conv2d": _convolution(), "qconv2d": _convolution(quantized=True),
+    "gemm": _gemm, "half_gemm": _half_gemm, "qgemm": _qgemm, "spmm_csr": _spmm_csr,
+    "codebook_gemm": _codebook_gemm, "nbit_gemm": _nbit_gemm, "pow2_gemm": _pow2_gemm, "bgemm": _bgemm,
+    "bconv2d": _bconv2d, "tt_matmul": _tt_matmul, "conv2d": _convolution(),
+    "qconv2d": _convolution(quantized=True),
     "depthwise_conv2d": _convolution(depthwise=True),
     "qdepthwise_conv2d": _convolution(quantized=True, depthwise=True),
     "winograd_conv2d": _convolution(winograd=True), "conv2d_input_grad": _gradient("x"),
@@ -168,5 +202,6 @@ WORKS: dict[str, Callable[[np.random.Generator], Work]] = {
     "qadd": _pass(lambda rng: (_codes(rng), _codes(rng), 0.02, 9, 0.03, 8, 0.04, 7)),
     "qmax_pool2d": _pass(lambda rng: (_bytes(rng, *IMAGES),), **HOW),
     "qavg_pool2d": _pass(lambda rng: (_bytes(rng, *IMAGES),), **HOW),
+    "sign_bits": _pass(lambda rng: (_rows(rng),)),
     "im2col": _pass(lambda rng: (_bytes(rng, *IMAGES), (3, 3))),
     "transpose": _pass(lambda rng: (_bytes(rng, N, SIDE * SIDE, CHANNELS),))}

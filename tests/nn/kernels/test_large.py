@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 from nn import kernels
+from nn.kernels.half_gemm import floats_of
 from nn.testing.case import Case, floats, integers
 from nn.testing.check import DOMAINS, implementations
+from nn.testing.domain_half import as_halves
 from nn.testing.laws import equals_specification, same
+from nn.testing.laws_nbit import has_the_bits_of_the_specification
 
 FLOAT = [(400, 520, 70), (13, 1100, 200), (1, 3000, 300), (70, 1, 500)]
 INTEGER = [(300, 1100, 70), (29, 20000, 33), (1, 5000, 700), (64, 64, 1000), (5, 8192, 17), (5, 8193, 17)]
@@ -41,10 +44,53 @@ def test_codebook_gemm(f, m, k, n, size):
     equals_specification(f, coded(m, k, n, size))
 
 
+@every(kernels.bgemm)
+@pytest.mark.parametrize(("m", "k", "n"), INTEGER)
+def test_bgemm(f, m, k, n):
+    a, b = (np.where(np.random.default_rng(m).random((rows, k)) < 0.5, -1, 1) for rows in (m, n))
+    equals_specification(f, DOMAINS["bgemm"].of(Case(()), a, b))
+
+
+@every(kernels.half_gemm)
+@pytest.mark.parametrize(("m", "k", "n"), FLOAT)
+@pytest.mark.parametrize("dtype", [np.float16, np.uint16])
+def test_half_gemm(f, m, k, n, dtype):
+    equals_specification(f, of_halves(m, k, n, dtype))
+
+
+def of_halves(m, k, n, dtype):
+    rng = np.random.default_rng(0)
+    b = rng.standard_normal((k, n), np.float32)
+    return Case((floats(rng, (m, k), "uniform"), as_halves(b, dtype)))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.uint16])
+@pytest.mark.parametrize("m", [1, 5, 37])
+def test_all_variants_with_fma_give_half_gemm_the_bits_of_gemm(m, dtype):
+    case = of_halves(m, 1101, 90, dtype)   # two slices of K
+    a, b = case.args
+    whole = floats_of(b)
+    results = {f.name: f(case) for f in implementations(kernels.half_gemm) if "avx" in f.name}
+    results |= {f.name: f(Case((a, whole))) for f in implementations(kernels.gemm) if "avx" in f.name}
+    assert len({result.tobytes() for result in results.values()}) <= 1, results.keys()
+
+
 def coded(m, k, n, size):
     rng = np.random.default_rng(0)
     indices = rng.integers(0, size, (n, k), dtype=np.uint8)
     return Case((floats(rng, (m, k), "uniform"), indices, floats(rng, (size,), "uniform")))
+
+
+@every(kernels.nbit_gemm)
+@pytest.mark.parametrize(("m", "k", "n", "block"), [
+    (400, 520, 70, 32), (13, 1100, 200, 128), (1, 3000, 300, 32), (300, 4500, 20, 64), (3, 70000, 17, 65536)])
+@pytest.mark.parametrize("bits", [2, 3, 4])
+def test_nbit_gemm(f, m, k, n, block, bits):
+    rng, most, blocks = np.random.default_rng(0), 1 << bits - 1, -(-k // block)
+    codes, zeros = (rng.integers(-most, most, (size, n), np.int8) for size in (k, blocks))
+    case = Case((floats(rng, (m, k), "uniform"), codes, floats(rng, (blocks, n), "uniform"), zeros))
+    equals_specification(f, case)
+    has_the_bits_of_the_specification(f, case)
 
 
 @pytest.mark.parametrize("size", [5, 16, 17, 33, 65, 129, 256])

@@ -54,7 +54,7 @@ def test_every_row_runs_when_some_variant_is_forced():
     reached = {row.name for kernel in kernels.all_kernels() for row in native.micro_kernels_of(kernel.name)}
     for kernel in (lib.nn_kernel_row(i) for i in range(lib.nn_kernel_count())):
         for row in every:
-            if kernel.families >> row.family & 1:
+            if kernel.families << kernel.base >> row.family & 1:
                 for family in {r.family for r in every if kernel.beside >> r.family & 1}:
                     can = [r for r in every if r.family == family and not r.needs & ~row.needs]
                     reached.add(min(can, key=lambda r: lib.nn_row(r.number).step).name)
@@ -81,6 +81,6 @@ def test_a_row_is_forced_in_every_kernel_of_its_family_and_in_no_other():
     with kernels.use("rows_f32_2x16_scalar"):
         forced = {kernel.name for kernel in kernels.all_kernels() if kernel.choice == number}
         assert kernels.qgemm.choice == kernels.relu.choice == best
-    assert forced == {"gemm", "winograd_conv2d", "tt_matmul", "codebook_gemm"}
+    assert forced == {"gemm", "winograd_conv2d", "tt_matmul", "codebook_gemm", "nbit_gemm"}
     with pytest.raises(ValueError, match="'store_f32_scalar' is none of"):
         kernels.use("store_f32_scalar")   # it goes with rows that are chosen, and is not chosen itself
