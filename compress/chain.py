@@ -30,7 +30,7 @@ class Chain(Parametrization):
         self.states = None if states is None else tuple(states)
         self.check()
         self.activations: Format | None = self.stages[-1].activations  # what the layer reads once converted
-        self.rounding = self.stages[-1].rounding
+        self.observer, self.rounding = self.stages[-1].observer, self.stages[-1].rounding
         self._owns = any(type(stage).trainables is not Transform.trainables for stage in self.stages)
 
     def check(self) -> None:
@@ -146,6 +146,11 @@ class Chain(Parametrization):
         except ValueError:
             return False
         return True
+
+    def frozen(self) -> bool:
+        """Whether the statistics of a batch norm that is folded into the layer stand still as it trains."""
+        last, state = self._fitted()[-1]
+        return last.frozen(state)
 
     def ended(self, w: np.ndarray, context: Context) -> Chain:
         """The chain as it will be when its schedules have ended, if the weight stays what it is now."""

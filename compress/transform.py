@@ -18,6 +18,8 @@ import numpy as np
 from nn.tensor import Tensor
 
 from .formats.format import Format
+from .ranges.minmax import MinMax
+from .ranges.observer import Observer
 from .schedule import Cubic, Once
 from .second_order import Hessian
 from .stored import Stored, complete
@@ -61,6 +63,7 @@ class Transform:
     dimensions: ClassVar[frozenset[int]] = frozenset({2, 4})  # of the weights that it takes
     distinct: int = 0  # different values that a weight must have at least
     activations: Format | None = None  # of the numbers that its layer reads; None: reals
+    observer: type[Observer] = MinMax  # what finds the range of these numbers
     rounding: str = "float"  # how sums of their products are requantised (nn.kernels.qgemm)
     schedule: Once | Cubic = Once()  # when it tightens
 
@@ -119,6 +122,10 @@ class Transform:
     def waits(self, state: Any) -> bool:
         """Whether the layer does not see the trainables yet, and the weight is trained itself for now."""
         return False
+
+    def frozen(self, state: Any) -> bool:
+        """Whether the statistics of a batch norm that is folded into the layer stand still as it trains."""
+        return True
 
     def check_state(self, loaded: Any, own: Any) -> None:
         """Raise ValueError where a loaded State does not fit these settings; `own` is the present one."""

@@ -31,6 +31,8 @@ def algorithm(line: Any, size: tuple[int, int]) -> str:
     if on_integers(line):
         if groups > 1:
             return "depthwise" if shape[1] == 1 and shape[0] == groups else "direct"
+        if line["activations"]:
+            return "direct"
         pointwise = shape[2:] == line["stride"] == (1, 1) and line["padding"] == (0, 0)  # its pixels are rows
         kernel = weight.kernel_with(line.inputs[0].grid.format)
         if kernel is not qgemm:
@@ -51,8 +53,8 @@ def algorithm(line: Any, size: tuple[int, int]) -> str:
 
 
 def on_integers(line: Any) -> bool:
-    """Whether a line multiplies integers: those that it reads are on a grid."""
-    return line.inputs[0].grid is not None
+    """Whether a line multiplies integers: those that it reads are on a grid, or it makes some of reals."""
+    return line.inputs[0].grid is not None or bool(line["activations"])
 
 
 def filters(weight: Stored) -> tuple[int, ...]:

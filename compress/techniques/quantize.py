@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,19 +12,24 @@ from nn.kernels import qgemm
 from nn.kernels.requantization import ROUNDINGS
 from nn.tensor import Tensor
 
+from ..formats.dynamic import is_dynamic
 from ..formats.format import FORMATS, SMALLEST, Format, format_named
 from ..formats.quantized import QuantizedWeight, smallest_form
+from ..ranges.observer import Observer, observer_named
 from ..transform import Context, Invariant, Transform
 
 
 @dataclass
 class QuantizeState:
-    """`scale` float32: the weight's steps, one for each output channel (O,), or each block (O, blocks)."""
+    """`scale` float32: the weight's steps, one for each output channel (O,), or each block (O, blocks).
+    `step`: the last one seen, where something waits for one."""
 
     scale: np.ndarray
+    step: int | None = None
 
 
 USUAL = "usual"  # activations: what the format of the weights names
+SCALES = ("minmax", "mse")  # how the scales of weights are chosen
 
 
 @dataclass(frozen=True, repr=False)
@@ -36,17 +41,30 @@ class Quantize(Transform):
     None: the converted layer reads reals (weight-only quantization); by default what the weights' format
     names, which is uint8 with integers that have no blocks, else None. Where both are integers, a kernel of
     integers multiplies them; where the weights' format has a kernel for reals, that does; else the Program
-    multiplies with the dequantized weights. rounding: how sums of products become integers of the next grid,
-    in training and in the Program: by a float32 scale ("float"), or in integers alone ("fixed-point", rounded
-    twice, as in TFLite; nn/kernels/fixed_point.py).
+    multiplies with the dequantized weights. "int8-dynamic" and those of fewer bits are quantized inside of
+    the call, with a scale of this very row, or image: no example is needed (formats/dynamic.py). ranges: how
+    that of activations is found on the example (compress/ranges/): from the least to the largest number
+    ("minmax"), by moving averages of these over the batches ("average"), or with the least mean squared error
+    of this format ("mse"). While the network trains, ranges follow the batches as moving averages: of what is
+    the least and the largest number of each, or with "mse" of its best range. scales: those of weights, so
+    that the largest is the largest integer ("minmax"), or with the least squared error, which clips the few
+    largest ("mse"). rounding: how sums of products become integers of the next grid, in training and in the
+    Program: by a float32 scale ("float"), or in integers alone ("fixed-point", rounded twice, as in TFLite;
+    nn/kernels/fixed_point.py). freeze: the optimizer step with which the statistics of a batch norm that is
+    folded into the layer stand still; until then the norm takes those of each batch, and the weights are
+    folded with the running ones and corrected (compress/correction.py). 0: they stand still from the start.
 
-    Raises ValueError for other bits, another rounding, a name that is no format of weights or of activations,
-    and a pair of formats that no kernel multiplies; TypeError for what is none."""
+    Raises ValueError for other bits, ranges, scales, a step below 0, another rounding, a name that is no
+    format of weights or of activations, and a pair of formats that no kernel multiplies; TypeError for what
+    is none."""
 
     bits: int = 8
     weights: Format | str | None = None
     activations: Format | str | None = USUAL
     rounding: str = "float"
+    ranges: str = "minmax"
+    scales: str = "minmax"
+    freeze: int = 0
 
     makes = frozenset({Invariant.GRID})
 
@@ -64,11 +82,21 @@ class Quantize(Transform):
                                  "these real with activations=None")
         object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "activations", activations)
+        if not is_int(self.freeze) or self.freeze < 0:
+            raise ValueError(f"Quantize: freeze must be a step, 0 or more; got {self.freeze!r:.80}")
+        observer_named(self.ranges)
+        if self.scales not in SCALES:
+            raise ValueError(f"Quantize: scales must be one of {', '.join(SCALES)}; got {self.scales!r:.80}")
         if self.rounding not in ROUNDINGS:
             raise ValueError(f"Quantize: rounding must be one of {', '.join(ROUNDINGS)}; got "
                              f"{self.rounding!r}")
-        if self.rounding != "float" and activations is None:
-            raise ValueError(f"Quantize: rounding is of sums of integers; {weights} weights multiply reals")
+        made_inside = is_dynamic(activations)
+        if self.rounding != "float" and (activations is None or made_inside):
+            real = f"{activations} makes reals" if made_inside else f"{weights} weights multiply reals"
+            raise ValueError(f"Quantize: rounding is of sums of integers; {real}")
+        if self.ranges != "minmax" and made_inside:
+            raise ValueError("Quantize: ranges are found on the example; those of "
+                             f"{activations} are of the call")
         if self.rounding != "float" and weights.sums(activations) is not qgemm:
             raise ValueError(f"Quantize: the sums of {weights} weights and {activations} are rounded by a "
                              "float scale")
@@ -78,7 +106,13 @@ class Quantize(Transform):
         """One for each kind of format."""
         kinds = {(type(one), one.whole, type(one.grouping), one.grouping == "tensor"): one
                  for one in reversed(FORMATS.values()) if one.of_weights}
-        return [*(cls(weights=one) for one in reversed(kinds.values())), cls(rounding="fixed-point")]
+        return [*(cls(weights=one) for one in reversed(kinds.values())), cls(rounding="fixed-point"),
+                cls(bits=3, scales="mse")]
+
+    @property
+    def observer(self) -> type[Observer]:
+        """What finds the range of activations."""
+        return observer_named(self.ranges)
 
     @property
     def keeps(self) -> frozenset[Invariant]:
@@ -86,7 +120,11 @@ class Quantize(Transform):
         return frozenset({Invariant.SUPPORT, Invariant.NM}) if self.weights.has_zero else frozenset()
 
     def fit(self, w: np.ndarray, context: Context) -> QuantizeState:
-        return QuantizeState(self.weights.scales(w))
+        return QuantizeState(self.fitted(w), 0 if self.freeze else None)
+
+    def fitted(self, w: np.ndarray) -> np.ndarray:
+        """The scales of a weight."""
+        return self.weights.scales(w, squares=self.scales == "mse")
 
     def project(self, w: Tensor, state: QuantizeState) -> Tensor:
         return self.weights.straight_through(w, self.following(state, w.data).scale)
@@ -94,19 +132,23 @@ class Quantize(Transform):
     def following(self, state: QuantizeState, w: np.ndarray) -> QuantizeState:
         """The State with the scale of its own range for every channel that was written to since. Elsewhere
         the two scales differ at most by the rounding of weights to their grid, or of a factor."""
-        own = self.weights.scales(w)
+        own = self.fitted(w)
         if not own.size:  # there is no scale, but for the factors of a norm
             return state
         written = np.abs(own - state.scale) > 2.0**-20 * state.scale
         if not np.logical_or.reduce(written, axis=None):
             return state
-        return QuantizeState(np.where(written & self.weights.written(w), own, state.scale))
+        return replace(state, scale=np.where(written & self.weights.written(w), own, state.scale))
 
     def update(self, state: QuantizeState, w: Tensor, step: int) -> None:
-        state.scale = self.weights.scales(w.data)
+        state.scale = self.fitted(w.data)
+        state.step = step if self.freeze else None
+
+    def frozen(self, state: QuantizeState) -> bool:
+        return not self.freeze or state.step >= self.freeze
 
     def rescaled(self, state: QuantizeState, factor: np.ndarray) -> QuantizeState:
-        return QuantizeState(self.weights.rescaled(state.scale, factor))
+        return replace(state, scale=self.weights.rescaled(state.scale, factor))
 
     def encode(self, w: np.ndarray, state: QuantizeState, least: np.ndarray | None = None) -> QuantizedWeight:
         """With scales of at least `least`, as a bias in their units may want; just that for channels of 0."""
@@ -126,8 +168,9 @@ class Quantize(Transform):
         said = [f"bits={self.bits}" if weights.name == f"int{self.bits}" else f"weights={weights.name!r}"]
         if activations is not weights.activations:
             said.append(f"activations={activations and activations.name!r}")
-        if self.rounding != "float":
-            said.append(f"rounding={self.rounding!r}")
+        usual = {"ranges": "minmax", "scales": "minmax", "freeze": 0, "rounding": "float"}
+        said += [f"{name}={getattr(self, name)!r}" for name, one in usual.items()
+                 if getattr(self, name) != one]
         return f"{type(self).__qualname__}({', '.join(said)})"
 
 

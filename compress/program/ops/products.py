@@ -31,6 +31,7 @@ from ..op import Line, Op, Step, behind
 from ..ready import KernelCall, Said
 from ..released import released
 from ..value import Value
+from .dynamic import check, form_of, steps
 from .pointwise import clamp, ends_of
 from .signs import filters_of_bits, sums_of_bits
 from .sums import multiplier, numbers, said, sums
@@ -44,9 +45,11 @@ class _Product(Op, roles={"weight": True, "bias": False}):
         weight = line.weight()
         if line["rounding"] not in ROUNDINGS:
             raise line.fail(f"rounding must be one of {', '.join(ROUNDINGS)}; got {line['rounding']!r:.80}")
-        grid = line.need(0).grid
+        grid, form = line.need(0).grid, form_of(line)
         if line["rounding"] != "float" and None in (line.grid, grid):
             raise line.fail("rounding is of sums of integers that go to a grid")
+        if form is not None:
+            check(line, form)
         if grid is None:
             line.vector("bias", weight.shape[0])
             return line.value("float32", shape)
@@ -98,7 +101,7 @@ class _Product(Op, roles={"weight": True, "bias": False}):
         return [line.step(kernel.name, KernelCall(says, then), said(line), load=load, macs=macs, **of)]
 
 
-class Linear(_Product, name="linear", clip=None, rounding="float"):
+class Linear(_Product, name="linear", clip=None, rounding="float", activations=""):
     """x · Wᵀ + bias on the last dimension of x, and a clip of that."""
 
     def infer(self, line: Line) -> Value:
@@ -109,11 +112,14 @@ class Linear(_Product, name="linear", clip=None, rounding="float"):
         return self.result(line, (*x.shape[:-1], weight.shape[0]))
 
     def steps(self, line: Line) -> list[Step]:
-        return self.rows(line, Value("", line.made.shape[:-1]).numbers() * line.weight().macs())
+        form, macs = form_of(line), Value("", line.made.shape[:-1]).numbers() * line.weight().macs()
+        if form is not None:
+            return steps(line, form, qgemm, methodcaller("operand", qgemm), macs, {})
+        return self.rows(line, macs)
 
 
 class Conv2d(_Product, name="conv2d", stride=(1, 1), dilation=(1, 1), padding=(0, 0), groups=1,
-             algorithm="auto", clip=None, rounding="float"):
+             algorithm="auto", clip=None, rounding="float", activations=""):
     """Images (N, H, W, C) under filters of any size, plus the bias, and a clip of that.
 
     algorithm: what `convert` was told; "auto" leaves the choice to the binding (algorithms.py)."""
@@ -199,4 +205,7 @@ class Conv2d(_Product, name="conv2d", stride=(1, 1), dilation=(1, 1), padding=(0
         def pack(weight: Stored) -> Operand:
             return kernel.pack(from_matrix(weight.multipliers(), filters(weight)), **groups)
 
+        form = form_of(line)
+        if form is not None:
+            return steps(line, form, kernel, pack, macs, {**how, **groups}, windows)
         return sums(line, kernel, pack, macs, {**how, **groups}, windows)
