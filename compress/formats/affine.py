@@ -32,7 +32,10 @@ class Affine(Format):
         return (codes.astype(np.float32) - np.float32(zero)) * scale
 
     def sums(self, activations: Format) -> Any:
-        """`qgemm`, where a scale a column is enough; and what convolves the same."""
+        """`qgemm`, where a scale a column is enough; and what convolves the same. With activations in blocks
+        the kernel that makes them, `nbit_gemm`."""
+        if activations.in_blocks:
+            return self.kernel
         return qgemm if self.grouping in ("tensor", "channel") else None
 
     def operand(self, kernel: Any, codes: np.ndarray, scales: np.ndarray) -> Any:

@@ -53,7 +53,7 @@ class BinaryWeights(Signs):
 
     def sums(self, activations: Format) -> Any:
         """`bgemm`, where activations have one bit, too; else `qgemm`, for which a sign is an integer."""
-        return bgemm if activations.bits == 1 else qgemm
+        return None if activations.in_blocks else bgemm if activations.bits == 1 else qgemm
 
     def operand(self, kernel: Any, codes: np.ndarray, scales: np.ndarray) -> Any:
         """For `bgemm` bits."""

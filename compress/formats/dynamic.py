@@ -57,6 +57,16 @@ class Dynamic(Affine):
         return apply(STRAIGHT_THROUGH, x, shared(self.dequantize(codes, scales, self.zero)))
 
 
+class InBlocks(Dynamic):
+    """Integers with a scale for each block of a row, as the weights have them: `nbit_gemm` makes them."""
+
+    in_blocks = True
+
+    def straight_through(self, x: Tensor, op: str) -> Tensor:
+        """x: what becomes of it is known where the blocks are, in the Program."""
+        return x
+
+
 def axes_of_row(op: str, ndim: int) -> tuple[int, ...]:
     """The axes along which lies what has a scale of its own: the last one of "linear", all of an image."""
     return (ndim - 1,) if op == "linear" else tuple(range(1, ndim))
@@ -69,3 +79,4 @@ def is_dynamic(format: Any) -> bool:
 
 for bits in range(2, 9):
     Dynamic(f"int{bits}-dynamic", bits=bits)
+InBlocks("int8-block", bits=8)

@@ -50,6 +50,7 @@ class Format:
     rescales: ClassVar[bool] = False  # `kernel` leaves it to others to multiply columns by the scale
     uniform: ClassVar[bool] = False  # its reals are equal steps apart, and each gets the nearest
     dynamic: ClassVar[bool] = False  # of activations: the scale is found inside of the call that reads them
+    in_blocks: ClassVar[bool] = False  # and that for each block of a row, inside of the kernel
 
     def __post_init__(self) -> None:
         if not is_int(self.bits) or not 1 <= self.bits <= 16:

@@ -56,7 +56,7 @@ class PowerOfTwo(Format):
 
     def sums(self, activations: Format) -> Any:
         """`pow2_gemm`: shifts and additions."""
-        return pow2_gemm
+        return None if activations.in_blocks else pow2_gemm
 
     def operand(self, kernel: Any, codes: np.ndarray, scales: np.ndarray) -> Any:
         """For `pow2_gemm` the sign in the bit above the others."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from nn.kernels import bgemm, qgemm
 
+from ..formats.format import FORMATS
 from ..stored import Stored
 
 ALGORITHMS = ("auto", "winograd", "direct", "im2col")  # what `convert` may be told
@@ -53,8 +54,10 @@ def algorithm(line: Any, size: tuple[int, int]) -> str:
 
 
 def on_integers(line: Any) -> bool:
-    """Whether a line multiplies integers: those that it reads are on a grid, or it makes some of reals."""
-    return line.inputs[0].grid is not None or bool(line["activations"])
+    """Whether a line multiplies integers: those that it reads are on a grid, or it makes some of reals, other
+    than in blocks, which its kernel does."""
+    made = FORMATS.get(line["activations"])
+    return line.inputs[0].grid is not None or (made is not None and not made.in_blocks)
 
 
 def filters(weight: Stored) -> tuple[int, ...]:

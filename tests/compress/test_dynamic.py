@@ -170,3 +170,24 @@ def test_a_network_of_integers_only_has_none_of_it():
     compress.prepare(model, compress.Quantize(activations="int8-dynamic"), drawn((20,)))
     with pytest.raises(ValueError, match=r"linear in module '0': it reads reals, .* made of reals inside"):
         compress.convert(model, integer=True)
+
+
+@pytest.mark.parametrize("weights", ["int4-block32", "int3", "ternary", "int2-block64"])
+def test_activations_in_blocks_are_made_inside_of_the_kernel(weights):
+    rng = np.random.default_rng(0)
+    model = nn.Sequential(nn.Conv2d(3, 40, 3, padding=1, rng=rng), nn.ReLU(), nn.Flatten(),
+                          nn.Linear(640, 7, rng=rng)).eval()
+    x = rng.standard_normal((5, 3, 4, 4)).astype(np.float32)
+    compress.prepare(model, compress.Quantize(weights=weights, activations="int8-block"))
+    program = compress.convert(model, x)
+    assert str(program.bound).count("rounded to int8 in blocks") == 2
+    assert str(program.bound).count("= nbit_gemm(") == 2
+    compress.prepare(model := compress.unprepare(model, project=False),
+                     compress.Quantize(weights=weights, activations="int8-block"), x)
+    with nn.no_grad():
+        np.testing.assert_array_equal(program(x), model(nn.Tensor(x)).data)
+    compress.unprepare(model)  # the weights as they are seen
+    plain = compress.convert(model, x)(x)
+    assert 0 < np.abs(program(x) - plain).max() < 0.05 * np.abs(plain).max()
+    with pytest.raises(ValueError, match="holds NaN or infinity; no integer stands for it"):
+        program(x * np.float32(np.nan))

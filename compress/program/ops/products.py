@@ -73,8 +73,9 @@ class _Product(Op, roles={"weight": True, "bias": False}):
     def rows(self, line: Line, macs: int, **of: Any) -> list[Step]:
         """The product of the last dimension of the line's input, or of another in `of`, with its weight."""
         stored, ends = line.weight(), ends_of(line["clip"])
-        grid = line.inputs[0].grid
-        kernel, skips = stored.kernel_with(grid and grid.format), stored.skips
+        grid, form = line.inputs[0].grid, form_of(line)
+        kernel, skips = stored.kernel_with(form if grid is None else grid.format), stored.skips
+        options = {} if form is None else {"activations": "int8"}
         if kernel is bgemm:
             return sums_of_bits(line, bgemm, methodcaller("operand", bgemm), macs, {}, **of)
         if grid is not None:
@@ -86,7 +87,7 @@ class _Product(Op, roles={"weight": True, "bias": False}):
             return operand, scale, bias, released(weight, operand) if skips else None
 
         def says(held: tuple, out: np.ndarray, x: np.ndarray) -> Said:
-            return kernel, (as_rows(x), held[0]), {"out": as_rows(out)}
+            return kernel, (as_rows(x), held[0]), {**options, "out": as_rows(out)}
 
         def then(held: tuple, out: np.ndarray, x: np.ndarray) -> None:
             _, scale, bias, weight = held
@@ -98,7 +99,10 @@ class _Product(Op, roles={"weight": True, "bias": False}):
                 np.add(out, bias, out=out)
             clamp(out, ends)
 
-        return [line.step(kernel.name, KernelCall(says, then), said(line), load=load, macs=macs, **of)]
+        text = said(line) + ", rounded to int8 in blocks" * (form is not None)
+        refused = f"{line.call}: {line.call.inputs[0]} holds NaN or infinity; no integer stands for it"
+        run = KernelCall(says, then, refused if form is not None else "")
+        return [line.step(kernel.name, run, text, load=load, macs=macs, **of)]
 
 
 class Linear(_Product, name="linear", clip=None, rounding="float", activations=""):
@@ -113,7 +117,7 @@ class Linear(_Product, name="linear", clip=None, rounding="float", activations="
 
     def steps(self, line: Line) -> list[Step]:
         form, macs = form_of(line), Value("", line.made.shape[:-1]).numbers() * line.weight().macs()
-        if form is not None:
+        if form is not None and not form.in_blocks:
             return steps(line, form, qgemm, methodcaller("operand", qgemm), macs, {})
         return self.rows(line, macs)
 
