@@ -74,6 +74,12 @@ def solutions(text: str) -> list[str]:
     return ["\n".join(one.lines) for one in found if one.kind == "SOLUTION"]
 
 
+def hidden(text: str) -> str:
+    """The text of all hidden tests, which continuous integration looks for in wheels. Raises MarkError."""
+    found = (one for one in blocks(text) if isinstance(one, Block))
+    return "\n".join(line for one in found if one.kind == "HIDDEN TESTS" for line in one.lines)
+
+
 def _written(text: str, instead: Callable[[Block], list[str]]) -> str:
     lines: list[str] = []
     for one in blocks(text):
