@@ -21,7 +21,7 @@ from nn.rules import RULES, Rule
 from nn.sizes import at
 from nn.tensor import Tensor, apply, shared
 
-from .formats.straight_through import STRAIGHT_THROUGH
+from .formats.straight_through import STRAIGHT_THROUGH, USUAL_GRADIENT
 from .lower.lowering import Lowered, lowered
 from .lower.numbers import Numbers
 from .lower.table import Need
@@ -209,7 +209,16 @@ class _Run:
     def _on_grid(self, value: str, y: Tensor) -> Tensor:
         """y with what the Program's integers for it stand for; where they were clipped the gradient ends."""
         place, grid = self.low.integers[value], self.numbers.grids[value]
-        return grid.straight_through(y, place.logical(grid.dequantize(self.made[place.name])))
+        target = place.logical(grid.dequantize(self.made[place.name]))
+        return grid.straight_through(y, target, self._gradient(value))
+
+    def _gradient(self, value: str) -> str:
+        """How the first layer that reads integers of a value, or of what is made of them, wants its gradient.
+        """
+        readers = [node for node in self.known.graph.users(value) if node.output in self.known.integer]
+        chains = [self.known.chain(node) for node in readers]
+        wanted = next((chain.gradient for chain in chains if chain is not None), None)
+        return wanted or self._gradient(self.known.result(readers[0].output))
 
     def _followed(self, value: str, y: np.ndarray) -> tuple[float, float]:
         (low, high), momentum = self.simulation.ranges[value], self.simulation.momentum
@@ -232,8 +241,8 @@ class _Run:
     def _weight_and_bias(self, node: Node, layer: Any) -> tuple[Tensor, Any]:
         """What a layer multiplies with and adds, with the norm after it folded in."""
         w, chain, own = self.parameters[layer.weight], self.chains.get(layer.weight), self.parameters.get
-        if chain is not None:  # the last stage's own rounding is what the Program does
-            whole = chain.activations is None
+        if chain is not None:  # straight through, the last stage's own rounding is what the Program does
+            whole = chain.activations is None or chain.gradient != USUAL_GRADIENT
             w = chain.project(w) if whole else chain.before_last(w) if len(chain.stages) > 1 else w
         target = shared(self.numbers.stored(layer.weight).decode())
         if layer.norm is None:

@@ -18,6 +18,7 @@ import numpy as np
 from nn.tensor import Tensor
 
 from .formats.format import Format
+from .formats.straight_through import USUAL_GRADIENT
 from .schedule import Cubic, Once
 from .stored import Stored, complete
 
@@ -56,6 +57,7 @@ class Transform:
     dimensions: ClassVar[frozenset[int]] = frozenset({2, 4})  # of the weights that it takes
     distinct: int = 0  # different values that a weight must have at least
     activations: Format | None = None  # of the numbers that its layer reads; None: reals
+    gradient: str = USUAL_GRADIENT  # of GRADIENTS: through its rounding, and that of its activations
     rounding: str = "float"  # how sums of their products are requantised (nn.kernels.qgemm)
     schedule: Once | Cubic = Once()  # when it tightens
 

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from nn.arguments import is_int
+from nn.arguments import is_int, is_number
 from nn.kernels.requantization import ROUNDINGS
 from nn.tensor import Tensor
 
 from ..formats.format import FORMATS, SMALLEST, Format, format_named
 from ..formats.quantized import QuantizedWeight, smallest_form
+from ..formats.straight_through import GRADIENTS, USUAL_GRADIENT
 from ..transform import Context, Invariant, Transform
 
 
@@ -37,15 +38,22 @@ class Quantize(Transform):
     integers multiplies them; where the weights' format has a kernel for reals, that does; else the Program
     multiplies with the dequantized weights. rounding: how sums of products become integers of the next grid,
     in training and in the Program: by a float32 scale ("float"), or in integers alone ("fixed-point", rounded
-    twice, as in TFLite; nn/kernels/fixed_point.py).
+    twice, as in TFLite; nn/kernels/fixed_point.py). gradient: through rounding, while it trains: as if it
+    were not there ("straight-through"), or scaled by how far it moved each number ("ewgs";
+    compress/formats/ewgs.py). clip: the latent weights, which are trained and of which those of the format
+    are made, are clipped to −clip…clip after each optimizer step, so that none goes so far that its sign
+    can't change any more (Courbariaux, Bengio & David 2015, "BinaryConnect", §2.4, with 1); None: they go
+    where they like.
 
-    Raises ValueError for other bits, another rounding, a name that is no format of weights or of activations,
-    and a pair of formats that no kernel multiplies; TypeError for what is none."""
+    Raises ValueError for other bits, rounding, gradient or clip, a name that is no format of weights or of
+    activations, and a pair of formats that no kernel multiplies; TypeError for what is none."""
 
     bits: int = 8
     weights: Format | str | None = None
     activations: Format | str | None = USUAL
     rounding: str = "float"
+    gradient: str = USUAL_GRADIENT
+    clip: float | None = None
 
     makes = frozenset({Invariant.GRID})
 
@@ -68,13 +76,22 @@ class Quantize(Transform):
                              f"{self.rounding!r}")
         if self.rounding != "float" and activations is None:
             raise ValueError(f"Quantize: rounding is of sums of integers; {weights} weights multiply reals")
+        if self.gradient not in tuple(GRADIENTS):
+            raise ValueError(f"Quantize: gradient must be one of {', '.join(GRADIENTS)}; got "
+                             f"{self.gradient!r}")
+        if self.gradient != USUAL_GRADIENT and weights.grouping == "none":
+            raise ValueError(f"Quantize: the gradient {self.gradient!r} needs weights with scales; {weights} "
+                             "has none")
+        if self.clip is not None and not (is_number(self.clip) and 0 < self.clip < np.inf):
+            raise ValueError(f"Quantize: clip must be a positive number, or None; got {self.clip!r}")
 
     @classmethod
     def samples(cls) -> list[Quantize]:
         """One for each kind of format."""
         kinds = {(type(one), one.whole, type(one.grouping), one.grouping == "tensor"): one
                  for one in reversed(FORMATS.values()) if one.of_weights}
-        return [*(cls(weights=one) for one in reversed(kinds.values())), cls(rounding="fixed-point")]
+        return [*(cls(weights=one) for one in reversed(kinds.values())), cls(rounding="fixed-point"),
+                cls(2, gradient="ewgs")]
 
     @property
     def keeps(self) -> frozenset[Invariant]:
@@ -85,7 +102,7 @@ class Quantize(Transform):
         return QuantizeState(self.weights.scales(w))
 
     def project(self, w: Tensor, state: QuantizeState) -> Tensor:
-        return self.weights.straight_through(w, self.following(state, w.data).scale)
+        return self.weights.straight_through(w, self.following(state, w.data).scale, self.gradient)
 
     def following(self, state: QuantizeState, w: np.ndarray) -> QuantizeState:
         """The State with the scale of its own range for every channel that was written to since. Elsewhere
@@ -97,6 +114,8 @@ class Quantize(Transform):
         return QuantizeState(np.where(written & self.weights.written(w), own, state.scale))
 
     def update(self, state: QuantizeState, w: Tensor, step: int) -> None:
+        if self.clip is not None:
+            w.data = np.clip(w.data, -self.clip, self.clip)
         state.scale = self.weights.scales(w.data)
 
     def rescaled(self, state: QuantizeState, factor: np.ndarray) -> QuantizeState:
@@ -122,6 +141,10 @@ class Quantize(Transform):
             said.append(f"activations={activations and activations.name!r}")
         if self.rounding != "float":
             said.append(f"rounding={self.rounding!r}")
+        if self.gradient != USUAL_GRADIENT:
+            said.append(f"gradient={self.gradient!r}")
+        if self.clip is not None:
+            said.append(f"clip={self.clip!r}")
         return f"{type(self).__qualname__}({', '.join(said)})"
 
 
