@@ -63,7 +63,7 @@ def run(options: Options) -> Ledger:
         rows = tuple(_rows(results, measured, seeds))
         settings = {"budget": asdict(options.budget), "images": len(digits.x_train), "quick": options.quick}
         choices = {"options": chosen, "validation": seen}
-        ledger = Ledger(rows, seeds, choices, _machine(), settings, _busy(measured))
+        ledger = Ledger(rows, seeds, choices, machine(), settings, _busy(measured))
         try:
             _write(ledger, measured, results[seeds[0]], options.out)
         except OSError as error:
@@ -160,7 +160,8 @@ def _write(ledger: Ledger, measured: dict[Path, Measured], first: dict[str, dict
     write_bytes(out / outputs.REPORT, report_html.page(ledger, texts, pictures).encode())
 
 
-def _machine() -> dict[str, str]:
+def machine() -> dict[str, str]:
+    """What it ran on."""
     compiled = any(variant.backend == "c" for variant in nn.kernels.gemm.variants())
     kernels = f"C ({nn.kernels.isa()})" if compiled else "NumPy"
     return {"kernels": kernels, "python": platform.python_version(), "numpy": np.__version__,
