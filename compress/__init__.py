@@ -46,5 +46,5 @@ class _Package(ModuleType):
 
 
 APART = ("explain", "testing")
-SHADOWED = ("convert", "prepare", "report")
+SHADOWED = ("convert", "prepare", "reconstruct", "report")
 sys.modules[__name__].__class__ = _Package

@@ -179,15 +179,23 @@ class Chain(Parametrization):
         return last.encode(w, state) if least is None else last.encode(w, state, least)
 
     def bound(self, w: np.ndarray) -> float | None:
-        """Certified ‖w − project(w)‖₂: the sum of the stages' bounds (triangle inequality), or None."""
+        """Certified norm(w − project(w)): the sum of the stages' bounds (triangle inequality). None where a
+        stage has none, or one before the last has a norm of its own."""
+        *before, (last, state) = self._fitted()
         total = 0.0
-        for stage, state in self._fitted():
-            bound = stage.bound(w, state)
-            if bound is None:
+        for stage, earlier in before:
+            bound = stage.bound(w, earlier)
+            if bound is None or type(stage).norm is not Transform.norm:
                 return None
             total += bound
-            w = stage.project(Tensor(w), state).data
-        return total
+            w = stage.project(Tensor(w), earlier).data
+        bound = last.bound(w, state)
+        return None if bound is None else last.longest(total, state) + bound
+
+    def norm(self, change: np.ndarray) -> float:
+        """The size of a change of the weight as the last stage means it: what `bound` bounds."""
+        last, state = self._fitted()[-1]
+        return last.norm(change, state)
 
     def _fitted(self) -> list[tuple[Transform, Any]]:
         if self.states is None:

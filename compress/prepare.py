@@ -6,6 +6,7 @@ schedule goes on is fitted as it will be in the end, to the weight of now, to se
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
@@ -17,6 +18,7 @@ from nn.graph import Graph
 
 from .chain import Chain
 from .examples import Example, observe
+from .layer_inputs import LayerInputs
 from .lower.lowering import check_float32, program_of
 from .lower.numbers import Numbers
 from .overflow import largest_k
@@ -80,10 +82,11 @@ def prepare(model: nn.Module, recipe: Any, example: Any = None, *, dims: Mapping
     if not chains:
         raise ValueError(f"prepare: {recipe!r} chooses no layer")
     weights = _weights(model, chains)
+    inputs = None if graph is None else LayerInputs(model, graph, example)
     with _all_or_nothing(model, list(weights.values())):
-        for name, weight in weights.items():
-            chains[name].attach(weight, Context(name, _op(weight)))
-        last = {id(w): w.parametrization.ended(w.data, Context(path, _op(w)))
+        for name in weights if inputs is None else sorted(weights, key=inputs.place):
+            chains[name].attach(weights[name], _context(name, weights[name], inputs))
+        last = {id(w): w.parametrization.ended(w.data, _context(path, w, inputs))
                 for path, w in model.named_parameters() if w.parametrization is not None}
         for name, weight in weights.items():
             _check_layer(last[id(weight)], weight.data, name)
@@ -156,8 +159,10 @@ def _weights(model: nn.Module, chains: dict[str, Chain]) -> dict[str, nn.Paramet
     return weights
 
 
-def _op(weight: nn.Parameter) -> str:
-    return "linear" if weight.ndim == 2 else "conv2d"
+def _context(name: str, weight: nn.Parameter, inputs: LayerInputs | None) -> Context:
+    """What a weight's transforms may know; what its layer reads is found out only if one asks."""
+    return Context(name, "linear" if weight.ndim == 2 else "conv2d",
+                   hessian=None if inputs is None else partial(inputs.hessian, name))
 
 
 def _check_layer(chain: Chain, w: np.ndarray, name: str) -> None:

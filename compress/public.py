@@ -10,15 +10,17 @@ from .program.files import load, save
 from .program.program import Program
 from .program.value import ProgramError
 from .recipe import Recipe
+from .reconstruct import reconstruct
 from .report import report, weight_errors
 from .saturation import saturating_qgemm
 from .schedule import Cubic, Once
+from .sensitivity import Sensitivity, sensitivity_scan
 from .stored import Stored
 from .techniques import *  # noqa: F403
 from .techniques import __all__ as _techniques
 from .transform import Context, Invariant, Transform
 
 __all__ = ["Bound", "Certificate", "CertificateError", "Chain", "Context", "Cubic", "Invariant", "Once",
-           "Program", "ProgramError", "Recipe", "Stored", "Transform", "certify", "certify_weights",
-           "convert", "largest_k", "load", "prepare", "report", "saturating_qgemm", "save", "unprepare",
-           "weight_errors", *_techniques]
+           "Program", "ProgramError", "Recipe", "Sensitivity", "Stored", "Transform", "certify",
+           "certify_weights", "convert", "largest_k", "load", "prepare", "reconstruct", "report",
+           "saturating_qgemm", "save", "sensitivity_scan", "unprepare", "weight_errors", *_techniques]

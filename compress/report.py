@@ -90,7 +90,9 @@ def _room(layer: Layer) -> tuple[int, float]:
 
 @dataclass(frozen=True)
 class WeightError:
-    """‖w − ŵ‖₂ / ‖w‖₂ over the weights of a model: what theory certifies, and what is measured."""
+    """‖w − ŵ‖ / ‖w‖ over the weights of a model: what theory certifies, and what is measured. The norm is
+    ‖·‖₂, or that of a weight's technique if it has one: of GPTQ that of the layer's outputs on the example.
+    """
 
     certified: float | None
     measured: float
@@ -110,14 +112,14 @@ def weight_errors(model: nn.Module, program: Program | None = None) -> WeightErr
     norm = certified = measured = 0.0  # squares
     for name, parameter in model.named_parameters():
         w, chain = parameter.data.astype(np.float64), parameter.parametrization
-        norm += float(np.sum(w**2))
+        norm += float(np.sum(w**2)) if chain is None else chain.norm(w) ** 2
         if name in transformed:
             certified += float(np.sum(moved(parameter.data) ** 2))
             measured += float(np.sum((w - winograd_conv2d.pack(parameter.data).unpack()) ** 2))
         if chain is not None:
             bound = chain.bound(parameter.data)
             certified += nan if bound is None else bound**2
-            measured += float(np.sum((w - chain.encode(parameter.data).decode()) ** 2))
+            measured += chain.norm(w - chain.encode(parameter.data).decode()) ** 2
     if not norm:
         return WeightError(0.0, 0.0)
     return WeightError(None if isnan(certified) else sqrt(certified / norm), sqrt(measured / norm))

@@ -156,14 +156,50 @@ class Simulation(ModuleParametrization):
         self.ranges = from_arrays(self.ranges, arrays)
 
 
-class _Run:
+class Seen:
+    """The network and its numbers of one moment, as Tensors that lead back to the model's parameters."""
+
+    def __init__(self, simulation: Simulation, model: nn.Module) -> None:
+        self.low, self.numbers, self.parameters, self.chains = simulation.now(model)
+        self.known = self.low.known
+
+    def static(self, name: str | None) -> Any:
+        """A value that no input goes into, as a Tensor where parameters do."""
+        node = self.known.graph.producer(name)
+        if node is not None:
+            return apply(RULES[node.op], *(None if one is None else self.static(one) for one in node.inputs),
+                         **node.attrs)
+        w = self.parameters.get(name)
+        if w is None:
+            return self.numbers.constants[name]
+        return self.chains[name].project(w) if name in self.chains else w
+
+    def weight_and_bias(self, node: Node, layer: Any) -> tuple[Tensor, Any]:
+        """What a layer multiplies with and adds, with the norm after it folded in."""
+        w, chain, own = self.parameters[layer.weight], self.chains.get(layer.weight), self.parameters.get
+        if chain is not None:  # straight through, the last stage's own rounding is what the Program does
+            whole = chain.activations is None or chain.gradient != USUAL_GRADIENT
+            w = chain.project(w) if whole else chain.before_last(w) if len(chain.stages) > 1 else w
+        target = shared(self.numbers.stored(layer.weight).decode())
+        if layer.norm is None:
+            w, b = apply(STRAIGHT_THROUGH, w, target), self.static(layer.bias)
+        else:
+            _, gamma, beta, mean, variance = layer.norm.inputs
+            spread = (1 / np.sqrt(self.numbers.plain[variance] + layer.norm.attrs["eps"])).astype(np.float32)
+            how = {"spread": spread, "mean": self.numbers.plain[mean]}
+            w = apply(FOLDED_WEIGHT, w, own(gamma), target, **how)  # (own(None) is None)
+            b = apply(FOLDED_BIAS, own(layer.own), own(gamma), own(beta),
+                      shared(self.numbers.constants[layer.bias]), **how)
+        return w if w.ndim in (2, 4) else w.reshape(self.known.graph.value(node.inputs[1]).shape), b
+
+
+class _Run(Seen):
     """One forward of a simulated network: its Program with the numbers of now, and Tensors at its values."""
 
     def __init__(self, simulation: Simulation, model: nn.Module, arrays: dict[str, np.ndarray]) -> None:
         self.simulation, self.training = simulation, model.training
         try:
-            self.low, self.numbers, self.parameters, self.chains = simulation.now(model)
-            self.known = self.low.known
+            super().__init__(simulation, model)
             name = self.numbers.infinite()
             if name is not None:  # an integer would hide it
                 raise ValueError(f"{name} holds NaN or infinity")
@@ -190,9 +226,9 @@ class _Run:
                         grid[name] = self._on_grid(name, real[name])
                     inputs.append(grid[name] if integers else real[name])
                 else:
-                    inputs.append(None if name is None else self._static(name))
+                    inputs.append(None if name is None else self.static(name))
             if layer is not None:
-                inputs += self._weight_and_bias(node, layer)
+                inputs += self.weight_and_bias(node, layer)
             moves = node.output in self.known.moving
             y = apply(RULES[node.op], *inputs, **(at(node.attrs, self.dims) if moves else node.attrs))
             if self.training and node.output in self.low.integers and y.size:
@@ -225,36 +261,6 @@ class _Run:
         lowest, highest = float(np.minimum.reduce(y, None)), float(np.maximum.reduce(y, None))
         return low + momentum * (lowest - low), high + momentum * (highest - high)
 
-    # What leads back to the model's parameters
-
-    def _static(self, name: str) -> Any:
-        """A value that no input goes into, as a Tensor where parameters do."""
-        node = self.known.graph.producer(name)
-        if node is not None:
-            return apply(RULES[node.op], *(None if one is None else self._static(one) for one in node.inputs),
-                         **node.attrs)
-        w = self.parameters.get(name)
-        if w is None:
-            return self.numbers.constants[name]
-        return self.chains[name].project(w) if name in self.chains else w
-
-    def _weight_and_bias(self, node: Node, layer: Any) -> tuple[Tensor, Any]:
-        """What a layer multiplies with and adds, with the norm after it folded in."""
-        w, chain, own = self.parameters[layer.weight], self.chains.get(layer.weight), self.parameters.get
-        if chain is not None:  # straight through, the last stage's own rounding is what the Program does
-            whole = chain.activations is None or chain.gradient != USUAL_GRADIENT
-            w = chain.project(w) if whole else chain.before_last(w) if len(chain.stages) > 1 else w
-        target = shared(self.numbers.stored(layer.weight).decode())
-        if layer.norm is None:
-            w, b = apply(STRAIGHT_THROUGH, w, target), self._static(layer.bias)
-        else:
-            _, gamma, beta, mean, variance = layer.norm.inputs
-            spread = (1 / np.sqrt(self.numbers.plain[variance] + layer.norm.attrs["eps"])).astype(np.float32)
-            how = {"spread": spread, "mean": self.numbers.plain[mean]}
-            w = apply(FOLDED_WEIGHT, w, own(gamma), target, **how)  # (own(None) is None)
-            b = apply(FOLDED_BIAS, own(layer.own), own(gamma), own(beta),
-                      shared(self.numbers.constants[layer.bias]), **how)
-        return w if w.ndim in (2, 4) else w.reshape(self.known.graph.value(node.inputs[1]).shape), b
 
 
 def _out_of_range(error: ValueError, model: nn.Module, inputs: dict[str, np.ndarray]) -> ValueError:

@@ -8,7 +8,7 @@ A Transform is configuration and never changes. What it finds out about one weig
 weight's State, so that one Transform can serve many weights."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, ClassVar
@@ -20,6 +20,7 @@ from nn.tensor import Tensor
 from .formats.format import Format
 from .formats.straight_through import USUAL_GRADIENT
 from .schedule import Cubic, Once
+from .second_order import Hessian
 from .stored import Stored, complete
 
 
@@ -36,12 +37,16 @@ class Invariant(Enum):
 @dataclass(frozen=True)
 class Context:
     """What a transform may know of a weight beside its values: its state-dict name, the op that reads it, the
-    optimizer step at which earlier schedules end (`settled`), whether a stage before prunes (`pruned`)."""
+    optimizer step at which earlier schedules end (`settled`), whether a stage before prunes (`pruned`).
+
+    hessian: gives that of the layer's inputs on prepare's example (second_order.py), which takes a run of the
+    network; None where there was no example."""
 
     name: str = "weight"
     op: str = "linear"
     settled: int = 0
     pruned: bool = False
+    hessian: Callable[[], Hessian] | None = None
 
 
 class Transform:
@@ -90,8 +95,18 @@ class Transform:
         One with `activations` takes `least` too, (O,) or None: the smallest scale that a channel may have."""
 
     def bound(self, w: np.ndarray, state: Any) -> float | None:
-        """An upper bound of ‖w − project(w)‖₂ from theory, if known; `state` was fitted to w, not scaled."""
+        """An upper bound of norm(w − project(w)) from theory, if known; `state` was fitted to w, not scaled.
+        """
         return None
+
+    def norm(self, change: np.ndarray, state: Any) -> float:
+        """The size of a change of the weight, as `bound` means it: by default ‖change‖₂. A technique that
+        looks at what the layer makes of the weight has a norm of its own, and then writes `longest` too."""
+        return float(np.linalg.norm(change.astype(np.float64)))
+
+    def longest(self, size: float, state: Any) -> float:
+        """The largest `norm` that a change with ‖change‖₂ = size may have."""
+        return size
 
     def prunes(self, w: np.ndarray) -> bool:
         """Whether it makes zeros of this weight that are to stay: by default if it makes SUPPORT or NM."""

@@ -7,6 +7,7 @@
 #include "csr.h"
 #include "depthwise_f32.h"
 #include "depthwise_u8s8.h"
+#include "nbit_bodies.h"
 #include "requantize.h"
 #include "saturated.h"
 

@@ -44,6 +44,10 @@ TARGET static INLINE __m256i UPPER_PRODUCT(__m256i a, __m256i b) /* the products
     return _mm256_blend_epi32(_mm256_srli_epi64(even, 31), _mm256_slli_epi64(odd, 1), 0xaa);
 }
 #define XOR_I(a, b) _mm256_xor_si256(a, b)
+#define AND_I(a, b) _mm256_and_si256(a, b)
+#define OR_I(a, b) _mm256_or_si256(a, b)
+#define ALL_DOWN_I(v, by) _mm256_srli_epi32(v, by)
+#define ALL_UP_I(v, by) _mm256_slli_epi32(v, by)
 #define FLOATS(v) _mm256_cvtepi32_ps(v)
 #define ROUNDED(x) _mm256_cvtps_epi32(x)
 

@@ -43,6 +43,10 @@ TARGET static INLINE __m512i UPPER_PRODUCT(__m512i a, __m512i b) /* the products
     __m512i odd = _mm512_add_epi64(_mm512_mul_epi32(_mm512_srli_epi64(a, 32), _mm512_srli_epi64(b, 32)), half);
     return _mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64(even, 31), _mm512_slli_epi64(odd, 1));
 }
+#define AND_I(a, b) _mm512_and_si512(a, b)
+#define OR_I(a, b) _mm512_or_si512(a, b)
+#define ALL_DOWN_I(v, by) _mm512_srli_epi32(v, by)
+#define ALL_UP_I(v, by) _mm512_slli_epi32(v, by)
 #define FLOATS(v) _mm512_cvtepi32_ps(v)
 #define ROUNDED(x) _mm512_cvtps_epi32(x)
 #define MULTIPLY_ADD_S16S16(s, a, b) _mm512_add_epi32(s, _mm512_madd_epi16(a, b))

@@ -71,6 +71,10 @@ static INLINE four_ints UPPER_PRODUCT(four_ints a, four_ints b) /* floor((a * b 
     return a;
 }
 #define XOR_I(a, b) ((a) ^ (b))
+#define AND_I(a, b) ((a) & (b))
+#define OR_I(a, b) ((a) | (b))
+#define ALL_DOWN_I(v, by) (four_ints)((four_words)(v) >> (by)) /* all by the same, a constant, with zeros */
+#define ALL_UP_I(v, by) (four_ints)((four_words)(v) << (by))
 
 /* Int32 as floats, and back: nothing in plain C rounds half to even, but adding 1.5 * 2^23 rounds to a multiple of 1 and
  * leaves the integer in the low bits of the float. */

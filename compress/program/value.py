@@ -33,7 +33,9 @@ class Value:
     grid: Any = None
 
     def __str__(self) -> str:
-        said = f"{SHORT.get(self.dtype, self.dtype)} ({', '.join(map(str, self.shape))})"
+        fewer = self.grid is not None and self.grid.format.bits < 8  # than the byte that it lies in
+        dtype = self.grid.format.name if fewer else SHORT.get(self.dtype, self.dtype)
+        said = f"{dtype} ({', '.join(map(str, self.shape))})"
         if self.grid is None:
             return said
         return f"{said} × {self.grid.scale:.4g}" + (f", zero {self.grid.zero}" if self.grid.zero else "")

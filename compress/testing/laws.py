@@ -15,7 +15,7 @@ from nn.tensor import Tensor
 from nn.testing.case import Case
 
 from ..stored import as_matrix, per_channel
-from ..transform import Context, Invariant
+from ..transform import Invariant
 from .subject import Law, Subject, largest, same, seen, through
 
 
@@ -34,14 +34,19 @@ def projects_once(subject: Subject, case: Case) -> None:
 
 
 def stays_within_bound(subject: Subject, case: Case) -> None:
-    """‖w − project(w)‖₂ ≤ bound, for the weight that the state was fitted to."""
+    """norm(w − project(w)) ≤ bound, for the weight that the state was fitted to."""
     parameter = subject.attached(*case.args)
     bound = parameter.parametrization.bound(parameter.data)
     if bound is None:
         return
-    error = float(np.linalg.norm(parameter.data - seen(parameter).astype(np.float64)))
+    error = distance(parameter.data, parameter)
     if not error <= bound < np.inf:
         raise AssertionError(f"‖w − project(w)‖ is {error}, the bound {bound}")
+
+
+def distance(w: np.ndarray, parameter: Parameter) -> float:
+    """norm(w − what is seen of the parameter), as its chain measures it."""
+    return parameter.parametrization.norm(w - seen(parameter).astype(np.float64))
 
 
 def keeps_its_word(subject: Subject, case: Case) -> None:
@@ -169,7 +174,7 @@ def leaves_weight(subject: Subject, case: Case) -> None:
     (w,) = case.args
     mine = w.copy()
     chain = subject.finished(w).parametrization
-    chain.fit(mine, Context())
+    chain.fit(mine, subject.context(mine))
     same(mine, w, "the weight after fit")
     for what, use in (("project", lambda: chain.project(Tensor(mine))), ("bound", lambda: chain.bound(mine)),
                       ("rescaled", lambda: chain.rescaled(np.full(len(mine), 2.0)).project(Tensor(mine)))):

@@ -6,7 +6,7 @@ from nn.optim import SGD
 from nn.testing.case import Case
 
 from ..transform import Invariant
-from .laws import step
+from .laws import distance, step
 from .subject import Law, Subject, largest, same, seen, through
 
 
@@ -57,17 +57,12 @@ def follows_the_weight(subject: Subject, case: Case) -> None:
     parameter.data = larger.copy()
     parameter.parametrization.update(parameter, subject.end() + 1)
     error, anew = (distance(larger, chosen) for chosen in (parameter, subject.finished(larger)))
-    bound, size = parameter.parametrization.bound(larger), float(np.linalg.norm(larger.astype(np.float64)))
+    bound, size = parameter.parametrization.bound(larger), parameter.parametrization.norm(larger)
     rounding = 2.0**-20 * size + w.size * 2.0**-126
     if not error <= 2 * anew + rounding:
         raise AssertionError(f"after a step and update ‖w − project(w)‖ is {error}, fitted anew {anew}")
     if bound is not None and not error <= bound:
         raise AssertionError(f"after a step and update ‖w − project(w)‖ is {error}, the bound {bound}")
-
-
-def distance(w: np.ndarray, parameter: object) -> float:
-    """‖w − what is seen‖."""
-    return float(np.linalg.norm(w - seen(parameter).astype(np.float64)))
 
 
 def ends_its_schedule(subject: Subject, case: Case) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from nn.tensor import Tensor
 from nn.testing.case import Case, show
 
 from ..chain import Chain
+from ..second_order import Hessian
 from ..stored import Stored
 from ..transform import Context, Transform
 
@@ -35,9 +38,15 @@ class Subject:
     def attached(self, w: np.ndarray, pruned: bool = False) -> Parameter:
         """A parameter with these values and the chain, as `prepare` leaves it; `pruned`: a stage before made
         its zeros."""
-        parameter, op = Parameter(w.copy()), "conv2d" if w.ndim == 4 else "linear"
-        Chain(self.stages).attach(parameter, Context("weight", op, pruned=pruned))
+        parameter = Parameter(w.copy())
+        Chain(self.stages).attach(parameter, self.context(w, pruned))
         return parameter
+
+    def context(self, w: np.ndarray, pruned: bool = False) -> Context:
+        """What `prepare` would say of such a weight, with an example: its layer reads numbers of which each
+        depends on others, some are never anything but 0, and there may be fewer of them than weights."""
+        op = "conv2d" if w.ndim == 4 else "linear"
+        return Context("weight", op, pruned=pruned, hessian=lambda: read_by(w.shape))
 
     def finished(self, w: np.ndarray, pruned: bool = False) -> Parameter:
         """The same after all schedules have run to their end."""
@@ -65,6 +74,16 @@ class Subject:
     def end(self) -> int:
         """The optimizer step at which the last schedule ends; 0 without schedules."""
         return max(stage.end for stage in self.stages)
+
+
+@lru_cache(maxsize=64)
+def read_by(shape: tuple[int, ...]) -> Hessian:
+    """The Hessian of what a layer with such a weight reads, the same every time: walks at random along the
+    inputs, so that each depends on its neighbours, some a hundred times as loud as others, and some 0."""
+    rng, width = np.random.default_rng(shape), prod(shape[1:])
+    walks = rng.standard_normal((rng.integers(1, 2 * min(width, 32) + 1), width)).cumsum(axis=1)
+    walks *= 10 ** rng.uniform(-1, 1, width) * (rng.random(width) > 0.1)
+    return Hessian.of([walks[None].astype(np.float32)])
 
 
 Law = Callable[[Subject, Case], None]

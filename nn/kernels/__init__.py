@@ -1,7 +1,8 @@
 """The kernels: each one file that defines it in NumPy, checks its arguments, and calls its C.
 
     products        gemm(a, b); qgemm, of 8-bit integers, exact; and with a matrix that is sparse (spmm_csr),
-                    of codes into a codebook (codebook_gemm), or in the tensor-train format (tt_matmul)
+                    of codes into a codebook (codebook_gemm), of 2 to 4 bits with a scale a block (nbit_gemm),
+                    or in the tensor-train format (tt_matmul)
     convolutions    conv2d(x, w, ...), depthwise_conv2d, winograd_conv2d; qconv2d and qdepthwise_conv2d; all
                     channels last; the gradients of the first two; im2col
     layers          relu, erf, gelu, batch_norm, max_pool2d, avg_pool2d, softmax_cross_entropy; relu_grad, ...
@@ -28,6 +29,7 @@ from .im2col import im2col
 from .kernel import Kernel, Variant, all_kernels, isa, kernel, use
 from .kmeans1d import kmeans1d
 from .native import why_not_c
+from .nbit_gemm import nbit_gemm
 from .operand import Operand
 from .peaks import best_route, call_cost, copy_speed, peak, peak_loop, peak_routes, route_of
 from .pool2d import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad, qavg_pool2d, qmax_pool2d
@@ -48,8 +50,8 @@ __all__ = [
     "batch_norm", "batch_norm_grad", "best_route", "call_cost", "channels_last", "codebook_gemm",
     "conv2d", "conv2d_input_grad", "conv2d_weight_grad", "copy_speed", "depthwise_conv2d",
     "depthwise_conv2d_input_grad", "depthwise_conv2d_weight_grad", "dequantize", "erf", "gelu",
-    "gelu_grad", "gemm", "im2col", "isa", "kernel", "kmeans1d", "matmul", "max_pool2d", "max_pool2d_grad",
-    "peak", "peak_loop", "peak_routes", "qadd", "qavg_pool2d", "qconv2d", "qdepthwise_conv2d", "qgemm",
-    "qmax_pool2d", "quantize", "relu", "relu_grad", "requantize", "route_of", "softmax_cross_entropy",
-    "softmax_cross_entropy_grad", "spmm_csr", "thread_count", "threads", "transpose", "tt_matmul", "use",
-    "why_not_c", "winograd_conv2d"]
+    "gelu_grad", "gemm", "im2col", "isa", "kernel", "kmeans1d", "matmul", "max_pool2d",
+    "max_pool2d_grad", "nbit_gemm", "peak", "peak_loop", "peak_routes", "qadd", "qavg_pool2d",
+    "qconv2d", "qdepthwise_conv2d", "qgemm", "qmax_pool2d", "quantize", "relu", "relu_grad",
+    "requantize", "route_of", "softmax_cross_entropy", "softmax_cross_entropy_grad", "spmm_csr",
+    "thread_count", "threads", "transpose", "tt_matmul", "use", "why_not_c", "winograd_conv2d"]

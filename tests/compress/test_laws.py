@@ -11,6 +11,7 @@ from nn.testing.case import for_all
 CHAINS = (
     [compress.Prune(0.7), compress.Quantize()],
     [compress.Quantize(), compress.Prune(0.7)],
+    [compress.Prune(0.5), compress.GPTQ(bits=3)],
     [compress.Prune(0.4), compress.Prune(0.6, compress.Cubic(end=3)), compress.Quantize()],
     [compress.Prune(0.8), compress.Cluster(2)],
     [compress.Prune(0.7, compress.Cubic(end=3)), compress.Cluster(3)],

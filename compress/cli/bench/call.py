@@ -23,7 +23,8 @@ CALLS = (
     (kernels.qconv2d, "qconv2d(a, b)", np.int32),
     (kernels.qdepthwise_conv2d, "qdepthwise_conv2d(a, b)", np.int32),
     (kernels.winograd_conv2d, "winograd_conv2d(a, b, padding=1)", np.float32),
-    (kernels.codebook_gemm, "codebook_gemm(a, b)", np.float32))
+    (kernels.codebook_gemm, "codebook_gemm(a, b)", np.float32),
+    (kernels.nbit_gemm, 'nbit_gemm(a, b, activations="int8")', np.float32))
 
 
 def rows(seconds: float) -> Iterator[Row]:
@@ -38,7 +39,8 @@ def _row(kernel: Kernel, statement: str, dtype: type, seconds: float) -> Row:
     x, w = np.ones((1, 4), np.float32), np.ones((4, 4), np.float32)
     name = kernel.name
     a, b = (x.astype(np.uint8), w.astype(np.int8)) if name[0] == "q" else (x, w)
-    weights = {"tt_matmul": ([b.reshape(1, 4, 4, 1)],), "codebook_gemm": (b.astype(np.uint8), b[0] * 2)}
+    weights = {"tt_matmul": ([b.reshape(1, 4, 4, 1)],), "codebook_gemm": (b.astype(np.uint8), b[0] * 2),
+               "nbit_gemm": (b.astype(np.int8), w[:1])}
     if name.endswith("conv2d"):  # one pixel of four channels
         side, of = 3 if name == "winograd_conv2d" else 1, 1 if "depthwise" in name else 4
         a, weights[name] = a.reshape(1, 1, 1, 4), (np.ones((4, of, side, side), b.dtype),)

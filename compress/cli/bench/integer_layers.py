@@ -80,5 +80,6 @@ def _how(line: Line) -> dict[str, Any]:
 
 def _with_weight(line: Line, plain: Layer) -> Layer:
     weight, bias = line.weight(), line.constants[line.call.constants["bias"]]
-    codes = from_matrix(weight.codes(), weight.shape) if len(weight.shape) == 4 else weight.codes()
-    return plain._replace(weight=codes, scale=weight.scale, bias=bias)
+    integers = weight.multipliers()
+    integers = from_matrix(integers, weight.shape) if len(weight.shape) == 4 else integers
+    return plain._replace(weight=integers, scale=weight.scale, bias=bias)

@@ -72,6 +72,20 @@ def onnx_qgemm(a: np.ndarray, b: np.ndarray, a_zero: int, scale: np.ndarray, out
     return _onnx("QLinearMatMul", a, constants, np.zeros((len(a), len(scale)), np.uint8))
 
 
+def onnx_nbit(a: np.ndarray, codes: np.ndarray, scales: np.ndarray, bits: int, block: int, level: int
+              ) -> Peer:
+    """onnxruntime's MatMulNBits of a (M, K) by codes (K, N) of 2 or 4 bits, signed, and their scales (blocks,
+    N), which it packs, its output bound. level: its accuracy_level."""
+    k, n = codes.shape
+    whole = np.full((n, len(scales), block), 1 << bits - 1, np.uint8)
+    whole.reshape(n, -1)[:, :k] += codes.T.view(np.uint8)  # its codes are not negative; K is padded
+    parts = whole.reshape(n, len(scales), -1, 8 // bits).astype(np.uint8)
+    packed = np.bitwise_or.reduce(parts << np.arange(0, 8, bits, dtype=np.uint8), axis=-1, dtype=np.uint8)
+    constants = {"b": packed, "scales": np.ascontiguousarray(scales.T).ravel()}
+    return _onnx("MatMulNBits", a, constants, np.zeros((len(a), n), np.float32), domain="com.microsoft", K=k,
+                 N=n, bits=bits, block_size=block, accuracy_level=level)
+
+
 def torch_qconv2d(x: np.ndarray, w: np.ndarray, x_zero: int, scale: np.ndarray,
                   out_zero: int) -> dict[str, Peer]:
     """PyTorch's quantized conv2d of x (N,H,W,C) by w (O,C/groups,3,3), padding 1, with every engine that it

@@ -67,6 +67,12 @@ def _codebook_gemm(rng: np.random.Generator) -> Work:
     return Work((_floats(rng, SIZE, SIZE), codes, _floats(rng, 16)), {}, SIZE**3, said)
 
 
+def _nbit_gemm(rng: np.random.Generator) -> Work:
+    codes = rng.integers(-8, 8, (SIZE, SIZE)).astype(np.int8)
+    args = _floats(rng, SIZE, SIZE), codes, _floats(rng, SIZE // 32, SIZE), None
+    return Work(args, {"activations": "int8"}, SIZE**3, f"{SIZE}×{SIZE}×{SIZE}, 4 bits, blocks of 32, int8")
+
+
 def _tt_matmul(rng: np.random.Generator) -> Work:
     cores = [_floats(rng, 1, 16, 16, 8), _floats(rng, 8, 16, 16, 1)]
     macs = SIZE * kernels.tt_matmul.pack(cores).parts["macs"]
@@ -140,8 +146,8 @@ def _classes(rng: np.random.Generator) -> np.ndarray:
 
 WORKS: dict[str, Callable[[np.random.Generator], Work]] = {
     "gemm": _gemm, "qgemm": _qgemm, "spmm_csr": _spmm_csr, "codebook_gemm": _codebook_gemm,
-    "tt_matmul": _tt_matmul, "conv2d": _convolution(), "qconv2d": _convolution(quantized=True),
-    "depthwise_conv2d": _convolution(depthwise=True),
+    "nbit_gemm": _nbit_gemm, "tt_matmul": _tt_matmul, "conv2d": _convolution(),
+    "qconv2d": _convolution(quantized=True), "depthwise_conv2d": _convolution(depthwise=True),
     "qdepthwise_conv2d": _convolution(quantized=True, depthwise=True),
     "winograd_conv2d": _convolution(winograd=True), "conv2d_input_grad": _gradient("x"),
     "conv2d_weight_grad": _gradient("w"), "depthwise_conv2d_input_grad": _gradient("x", depthwise=True),

@@ -87,7 +87,7 @@ class Arguments:
             shapes[c.packed] = packed.shape
         sizes = c.agree(kernel.name, shapes)
         for name in c.others:
-            sizes |= zip(c.arrays[name].dims, shapes[name], strict=True)
+            sizes |= zip(c.arrays[name].dims, shapes.get(name, ()), strict=name in shapes)
         if c.looked_at and not c.arrays[c.packed].many:
             sizes |= zip(c.arrays[c.packed].dims, given[c.packed].shape, strict=True)
         for k in c.arrays.values():

@@ -11,11 +11,20 @@ from types import SimpleNamespace
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from nn.kernels import codebook_gemm, gemm, qgemm, spmm_csr, thread_count, tt_matmul, winograd_conv2d
+from nn.kernels import (
+    codebook_gemm,
+    gemm,
+    nbit_gemm,
+    qgemm,
+    spmm_csr,
+    thread_count,
+    tt_matmul,
+    winograd_conv2d,
+)
 from nn.testing import laws, laws_float, laws_qgemm, laws_tt
 from nn.testing.check import DOMAINS
 
-EVERY = (gemm, qgemm, spmm_csr, tt_matmul, winograd_conv2d, codebook_gemm)
+EVERY = (gemm, qgemm, spmm_csr, tt_matmul, winograd_conv2d, codebook_gemm, nbit_gemm)
 MUTANTS: list[tuple] = []
 
 
@@ -103,7 +112,7 @@ def loses_the_last_row_to_a_second_thread(y, *args, **options):
         y[-1:] = 0
 
 
-@output(laws.splits_into_columns, gemm, qgemm, spmm_csr, winograd_conv2d, codebook_gemm)
+@output(laws.splits_into_columns, gemm, qgemm, spmm_csr, winograd_conv2d, codebook_gemm, nbit_gemm)
 def starts_the_second_panel_late(y, *args, **options):
     y[..., 16:17] = y[..., 17:18] if y.shape[-1] > 17 else y[..., 16:17]
 
@@ -160,6 +169,9 @@ def packing(wrong):
             weight = [weight[0] * (np.arange(weight[0].shape[2]) != 1)[:, None], *weight[1:]]
         elif packed and wrong == "drops a column" and kernel is codebook_gemm:
             weight = [np.where(np.arange(len(weight[0]))[:, None] == 1, np.uint8(0), weight[0]), weight[1]]
+        elif packed and wrong == "drops a column" and kernel is nbit_gemm:
+            scales = weight[1] * (np.arange(weight[1].shape[1]) != 1).astype(np.float32)
+            weight = [weight[0], scales, weight[2]]
         elif packed and wrong == "drops a column" and kernel is winograd_conv2d:
             weight = [weight[0] * (np.arange(len(weight[0])) != 1)[:, None, None, None].astype(np.float32)]
         elif packed and wrong == "drops a column" and kernel is not spmm_csr:

@@ -23,6 +23,7 @@ GOOD = {
                  "indptr": np.array([0, 1, 1, 2, 2, 2], np.int32)},
     "codebook_gemm": {"x": X, "indices": np.arange(20, dtype=np.uint8).reshape(5, 4),
                       "codebook": np.ones(20, F)},
+    "nbit_gemm": {"a": X, "codes": W8, "scales": np.ones((1, 5), F), "zeros": np.zeros((1, 5), B)},
     "tt_matmul": {"x": X, "cores": [np.ones((1, 2, 5, 3), F), np.ones((3, 2, 1, 1), F)]},
     **bad_convolution.GOOD,
     "winograd_conv2d": {"x": IMAGE, "w": FILTERS, "padding": 1},
@@ -147,6 +148,21 @@ BAD = {
         (VALUE, np.zeros((2, 3, 4, 5), F)[:, ::-1], "strides"),
         (VALUE, np.zeros((2, 5, 3, 4), F).transpose(0, 2, 3, 1), "strides"),
         (VALUE, np.zeros((3, 2, 4, 5), F).transpose(1, 0, 2, 3), "strides")],
+    ("nbit_gemm", "a"): bad_float_matrix(np.ones((4, 6), F)),
+    ("nbit_gemm", "codes"): [
+        *NO_ARRAY, (TYPE, None, "None|nothing"), (TYPE, W, "float32"), (TYPE, W8.astype(np.uint8), "uint8"),
+        (VALUE, W8[:, 0], r"\(4,\)"), (VALUE, np.ones((6, 5), B), r"\(6, 5\)"),
+        (VALUE, np.full((4, 5), 8, B), r"-8\.\.7, got 8\.\.8"),
+        (VALUE, np.full((4, 5), -9, B), r"-8\.\.7, got -9\.\.-9")],
+    ("nbit_gemm", "scales"): [
+        *NO_ARRAY, (TYPE, None, "None|nothing"), (TYPE, np.ones((1, 5)), "float64"), (VALUE, W[0], r"\(5,\)"),
+        (VALUE, np.ones((1, 6), F), r"\(1, 6\)"), (VALUE, np.ones((2, 5), F), "K = 4 .*: 1, got 2"),
+        (VALUE, np.ones((0, 5), F), "K = 4 .*: 1, got 0")],
+    ("nbit_gemm", "zeros"): [
+        *NO_ARRAY, (TYPE, np.zeros((1, 5), F), "float32"), (VALUE, np.zeros(5, B), r"\(5,\)"),
+        (VALUE, np.zeros((2, 5), B), r"\(2, 5\)"), (VALUE, np.full((1, 5), 8, B), r"-8\.\.7, got 8\.\.8")],
+    ("nbit_gemm", "activations"): [(VALUE, what, re.escape(repr(what))) for what in ("int4", None, 8)],
+    ("nbit_gemm", "out"): bad_out(F, np.int32),
     ("codebook_gemm", "x"): bad_float_matrix(np.ones((4, 6), F)),
     ("codebook_gemm", "indices"): [
         *NO_ARRAY, (TYPE, None, "None|nothing"), (TYPE, W, "float32"),
@@ -187,6 +203,8 @@ def test_the_good_call_is_good(kernel):
     ("spmm_csr", {"values": SHARED[0, :2], "out": SHARED[:3, :5]}),
     ("tt_matmul", {"x": SHARED[:3, :4], "out": SHARED[2:5, :5]}),
     ("codebook_gemm", {"x": SHARED[:3, :4], "out": SHARED[2:5, :5]}),
+    ("nbit_gemm", {"a": SHARED[:3, :4], "out": SHARED[2:5, :5]}),
+    ("nbit_gemm", {"scales": SHARED[:1, :5], "out": SHARED[:3, :5]}),
     ("codebook_gemm", {"codebook": SHARED.ravel()[:20], "out": SHARED[:3, :5]}),
     ("tt_matmul", {"cores": [SHARED[:4, :5].reshape(1, 4, 5, 1)], "out": SHARED[:3, :5]}),
     *bad_convolution.OVERLAPS,
@@ -243,7 +261,8 @@ def test_indices_must_lie_within_x():
     ("gemm", "qgemm", W8, "b"), ("qgemm", "gemm", W, "b"), ("spmm_csr", "gemm", W, "values"),
     ("tt_matmul", "gemm", W, "cores"), ("winograd_conv2d", "gemm", W, "w"), ("conv2d", "gemm", W, "w"),
     ("depthwise_conv2d", "conv2d", FILTERS, "w"),
-    ("codebook_gemm", "gemm", W, "indices"), ("gemm", "codebook_gemm", (A8, np.ones(2, F)), "b")])
+    ("nbit_gemm", "gemm", W, "codes"), ("codebook_gemm", "gemm", W, "indices"),
+    ("gemm", "codebook_gemm", (A8, np.ones(2, F)), "b")])
 def test_packed_by_another_kernel(kernel, packed_by, weight, argument):
     foreign = getattr(kernels, packed_by).pack(*(weight if isinstance(weight, tuple) else [weight]))
     good = (A8,) if kernel == "qgemm" else (GOOD[kernel].get("x", X),)
@@ -256,6 +275,7 @@ def test_packed_by_another_kernel(kernel, packed_by, weight, argument):
     ("gemm", np.ones((6, 5), F), r"\(6, 5\)"), ("qgemm", np.ones((6, 5), B), r"\(6, 5\)"),
     ("spmm_csr", np.ones((5, 6), F), r"\(5, 6\)"),
     ("codebook_gemm", (np.ones((5, 6), np.uint8), np.ones(2, F)), r"\(5, 6\)"),
+    ("nbit_gemm", (np.ones((6, 5), B), W[:1]), r"\(6, 5\)"),
     ("tt_matmul", [np.ones((1, 6, 5, 1), F)], r"\(6, 5\)")])
 def test_packed_of_another_shape(kernel, weight, shape):
     packed = getattr(kernels, kernel).pack(*(weight if isinstance(weight, tuple) else [weight]))
@@ -278,6 +298,12 @@ def test_packed_of_another_shape(kernel, weight, shape):
     ("winograd_conv2d", ValueError, (np.ones((5, 4, 5, 5), F),)), ("winograd_conv2d", TypeError, (None,)),
     ("codebook_gemm", TypeError, (W, np.ones(2, F))), ("codebook_gemm", ValueError, (A8, np.ones(1, F))),
     ("codebook_gemm", ValueError, (A8[0], np.ones(2, F))), ("codebook_gemm", TypeError, (A8, None)),
+    ("nbit_gemm", TypeError, (W,)), ("nbit_gemm", TypeError, (W8, None)),
+    ("nbit_gemm", ValueError, (W8, np.ones((2, 5), F))),
+    ("nbit_gemm", ValueError, (np.full((4, 5), 4, B), np.ones((1, 5), F), None, 3)),
+    ("nbit_gemm", ValueError, (W8, np.ones((1, 5), F), np.full((1, 5), 2, B), 2)),
+    ("nbit_gemm", ValueError, (W8, np.ones((1, 5), F), None, 5)),
+    ("nbit_gemm", TypeError, (W8, np.ones((1, 5), F), None, 2.0)),
     ("spmm_csr", TypeError, (W8,)), ("spmm_csr", ValueError, (W[0],)), ("spmm_csr", TypeError, (W, W)),
     ("spmm_csr", ValueError, (np.ones(1, F), np.array([4], np.int32), np.array([0, 1], np.int32), 4)),
     ("spmm_csr", TypeError, (np.ones(1, F), np.array([3], np.int32), np.array([0, 1], np.int32), 4.5)),

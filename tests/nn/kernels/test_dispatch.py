@@ -52,6 +52,8 @@ print(json.dumps({
     "winograd_conv2d": float(kernels.winograd_conv2d(x.reshape(1, 9, 7, 11), w[:, :55].reshape(-1, 11, 1, 1)
                                                      * np.ones((3, 3), "f4")).sum()),
     "codebook_gemm": float(kernels.codebook_gemm(x, b.T.astype("u1") & 7, x[0, :9].copy()).sum()),
+    "nbit_gemm": [float(kernels.nbit_gemm(x, (b & 7) - 4, x[:1, :21], activations=a).sum())
+                  for a in ("float32", "int8")],
     "kmeans1d": kernels.kmeans1d(rng.integers(-50, 50, 40).astype("f4"), 5).tolist(),
     "network": np.asarray(program(images)).argmax(1).tolist()}))
 """
@@ -209,6 +211,8 @@ def test_threads_share_a_packed_weight(kernel):
         x = rng.integers(0, 256, (5, 10, 15, 70), np.uint8)
         w = rng.integers(-128, 128, (70, 1, 3, 3), np.int8)
     w = (rng.integers(0, 16, (70, 300), np.uint8), x[0, :16]) if kernel.name == "codebook_gemm" else (w,)
+    if kernel.name == "nbit_gemm":
+        w = rng.integers(-8, 8, (300, 70), np.int8), rng.standard_normal((10, 70), np.float32)
     packed, start, wrong = kernel.pack(*w), threading.Barrier(4), []
 
     def work(number):

@@ -9,6 +9,7 @@ from nn import kernels
 from nn.testing.case import Case, floats, integers
 from nn.testing.check import DOMAINS, implementations
 from nn.testing.laws import equals_specification, same
+from nn.testing.laws_nbit import has_the_bits_of_the_specification
 
 FLOAT = [(400, 520, 70), (13, 1100, 200), (1, 3000, 300), (70, 1, 500)]
 INTEGER = [(300, 1100, 70), (29, 20000, 33), (1, 5000, 700), (64, 64, 1000), (5, 8192, 17), (5, 8193, 17)]
@@ -45,6 +46,18 @@ def coded(m, k, n, size):
     rng = np.random.default_rng(0)
     indices = rng.integers(0, size, (n, k), dtype=np.uint8)
     return Case((floats(rng, (m, k), "uniform"), indices, floats(rng, (size,), "uniform")))
+
+
+@every(kernels.nbit_gemm)
+@pytest.mark.parametrize(("m", "k", "n", "block"), [
+    (400, 520, 70, 32), (13, 1100, 200, 128), (1, 3000, 300, 32), (300, 4500, 20, 64), (3, 70000, 17, 65536)])
+@pytest.mark.parametrize("bits", [2, 3, 4])
+def test_nbit_gemm(f, m, k, n, block, bits):
+    rng, most, blocks = np.random.default_rng(0), 1 << bits - 1, -(-k // block)
+    codes, zeros = (rng.integers(-most, most, (size, n), np.int8) for size in (k, blocks))
+    case = Case((floats(rng, (m, k), "uniform"), codes, floats(rng, (blocks, n), "uniform"), zeros))
+    equals_specification(f, case)
+    has_the_bits_of_the_specification(f, case)
 
 
 @pytest.mark.parametrize("size", [5, 16, 17, 33, 65, 129, 256])

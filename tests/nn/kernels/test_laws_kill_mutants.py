@@ -15,6 +15,7 @@ from tests.nn.kernels import (
     mutants_codebook,  # noqa: F401  (adds its own to MUTANTS)
     mutants_conv,  # noqa: F401
     mutants_fixed_point,  # noqa: F401
+    mutants_nbit,  # noqa: F401
     mutants_pass,
     mutants_quantized,  # noqa: F401
     mutants_winograd,  # noqa: F401

@@ -107,6 +107,20 @@ def test_c_packs_codes_as_numpy_does(shape, size, monkeypatch):
         assert fast.nbytes <= -(-n // 16) * 16 * (k + 1) // (2 if size <= 16 else 1) + 1024
 
 
+@pytest.mark.parametrize(("bits", "bytes_of_32"), [(2, 8), (3, 12), (4, 16)])
+def test_codes_are_kept_in_their_bits(bits, bytes_of_32):
+    most = 1 << bits - 1
+    codes = np.tile(np.arange(-most, most, dtype=np.int8), 96 * 64)[:96 * 64].reshape(96, 64)
+    scales = np.ones((3, 64), np.float32)
+    packed = kernels.nbit_gemm.pack(codes, scales)
+    assert packed.parts["bits"] == bits
+    assert packed.nbytes == 96 // 32 * bytes_of_32 * 64 + scales.nbytes
+    assert kernels.nbit_gemm.pack(codes, scales, np.ones((3, 64), np.int8)).nbytes == packed.nbytes + 3 * 64
+    assert kernels.nbit_gemm.pack(np.zeros_like(codes), scales, bits=bits).nbytes == packed.nbytes
+    for got, want in zip(packed.unpack(), (codes, scales, np.zeros((3, 64), np.int8)), strict=True):
+        assert np.array_equal(got, want)
+
+
 @pytest.mark.parametrize("groups", [1, 2, 5])
 @pytest.mark.parametrize("shape", [
     (10, 3, 3, 3), (40, 5, 1, 2), (170, 4, 3, 1), (0, 3, 2, 2), (10, 0, 2, 2)], ids=str)

@@ -1,0 +1,85 @@
+"""The scan of layers, and the choices that it makes under a budget."""
+
+import copy
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import compress
+import nn
+from compress.sensitivity import Sensitivity, Trial
+
+CHOICES = [compress.Quantize(bits) for bits in (8, 4, 2)]
+
+
+@pytest.fixture(scope="module")
+def scanned():
+    rng = np.random.default_rng(0)
+    model = nn.Sequential(nn.Linear(8, 16, rng=rng), nn.ReLU(), nn.Linear(16, 4, rng=rng))
+    x = rng.standard_normal((64, 8)).astype(np.float32)
+    y = rng.integers(0, 4, 64)
+    before = {name: p.data.copy() for name, p in model.named_parameters()}
+    scan = compress.sensitivity_scan(model, CHOICES, x, y)
+    assert all(np.array_equal(p.data, before[name]) for name, p in model.named_parameters())
+    return model, x, y, scan
+
+
+def test_what_one_layer_costs_is_what_a_program_with_it_costs(scanned):
+    model, x, y, scan = scanned
+    assert list(scan.trials) == ["0", "2"]
+    sizes = [trial.nbytes for trial in scan.trials["0"]]
+    assert sizes == [8 * 16 * 4, 128 + 64, 64 + 64, 32 + 64]
+    recipe = {"2": scan.trials["2"][3].choice}
+    twin = compress.prepare(copy.deepcopy(model), recipe, x).eval()
+    logits = compress.convert(twin)(x)
+    with nn.no_grad():
+        loss = float(nn.functional.cross_entropy(nn.Tensor(logits), y).data)
+    assert scan.trials["2"][3].loss == pytest.approx(loss - scan.loss, abs=1e-9)
+    assert "Quantize(bits=2)" in str(scan)
+
+
+@given(st.lists(st.lists(st.tuples(st.integers(1, 30), st.integers(-3, 9)), min_size=1, max_size=4),
+                min_size=1, max_size=4), st.integers(0, 100), st.integers(-5, 30))
+def test_the_choices_are_the_best_of_all(sizes, budget, loss):
+    def chain(j):
+        return compress.Chain([compress.Quantize()]) if j else None
+
+    scan = Sensitivity(1.0, {str(i): tuple(Trial(str(i), chain(j), *trial) for j, trial in enumerate(trials))
+                             for i, trials in enumerate(sizes)})
+    every = [(sum(one.nbytes for one in some), sum(one.loss for one in some))
+             for some in product(*scan.trials.values())]
+    for by, limit, first in (("nbytes", budget, 1), ("loss", loss, 0)):
+        fits = [one[::-1] if first else one for one in every if one[1 - first] <= limit]
+        if not fits:
+            with pytest.raises(ValueError, match="nothing fits; the smallest takes"):
+                scan.recipe(**{by: limit})
+            continue
+        got = scan.predicted(scan.recipe(**{by: limit}))
+        got = got[0], got[1] - 1
+        assert (got[::-1] if first else got) == min(fits)
+
+
+def test_a_recipe_under_a_budget_converts(scanned):
+    model, x, _, scan = scanned
+    recipe = scan.recipe(nbytes=300)
+    size, _ = scan.predicted(recipe)
+    assert size <= 300
+    program = compress.convert(compress.prepare(copy.deepcopy(model), recipe, x).eval())
+    stored = [w for w in program.constants.values() if isinstance(w, compress.Stored)]
+    assert sum(sum(w.itemised().values()) for w in stored) == size
+
+
+def test_what_cant_be_scanned_is_refused(scanned):
+    model, x, y, scan = scanned
+    with pytest.raises(ValueError, match=r"nbytes= or loss=, one of them"):
+        scan.recipe()
+    with pytest.raises(ValueError, match=r"nothing fits; the smallest takes \d+ bytes"):
+        scan.recipe(nbytes=10)
+    prepared = compress.prepare(copy.deepcopy(model), compress.Quantize(), x)
+    with pytest.raises(ValueError, match="is prepared already"):
+        compress.sensitivity_scan(prepared, CHOICES, x, y)
+    with pytest.raises(ValueError, match=r"no layer with a weight is called \['fc'\]; there are \['0', '2'"):
+        compress.sensitivity_scan(model, CHOICES, x, y, layers=["fc"])
