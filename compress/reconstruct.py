@@ -35,8 +35,8 @@ def reconstruct(model: nn.Module, *, steps: int = 100, drop: float = 0.5, lr: fl
 
     Call it after `prepare(model, recipe, example)`, in the place of training: the layers are held to what
     they give with the float weights of now, pruned if an earlier stage prunes. steps: of Adam with the rate
-    `lr` for each layer, on `batch_size` examples. drop: the probability p that an activation is left as it was
-    in the float network. rng: draws both; by default the same each time. Returns, by the name of the
+    `lr` for each layer, on `batch_size` examples. drop: the probability p that an activation is left as it
+    was in the float network. rng: draws both; by default the same each time. Returns, by the name of the
     weight, the mean squared error of its layer's outputs on the example before and after its steps; a weight
     that they did not help is left as it was. Raises ValueError for a model that was not prepared, or without
     an example, and where a schedule has not ended."""

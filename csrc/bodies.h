@@ -2,6 +2,7 @@
  * words the header vec_*.h that was included before this one defines. */
 #pragma once
 
+#include "bits.h"
 #include "codes.h"
 #include "conv2d_f32.h"
 #include "csr.h"

@@ -26,9 +26,11 @@ enum { LANES = 8 };
 #define ZERO_I() _mm256_setzero_si256()
 #define LOAD_I(p) _mm256_load_si256((const __m256i *)(p))
 #define STORE_I(p, v) _mm256_store_si256((__m256i *)(p), v)
+#define LOAD_ANY_I(p) _mm256_loadu_si256((const __m256i *)(p))
 #define STORE_ANY_I(p, v) _mm256_storeu_si256((__m256i *)(p), v)
 #define SPREAD_I(word) _mm256_set1_epi32(word)
 #define ADD_I(a, b) _mm256_add_epi32(a, b)
+#define SUBTRACT_I(a, b) _mm256_sub_epi32(a, b)
 #define MULTIPLY_I(a, b) _mm256_mullo_epi32(a, b)
 #define GREATER_I(a, b) _mm256_max_epi32(a, b)
 #define LESSER_I(a, b) _mm256_min_epi32(a, b)
@@ -105,6 +107,20 @@ TARGET static INLINE __m256i BYTES_OF_FOUR(__m256i v0, __m256i v1, __m256i v2, _
     return _mm256_permutevar8x32_epi32(_mm256_packus_epi16(v0, v2), _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
 }
 #define ADD_BYTES(a, b) _mm256_add_epi8(a, b)
+/* How many bits of each byte are 1: vpshufb looks each half up in a table of 16 (Mula, Kurz & Lemire 2018, fig. 10). And
+ * the sums of four neighbouring bytes, which are unsigned. */
+TARGET static INLINE __m256i BYTE_COUNTS(__m256i v)
+{
+    const __m256i low = _mm256_set1_epi8(15), table = _mm256_broadcastsi128_si256(
+        _mm_setr_epi8(0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3, 2, 3, 3, 4));
+    return _mm256_add_epi8(_mm256_shuffle_epi8(table, _mm256_and_si256(v, low)),
+                           _mm256_shuffle_epi8(table, _mm256_and_si256(_mm256_srli_epi16(v, 4), low)));
+}
+TARGET static INLINE __m256i FOUR_BYTES_ADDED(__m256i v) /* without a second constant: it would fill a 17th register */
+{
+    __m256i pairs = _mm256_maddubs_epi16(v, _mm256_set1_epi8(1));
+    return _mm256_add_epi32(_mm256_srli_epi32(pairs, 16), _mm256_blend_epi16(pairs, _mm256_setzero_si256(), 0xaa));
+}
 #define STORE_PANEL(p, bytes, r) _mm_storeu_si128((__m128i *)(p), _mm256_extracti128_si256(bytes, r))
 
 /* Cells (depthwise_u8s8.h) of 32 channels, of bytes: two times bytes are interleaved, within the halves of a vector, so

@@ -9,6 +9,8 @@
 #define IN_avx512 HAVE_avx512
 #undef IN_avx512vnni
 #define IN_avx512vnni HAVE_avx512vnni
+#undef IN_avx512vpopcntdq
+#define IN_avx512vpopcntdq HAVE_avx512vpopcntdq
 #define TARGET TARGET_avx512
 enum { LANES = 16 };
 #define V_F __m512
@@ -29,6 +31,7 @@ enum { LANES = 16 };
 #define STORE_ANY_I(p, v) _mm512_storeu_si512(p, v)
 #define SPREAD_I(word) _mm512_set1_epi32(word)
 #define ADD_I(a, b) _mm512_add_epi32(a, b)
+#define SUBTRACT_I(a, b) _mm512_sub_epi32(a, b)
 #define MULTIPLY_I(a, b) _mm512_mullo_epi32(a, b)
 #define GREATER_I(a, b) _mm512_max_epi32(a, b)
 #define LESSER_I(a, b) _mm512_min_epi32(a, b)
@@ -47,6 +50,8 @@ TARGET static INLINE __m512i UPPER_PRODUCT(__m512i a, __m512i b) /* the products
 #define OR_I(a, b) _mm512_or_si512(a, b)
 #define ALL_DOWN_I(v, by) _mm512_srli_epi32(v, by)
 #define ALL_UP_I(v, by) _mm512_slli_epi32(v, by)
+#define XOR_I(a, b) _mm512_xor_si512(a, b)
+#define BIT_COUNTS(v) _mm512_popcnt_epi32(v) /* VPOPCNTDQ */
 #define FLOATS(v) _mm512_cvtepi32_ps(v)
 #define ROUNDED(x) _mm512_cvtps_epi32(x)
 #define MULTIPLY_ADD_S16S16(s, a, b) _mm512_add_epi32(s, _mm512_madd_epi16(a, b))

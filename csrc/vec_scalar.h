@@ -52,6 +52,7 @@ static INLINE void STORE_FIRST(float *p, int64_t some, four v)
 #define STORE_ANY_I(p, v) (*(four_ints_anywhere *)(p) = (v))
 #define SPREAD_I(word) ((four_ints){ 0 } + (word))
 #define ADD_I(a, b) (four_ints)((four_words)(a) + (four_words)(b))
+#define SUBTRACT_I(a, b) (four_ints)((four_words)(a) - (four_words)(b))
 #define MULTIPLY_I(a, b) (four_ints)((four_words)(a) * (four_words)(b))
 #define GREATER_I(a, b) choose_ints((a) > (b), a, b)
 #define LESSER_I(a, b) choose_ints((a) < (b), a, b)
@@ -75,6 +76,15 @@ static INLINE four_ints UPPER_PRODUCT(four_ints a, four_ints b) /* floor((a * b 
 #define OR_I(a, b) ((a) | (b))
 #define ALL_DOWN_I(v, by) (four_ints)((four_words)(v) >> (by)) /* all by the same, a constant, with zeros */
 #define ALL_UP_I(v, by) (four_ints)((four_words)(v) << (by))
+static INLINE four_ints BIT_COUNTS(four_ints v) /* bits that are 1: of pairs, of fours, of bytes, of words */
+{
+    four_words w = (four_words)v;
+    w -= w >> 1 & 0x55555555u;
+    w = (w & 0x33333333u) + (w >> 2 & 0x33333333u);
+    w = (w + (w >> 4)) & 0x0f0f0f0fu;
+    w += w >> 8;
+    return (four_ints)((w + (w >> 16)) & 63u);
+}
 
 /* Int32 as floats, and back: nothing in plain C rounds half to even, but adding 1.5 * 2^23 rounds to a multiple of 1 and
  * leaves the integer in the low bits of the float. */

@@ -2,9 +2,10 @@
 
     products        gemm(a, b); qgemm, of 8-bit integers, exact; and with a matrix that is sparse (spmm_csr),
                     of codes into a codebook (codebook_gemm), of 2 to 4 bits with a scale a block (nbit_gemm),
-                    or in the tensor-train format (tt_matmul)
-    convolutions    conv2d(x, w, ...), depthwise_conv2d, winograd_conv2d; qconv2d and qdepthwise_conv2d; all
-                    channels last; the gradients of the first two; im2col
+                    or in the tensor-train format (tt_matmul); bgemm, of +1 and −1 as bits, which sign_bits
+                    makes of floats
+    convolutions    conv2d(x, w, ...), depthwise_conv2d, winograd_conv2d; qconv2d and qdepthwise_conv2d;
+                    bconv2d, of bits; all channels last; the gradients of the first two; im2col
     layers          relu, erf, gelu, batch_norm, max_pool2d, avg_pool2d, softmax_cross_entropy; relu_grad, ...
     integers        quantize, dequantize, requantize, qadd, qmax_pool2d, qavg_pool2d; transpose
     in training     adam_step(params, ...), in place; kmeans1d(values, k), the best codebook
@@ -18,6 +19,8 @@ operand into the layout the C code reads, once; `kernel.reference` is the NumPy 
 
 from .adam_step import adam_step
 from .batch_norm import batch_norm, batch_norm_grad
+from .bconv2d import bconv2d
+from .bgemm import bgemm
 from .codebook_gemm import codebook_gemm
 from .conv2d import conv2d
 from .conv2d_gradients import conv2d_input_grad, conv2d_weight_grad
@@ -38,6 +41,7 @@ from .qdepthwise_conv2d import qdepthwise_conv2d
 from .qgemm import qgemm
 from .quantize import dequantize, qadd, quantize, requantize
 from .relu import relu, relu_grad
+from .sign_bits import sign_bits
 from .softmax_cross_entropy import softmax_cross_entropy, softmax_cross_entropy_grad
 from .spmm_csr import spmm_csr
 from .threads import thread_count, threads
@@ -46,12 +50,12 @@ from .tt_matmul import tt_matmul
 from .winograd_conv2d import winograd_conv2d
 
 __all__ = [
-    "Kernel", "Operand", "Variant", "adam_step", "all_kernels", "avg_pool2d", "avg_pool2d_grad",
-    "batch_norm", "batch_norm_grad", "best_route", "call_cost", "channels_last", "codebook_gemm",
+    "Kernel", "Operand", "Variant", "adam_step", "all_kernels", "avg_pool2d", "avg_pool2d_grad", "batch_norm",
+    "batch_norm_grad", "bconv2d", "best_route", "bgemm", "call_cost", "channels_last", "codebook_gemm",
     "conv2d", "conv2d_input_grad", "conv2d_weight_grad", "copy_speed", "depthwise_conv2d",
-    "depthwise_conv2d_input_grad", "depthwise_conv2d_weight_grad", "dequantize", "erf", "gelu",
-    "gelu_grad", "gemm", "im2col", "isa", "kernel", "kmeans1d", "matmul", "max_pool2d",
-    "max_pool2d_grad", "nbit_gemm", "peak", "peak_loop", "peak_routes", "qadd", "qavg_pool2d",
-    "qconv2d", "qdepthwise_conv2d", "qgemm", "qmax_pool2d", "quantize", "relu", "relu_grad",
-    "requantize", "route_of", "softmax_cross_entropy", "softmax_cross_entropy_grad", "spmm_csr",
-    "thread_count", "threads", "transpose", "tt_matmul", "use", "why_not_c", "winograd_conv2d"]
+    "depthwise_conv2d_input_grad", "depthwise_conv2d_weight_grad", "dequantize", "erf", "gelu", "gelu_grad",
+    "gemm", "im2col", "isa", "kernel", "kmeans1d", "matmul", "max_pool2d", "max_pool2d_grad", "nbit_gemm",
+    "peak", "peak_loop", "peak_routes", "qadd", "qavg_pool2d", "qconv2d", "qdepthwise_conv2d", "qgemm",
+    "qmax_pool2d", "quantize", "relu", "relu_grad", "requantize", "route_of", "sign_bits",
+    "softmax_cross_entropy", "softmax_cross_entropy_grad", "spmm_csr", "thread_count", "threads", "transpose",
+    "tt_matmul", "use", "why_not_c", "winograd_conv2d"]

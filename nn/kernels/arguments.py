@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-F32, F16, F64, I64, I32, I8, U8, U16 = (np.dtype(t) for t in ("f4", "f2", "f8", "i8", "i4", "i1", "u1", "u2"))
+F32, F16, F64 = (np.dtype(t) for t in ("f4", "f2", "f8"))
+I64, I32, I8, U8, U16, U32 = (np.dtype(t) for t in ("i8", "i4", "i1", "u1", "u2", "u4"))
 FLOATS = F16, F64  # which a specification takes where C wants float32
 INTEGERS = tuple(np.dtype(t) for t in "bBhHiIlLqQ")
 

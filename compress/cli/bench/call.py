@@ -24,7 +24,8 @@ CALLS = (
     (kernels.qdepthwise_conv2d, "qdepthwise_conv2d(a, b)", np.int32),
     (kernels.winograd_conv2d, "winograd_conv2d(a, b, padding=1)", np.float32),
     (kernels.codebook_gemm, "codebook_gemm(a, b)", np.float32),
-    (kernels.nbit_gemm, 'nbit_gemm(a, b, activations="int8")', np.float32))
+    (kernels.nbit_gemm, 'nbit_gemm(a, b, activations="int8")', np.float32),
+    (kernels.bgemm, "bgemm(a, b, 4)", np.int32), (kernels.bconv2d, "bconv2d(a, b, 4)", np.int32))
 
 
 def rows(seconds: float) -> Iterator[Row]:
@@ -41,12 +42,16 @@ def _row(kernel: Kernel, statement: str, dtype: type, seconds: float) -> Row:
     a, b = (x.astype(np.uint8), w.astype(np.int8)) if name[0] == "q" else (x, w)
     weights = {"tt_matmul": ([b.reshape(1, 4, 4, 1)],), "codebook_gemm": (b.astype(np.uint8), b[0] * 2),
                "nbit_gemm": (b.astype(np.int8), w[:1])}
-    if name.endswith("conv2d"):  # one pixel of four channels
+    if name == "bgemm":
+        a, weights[name] = kernels.sign_bits(a), (kernels.sign_bits(b), 4)
+    elif name == "bconv2d":
+        a, weights[name] = kernels.sign_bits(a)[None, None], (kernels.sign_bits(b)[:, None, None], 4)
+    elif name.endswith("conv2d"):  # one pixel of four channels
         side, of = 3 if name == "winograd_conv2d" else 1, 1 if "depthwise" in name else 4
         a, weights[name] = a.reshape(1, 1, 1, 4), (np.ones((4, of, side, side), b.dtype),)
     names = {name: kernel, "a": a, "b": kernel.pack(*weights.get(name, (b,)))}
     names |= {"bias": np.ones(4, np.int32), "scale": np.ones(4, np.float32)}
-    out = np.empty(a.shape, dtype)
+    out = np.empty((*a.shape[:-1], 4), dtype)
     contestants = {"ours": timer(statement, **names),
                    "ours with out=": timer(f"{statement[:-1]}, out=out)", **names, out=out),
                    "NumPy float a @ b": timer("x @ w", x=x, w=w)}

@@ -118,5 +118,6 @@ KERNELS: dict[str, Callable[[], Pass]] = {
     "qadd": lambda: _pass("qadd", lambda rng: (_bytes(rng), _bytes(rng), 0.02, 9, 0.03, 8, 0.04, 7), 3),
     "qmax_pool2d": lambda: _pass("qmax_pool2d", lambda rng: (_bytes(rng), *HOW.values()), 1),
     "qavg_pool2d": lambda: _pass("qavg_pool2d", lambda rng: (_bytes(rng), *HOW.values()), 1),
+    "sign_bits": lambda: _pass("sign_bits", lambda rng: (_rows(rng),), 4),
     "im2col": lambda: _pass("im2col", lambda rng: (_bytes(rng), (3, 3)), 10),
     "transpose": lambda: _pass("transpose", lambda rng: (_bytes(rng).reshape(64, 64, 32),), 2)}

@@ -73,6 +73,22 @@ def _nbit_gemm(rng: np.random.Generator) -> Work:
     return Work(args, {"activations": "int8"}, SIZE**3, f"{SIZE}×{SIZE}×{SIZE}, 4 bits, blocks of 32, int8")
 
 
+def _bits(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    """Of ±1, of which 32 are in a word."""
+    return rng.integers(0, 2**32, shape, np.uint32)
+
+
+def _bgemm(rng: np.random.Generator) -> Work:
+    a, b = (_bits(rng, SIZE, SIZE // 32) for _ in range(2))
+    return Work((a, b, SIZE), {}, SIZE**3, f"{SIZE}×{SIZE}×{SIZE}, of ±1")
+
+
+def _bconv2d(rng: np.random.Generator) -> Work:
+    x, w = _bits(rng, N, SIDE, SIDE, CHANNELS // 32), _bits(rng, CHANNELS, 3, 3, CHANNELS // 32)
+    said = f"{N} images {SIDE}×{SIDE}×{CHANNELS}, {CHANNELS} filters 3×3, of ±1"
+    return Work((x, w, CHANNELS), {"padding": (1, 1)}, N * SIDE**2 * 32 * w.size, said)
+
+
 def _tt_matmul(rng: np.random.Generator) -> Work:
     cores = [_floats(rng, 1, 16, 16, 8), _floats(rng, 8, 16, 16, 1)]
     macs = SIZE * kernels.tt_matmul.pack(cores).parts["macs"]
@@ -146,8 +162,9 @@ def _classes(rng: np.random.Generator) -> np.ndarray:
 
 WORKS: dict[str, Callable[[np.random.Generator], Work]] = {
     "gemm": _gemm, "qgemm": _qgemm, "spmm_csr": _spmm_csr, "codebook_gemm": _codebook_gemm,
-    "nbit_gemm": _nbit_gemm, "tt_matmul": _tt_matmul, "conv2d": _convolution(),
-    "qconv2d": _convolution(quantized=True), "depthwise_conv2d": _convolution(depthwise=True),
+    "nbit_gemm": _nbit_gemm, "bgemm": _bgemm, "bconv2d": _bconv2d,
+    "tt_matmul": _tt_matmul, "conv2d": _convolution(), "qconv2d": _convolution(quantized=True),
+    "depthwise_conv2d": _convolution(depthwise=True),
     "qdepthwise_conv2d": _convolution(quantized=True, depthwise=True),
     "winograd_conv2d": _convolution(winograd=True), "conv2d_input_grad": _gradient("x"),
     "conv2d_weight_grad": _gradient("w"), "depthwise_conv2d_input_grad": _gradient("x", depthwise=True),
@@ -174,5 +191,6 @@ WORKS: dict[str, Callable[[np.random.Generator], Work]] = {
     "qadd": _pass(lambda rng: (_codes(rng), _codes(rng), 0.02, 9, 0.03, 8, 0.04, 7)),
     "qmax_pool2d": _pass(lambda rng: (_bytes(rng, *IMAGES),), **HOW),
     "qavg_pool2d": _pass(lambda rng: (_bytes(rng, *IMAGES),), **HOW),
+    "sign_bits": _pass(lambda rng: (_rows(rng),)),
     "im2col": _pass(lambda rng: (_bytes(rng, *IMAGES), (3, 3))),
     "transpose": _pass(lambda rng: (_bytes(rng, N, SIDE * SIDE, CHANNELS),))}

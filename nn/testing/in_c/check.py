@@ -24,8 +24,8 @@ from .function import InC, built
 # What the caller's side does, in Python: strides, `out`, packing, threads, refusing values.
 PYTHONS = {"ignores_layout", "ignores_padding", "writes_only_out", "takes_out", "packs", "packs_filters",
            "packs_for_good", "has_the_same_bits_on_any_threads", "reads_options_anew",
-           "may_overwrite_its_gradient", "refuses_what_is_no_number", "leaves_inputs", "leaves_arguments",
-           "leaves_gradients"}
+           "may_overwrite_its_gradient", "refuses_what_is_no_number", "refuses_what_has_no_sign",
+           "leaves_inputs", "leaves_arguments", "leaves_gradients"}
 FIRST = ("equals_specification", "agrees_with_the_specification", "gives_the_bits_of_the_specification",
          "costs_what_the_specification_costs")
 MEMORY = "stays_inside", "writes_all_of_its_result"    # without which no result means anything

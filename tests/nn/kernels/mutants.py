@@ -12,6 +12,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from nn.kernels import (
+    bgemm,
     codebook_gemm,
     gemm,
     nbit_gemm,
@@ -24,7 +25,7 @@ from nn.kernels import (
 from nn.testing import laws, laws_float, laws_qgemm, laws_tt
 from nn.testing.check import DOMAINS
 
-EVERY = (gemm, qgemm, spmm_csr, tt_matmul, winograd_conv2d, codebook_gemm, nbit_gemm)
+EVERY = (gemm, qgemm, spmm_csr, tt_matmul, winograd_conv2d, codebook_gemm, nbit_gemm, bgemm)
 MUTANTS: list[tuple] = []
 
 
@@ -112,7 +113,7 @@ def loses_the_last_row_to_a_second_thread(y, *args, **options):
         y[-1:] = 0
 
 
-@output(laws.splits_into_columns, gemm, qgemm, spmm_csr, winograd_conv2d, codebook_gemm, nbit_gemm)
+@output(laws.splits_into_columns, gemm, qgemm, spmm_csr, winograd_conv2d, codebook_gemm, nbit_gemm, bgemm)
 def starts_the_second_panel_late(y, *args, **options):
     y[..., 16:17] = y[..., 17:18] if y.shape[-1] > 17 else y[..., 16:17]
 
@@ -167,8 +168,9 @@ def packing(wrong):
         weight = weight[0].kept if packed else weight
         if packed and wrong == "drops a column" and kernel is tt_matmul:
             weight = [weight[0] * (np.arange(weight[0].shape[2]) != 1)[:, None], *weight[1:]]
-        elif packed and wrong == "drops a column" and kernel is codebook_gemm:
-            weight = [np.where(np.arange(len(weight[0]))[:, None] == 1, np.uint8(0), weight[0]), weight[1]]
+        elif packed and wrong == "drops a column" and kernel in (codebook_gemm, bgemm):
+            dropped = np.arange(len(weight[0]))[:, None] == 1
+            weight = [np.where(dropped, weight[0].dtype.type(0), weight[0]), *weight[1:]]
         elif packed and wrong == "drops a column" and kernel is nbit_gemm:
             scales = weight[1] * (np.arange(weight[1].shape[1]) != 1).astype(np.float32)
             weight = [weight[0], scales, weight[2]]

@@ -15,6 +15,7 @@ F, B = np.float32, np.int8
 X, W = np.ones((3, 4), F), np.ones((4, 5), F)
 IMAGE, FILTERS = np.ones((2, 3, 4, 4), F), np.ones((5, 4, 3, 3), F)
 A8, W8 = np.ones((3, 4), np.uint8), np.ones((4, 5), B)
+BITS = np.ones((3, 1), np.uint32)
 
 GOOD = {
     "gemm": {"a": X, "b": W},
@@ -24,6 +25,7 @@ GOOD = {
     "codebook_gemm": {"x": X, "indices": np.arange(20, dtype=np.uint8).reshape(5, 4),
                       "codebook": np.ones(20, F)},
     "nbit_gemm": {"a": X, "codes": W8, "scales": np.ones((1, 5), F), "zeros": np.zeros((1, 5), B)},
+    "bgemm": {"a_bits": BITS, "b_bits": np.ones((5, 1), np.uint32), "k": 4},
     "tt_matmul": {"x": X, "cores": [np.ones((1, 2, 5, 3), F), np.ones((3, 2, 1, 1), F)]},
     **bad_convolution.GOOD,
     "winograd_conv2d": {"x": IMAGE, "w": FILTERS, "padding": 1},
@@ -173,6 +175,17 @@ BAD = {
         *NO_ARRAY, (TYPE, None, "None|nothing"), (TYPE, np.ones(20), "float64"), (VALUE, W, r"\(4, 5\)"),
         (VALUE, np.ones(0, F), "0"), (VALUE, np.ones(257, F), "257")],
     ("codebook_gemm", "out"): bad_out(F, np.int32),
+    ("bgemm", "a_bits"): [
+        *BAD_MATRIX, (TYPE, BITS.astype(np.int32), "int32"), (TYPE, X, "float32"),
+        (VALUE, BITS[0], r"\(1,\)"), (VALUE, np.ones((3, 2), np.uint32), r"\(3, 2\)"),
+        (VALUE, 16 * BITS, "4")],
+    ("bgemm", "b_bits"): [
+        *BAD_MATRIX, (TYPE, BITS.astype(np.uint8), "uint8"), (VALUE, BITS[0], r"\(1,\)"),
+        (VALUE, np.ones((5, 2), np.uint32), r"\(5, 2\)"), (VALUE, 16 * BITS, "4")],
+    ("bgemm", "k"): [
+        (TYPE, 4.0, "float"), (TYPE, True, "bool"), (TYPE, None, "None"), (VALUE, -1, "-1"),
+        (VALUE, 33, "33"), (VALUE, 0, "0"), (VALUE, 2**40, str(2**40))],
+    ("bgemm", "out"): bad_out(np.int32, np.uint32),
 }
 BAD |= bad_convolution.BAD
 ROWS = [pytest.param(kernel, argument, *row, id=f"{kernel}-{argument}-{i}")
@@ -206,6 +219,8 @@ def test_the_good_call_is_good(kernel):
     ("nbit_gemm", {"a": SHARED[:3, :4], "out": SHARED[2:5, :5]}),
     ("nbit_gemm", {"scales": SHARED[:1, :5], "out": SHARED[:3, :5]}),
     ("codebook_gemm", {"codebook": SHARED.ravel()[:20], "out": SHARED[:3, :5]}),
+    *[("bgemm", {name: SHARED.view(np.uint32)[:rows, :1], "k": 32, "out": SHARED.view(np.int32)[:3, :5]})
+      for name, rows in (("a_bits", 3), ("b_bits", 5))],
     ("tt_matmul", {"cores": [SHARED[:4, :5].reshape(1, 4, 5, 1)], "out": SHARED[:3, :5]}),
     *bad_convolution.OVERLAPS,
     ("winograd_conv2d", {"x": IMAGES[:96].reshape(2, 3, 4, 4), "out": IMAGES[95:215].reshape(2, 3, 4, 5)}),
@@ -254,64 +269,6 @@ def test_lying_between_each_others_rows_is_not_overlap():
 def test_indices_must_lie_within_x():
     with pytest.raises(ValueError, match=r"^spmm_csr: indices must be in 0\.\.2, got 0\.\.3"):
         kernels.spmm_csr(**GOOD["spmm_csr"] | {"x": X[:, :3]})
-
-
-@pytest.mark.usefixtures("backend")
-@pytest.mark.parametrize(("kernel", "packed_by", "weight", "argument"), [
-    ("gemm", "qgemm", W8, "b"), ("qgemm", "gemm", W, "b"), ("spmm_csr", "gemm", W, "values"),
-    ("tt_matmul", "gemm", W, "cores"), ("winograd_conv2d", "gemm", W, "w"), ("conv2d", "gemm", W, "w"),
-    ("depthwise_conv2d", "conv2d", FILTERS, "w"),
-    ("nbit_gemm", "gemm", W, "codes"), ("codebook_gemm", "gemm", W, "indices"),
-    ("gemm", "codebook_gemm", (A8, np.ones(2, F)), "b")])
-def test_packed_by_another_kernel(kernel, packed_by, weight, argument):
-    foreign = getattr(kernels, packed_by).pack(*(weight if isinstance(weight, tuple) else [weight]))
-    good = (A8,) if kernel == "qgemm" else (GOOD[kernel].get("x", X),)
-    with pytest.raises(TypeError, match=f"^{kernel}: {argument} .*{packed_by}"):
-        getattr(kernels, kernel)(*good, foreign)
-
-
-@pytest.mark.usefixtures("backend")
-@pytest.mark.parametrize(("kernel", "weight", "shape"), [
-    ("gemm", np.ones((6, 5), F), r"\(6, 5\)"), ("qgemm", np.ones((6, 5), B), r"\(6, 5\)"),
-    ("spmm_csr", np.ones((5, 6), F), r"\(5, 6\)"),
-    ("codebook_gemm", (np.ones((5, 6), np.uint8), np.ones(2, F)), r"\(5, 6\)"),
-    ("nbit_gemm", (np.ones((6, 5), B), W[:1]), r"\(6, 5\)"),
-    ("tt_matmul", [np.ones((1, 6, 5, 1), F)], r"\(6, 5\)")])
-def test_packed_of_another_shape(kernel, weight, shape):
-    packed = getattr(kernels, kernel).pack(*(weight if isinstance(weight, tuple) else [weight]))
-    with pytest.raises(ValueError, match=rf"^{kernel}: .*\(3, 4\).*{shape}"):
-        getattr(kernels, kernel)(A8 if kernel == "qgemm" else X, packed)
-
-
-@pytest.mark.usefixtures("backend")
-@pytest.mark.parametrize(("kernel", "error", "weight"), [
-    ("gemm", TypeError, (W8,)), ("gemm", ValueError, (W[0],)), ("gemm", TypeError, ([[1.0]],)),
-    ("gemm", TypeError, (None,)),
-    ("qgemm", TypeError, (W,)), ("qgemm", TypeError, (W8.astype(np.uint8),)), ("qgemm", ValueError, (W8[0],)),
-    ("conv2d", TypeError, (W8,)), ("conv2d", ValueError, (W,)), ("conv2d", TypeError, (None,)),
-    *[("conv2d", error, (GOOD["conv2d"]["w"], groups))
-      for error, groups in ((ValueError, 2), (ValueError, 0), (TypeError, 1.0))],
-    ("depthwise_conv2d", TypeError, (W8,)), ("depthwise_conv2d", ValueError, (W,)),
-    ("depthwise_conv2d", ValueError, (FILTERS,)), ("depthwise_conv2d", TypeError, (None,)),
-    ("tt_matmul", TypeError, (W,)), ("tt_matmul", ValueError, ([W],)), ("tt_matmul", TypeError, ([W8],)),
-    ("winograd_conv2d", TypeError, (W8,)), ("winograd_conv2d", ValueError, (W,)),
-    ("winograd_conv2d", ValueError, (np.ones((5, 4, 5, 5), F),)), ("winograd_conv2d", TypeError, (None,)),
-    ("codebook_gemm", TypeError, (W, np.ones(2, F))), ("codebook_gemm", ValueError, (A8, np.ones(1, F))),
-    ("codebook_gemm", ValueError, (A8[0], np.ones(2, F))), ("codebook_gemm", TypeError, (A8, None)),
-    ("nbit_gemm", TypeError, (W,)), ("nbit_gemm", TypeError, (W8, None)),
-    ("nbit_gemm", ValueError, (W8, np.ones((2, 5), F))),
-    ("nbit_gemm", ValueError, (np.full((4, 5), 4, B), np.ones((1, 5), F), None, 3)),
-    ("nbit_gemm", ValueError, (W8, np.ones((1, 5), F), np.full((1, 5), 2, B), 2)),
-    ("nbit_gemm", ValueError, (W8, np.ones((1, 5), F), None, 5)),
-    ("nbit_gemm", TypeError, (W8, np.ones((1, 5), F), None, 2.0)),
-    ("spmm_csr", TypeError, (W8,)), ("spmm_csr", ValueError, (W[0],)), ("spmm_csr", TypeError, (W, W)),
-    ("spmm_csr", ValueError, (np.ones(1, F), np.array([4], np.int32), np.array([0, 1], np.int32), 4)),
-    ("spmm_csr", TypeError, (np.ones(1, F), np.array([3], np.int32), np.array([0, 1], np.int32), 4.5)),
-    ("spmm_csr", ValueError, (np.ones(0, F), np.zeros(0, np.int32), np.zeros(2, np.int32), -1)),
-])
-def test_bad_weight_to_pack(kernel, error, weight):
-    with pytest.raises(error, match=rf"^{kernel}\.pack: "):
-        getattr(kernels, kernel).pack(*weight)
 
 
 @pytest.mark.parametrize("kernel", GOOD)

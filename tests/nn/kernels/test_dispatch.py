@@ -18,7 +18,7 @@ from nn.kernels import native
 ROOT = Path(nn.__file__).parent.parent
 NEEDS_C = pytest.mark.skipif(native.lib is None, reason="there are no C kernels to choose from")
 CAPS = ("scalar", "avx2", "avxvnni", "avx512")
-NEEDED = ("any", *CAPS, "avx512vnni")                          # instruction sets of variants, poor to rich
+NEEDED = ("any", *CAPS, "avx512vnni", "avx512vpopcntdq")       # instruction sets of variants, poor to rich
 BELOW = {cap: NEEDED[:NEEDED.index(cap) + 1] for cap in CAPS} | {"avx512": NEEDED}
 
 # Runs every kernel once and an 8-bit convolutional network, and prints what it found as one line of JSON.
@@ -54,6 +54,9 @@ print(json.dumps({
     "codebook_gemm": float(kernels.codebook_gemm(x, b.T.astype("u1") & 7, x[0, :9].copy()).sum()),
     "nbit_gemm": [float(kernels.nbit_gemm(x, (b & 7) - 4, x[:1, :21], activations=a).sum())
                   for a in ("float32", "int8")],
+    "bgemm": int(kernels.bgemm(*map(kernels.sign_bits, (x, w)), 77) @ np.arange(21) @ np.arange(9)),
+    "bconv2d": int(kernels.bconv2d(kernels.sign_bits(x)[:, :2].reshape(1, 3, 3, 2),
+                                   np.arange(98, dtype="u4").reshape(7, 7, 1, 2), 64, padding=(3, 1)).sum()),
     "kmeans1d": kernels.kmeans1d(rng.integers(-50, 50, 40).astype("f4"), 5).tolist(),
     "network": np.asarray(program(images)).argmax(1).tolist()}))
 """
@@ -92,7 +95,8 @@ def test_cap(cap, on_numpy):
     assert all(len(here["variants"][k.name]) >= 2 for k in kernels.all_kernels() if isinstance(k.call, str))
     for result in ("qgemm", "gemm", "spmm_csr", "tt_matmul", "conv2d", "conv2d_input_grad",
                    "conv2d_weight_grad", "depthwise_conv2d", "depthwise_conv2d_input_grad",
-                   "depthwise_conv2d_weight_grad", "winograd_conv2d", "codebook_gemm", "kmeans1d", "network"):
+                   "depthwise_conv2d_weight_grad", "winograd_conv2d", "codebook_gemm", "bgemm", "bconv2d",
+                   "kmeans1d", "network"):
         assert here[result] == on_numpy[result], result
 
 
@@ -213,16 +217,22 @@ def test_threads_share_a_packed_weight(kernel):
     w = (rng.integers(0, 16, (70, 300), np.uint8), x[0, :16]) if kernel.name == "codebook_gemm" else (w,)
     if kernel.name == "nbit_gemm":
         w = rng.integers(-8, 8, (300, 70), np.int8), rng.standard_normal((10, 70), np.float32)
+    more = ()
+    if kernel.name == "bgemm":
+        x, w, more = kernels.sign_bits(x), (kernels.sign_bits(w[0].T), 300), (300,)
+    if kernel.name == "bconv2d":
+        w, more = (np.resize(x.view("u4"), (35, 3, 3, 10)), 320), (320,)
+        x = kernels.sign_bits(x).reshape(2, 5, 5, 10)
     packed, start, wrong = kernel.pack(*w), threading.Barrier(4), []
 
     def work(number):
         each = {"qgemm": {"a_zero": number, "bias": np.full(70, number, np.int32)},
                 "conv2d": {"padding": number, "bias": np.full(35, number, np.float32)}}
         options = each.get(kernel.name, {})
-        want = kernel(x, kernel.pack(*w), **options)
+        want = kernel(x, kernel.pack(*w), *more, **options)
         start.wait()
         for _ in range(50):
-            if not np.array_equal(kernel(x, packed, **options), want):
+            if not np.array_equal(kernel(x, packed, *more, **options), want):
                 wrong.append(number)
 
     threads = [threading.Thread(target=work, args=[number]) for number in range(4)]

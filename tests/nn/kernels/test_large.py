@@ -42,6 +42,13 @@ def test_codebook_gemm(f, m, k, n, size):
     equals_specification(f, coded(m, k, n, size))
 
 
+@every(kernels.bgemm)
+@pytest.mark.parametrize(("m", "k", "n"), INTEGER)
+def test_bgemm(f, m, k, n):
+    a, b = (np.where(np.random.default_rng(m).random((rows, k)) < 0.5, -1, 1) for rows in (m, n))
+    equals_specification(f, DOMAINS["bgemm"].of(Case(()), a, b))
+
+
 def coded(m, k, n, size):
     rng = np.random.default_rng(0)
     indices = rng.integers(0, size, (n, k), dtype=np.uint8)

@@ -12,7 +12,8 @@ from nn.testing.laws import Implementation
 from tests.nn.kernels import (
     mutants,
     mutants_adam,
-    mutants_codebook,  # noqa: F401  (adds its own to MUTANTS)
+    mutants_bits,  # noqa: F401  (adds its own to MUTANTS)
+    mutants_codebook,  # noqa: F401
     mutants_conv,  # noqa: F401
     mutants_fixed_point,  # noqa: F401
     mutants_nbit,  # noqa: F401
