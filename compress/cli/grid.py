@@ -22,10 +22,9 @@ from ..table import whole
 from . import grid_chart, outputs
 from .experiment import Data
 from .job import Options, machine
-from .low_bits import Accuracies, Bits, measured
+from .low_bits import ACTIVATIONS, WEIGHTS, Accuracies, Bits, measured, name
 from .workers import Workers
 
-WEIGHTS, ACTIVATIONS = (8, 4, 3, 2, 1, None), (8, 4, 2, 1, None)
 CELLS = [Bits(*pair) for pair in product(WEIGHTS, ACTIVATIONS) if any(pair)]
 KINDS = {"after": "quantized after training", "trained": "trained with quantization"}
 FILE, PICTURE = "grid.json", "grid.png"
@@ -113,7 +112,7 @@ def run(options: Options) -> Table:
             for done in as_completed(asked):
                 table.found[asked[done]] = done.result()
                 write_bytes(out / FILE, (json.dumps(table.to_json(), indent=1) + "\n").encode())
-    grid_chart.draw(table, out / PICTURE)
+    grid_chart.draw(table, KINDS, out / PICTURE)
     return table
 
 
@@ -133,8 +132,3 @@ def with_error(points: Iterable[float]) -> str:
 def standard_error(points: list[float]) -> float:
     """Of the mean."""
     return statistics.stdev(points) / len(points) ** 0.5
-
-
-def name(bits: int | None) -> str:
-    """How a width is called."""
-    return "float" if bits is None else f"{bits}-bit"

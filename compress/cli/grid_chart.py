@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import statistics
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,31 +14,30 @@ import numpy as np
 from nn.files import write_bytes
 
 from .charts import STYLE
+from .low_bits import ACTIVATIONS, WEIGHTS, Bits, name
 
 WORST = 10.0  # points lost, at which the colours end: what is worse has its number
 
 
-def draw(table: Any, path: Path) -> None:
-    """Write the PNG; nothing without matplotlib."""
+def draw(table: Any, kinds: Mapping[str, str], path: Path) -> None:
+    """Write the PNG: a panel for each of `kinds`, with its title. Nothing without matplotlib."""
     try:
         from matplotlib import rc_context
     except ModuleNotFoundError:
         return
     with rc_context(STYLE):
         buffer = io.BytesIO()
-        figure(table).savefig(buffer, format="png", dpi="figure")
+        figure(table, kinds).savefig(buffer, format="png", dpi="figure")
         write_bytes(path, buffer.getvalue())
 
 
-def figure(table: Any) -> Any:
-    """Two panels: quantized after training, and trained with quantization."""
+def figure(table: Any, kinds: Mapping[str, str]) -> Any:
+    """The same as a figure of matplotlib."""
     from matplotlib.figure import Figure
 
-    from .grid import ACTIVATIONS, KINDS, WEIGHTS, Bits, name
-
     drawn = Figure(figsize=(13, 6.4), layout="constrained")
-    panels = drawn.subplots(1, len(KINDS), sharey=True)
-    for axes, (kind, title) in zip(panels, KINDS.items(), strict=True):
+    panels = drawn.subplots(1, len(kinds), sharey=True)
+    for axes, (kind, title) in zip(panels, kinds.items(), strict=True):
         points = np.full((len(WEIGHTS), len(ACTIVATIONS)), np.nan)
         for i, weights in enumerate(WEIGHTS):
             for j, activations in enumerate(ACTIVATIONS):

@@ -20,6 +20,7 @@ from .techniques import THIRD
 
 NETWORK = "cnn"
 MIDDLE, ENDS = ("conv2", "conv3"), ("conv1", "fc")  # its layers
+WEIGHTS, ACTIVATIONS = (8, 4, 3, 2, 1, None), (8, 4, 2, 1, None)  # bits; None: float32
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,11 @@ class Bits:
         ends = Quantize(8, activations=activations_of(self.activations and 8))
         middle = Quantize(self.weights, activations=activations_of(self.activations), **how)
         return Recipe({"*": middle, **dict.fromkeys(ENDS, ends)})
+
+
+def name(bits: int | None) -> str:
+    """How a width is called."""
+    return "float" if bits is None else f"{bits}-bit"
 
 
 def activations_of(bits: int | None) -> str | None:

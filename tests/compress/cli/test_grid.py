@@ -73,7 +73,7 @@ def test_the_chart_has_a_number_for_each_pair_that_is_known():
     from compress.cli import grid_chart
 
     table = grid.Table({}, {(Bits(2, 2), 0): Accuracies(0.97, 0.9, 0.96)})
-    texts = [text.get_text() for axes in grid_chart.figure(table).axes for text in axes.texts]
+    texts = [text.get_text() for axes in grid_chart.figure(table, grid.KINDS).axes for text in axes.texts]
     assert texts == ["-7.0", "+0.0", "-1.0", "+0.0"]
 
 
