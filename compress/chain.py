@@ -30,7 +30,7 @@ class Chain(Parametrization):
         self.states = None if states is None else tuple(states)
         self.check()
         self.activations: Format | None = self.stages[-1].activations  # what the layer reads once converted
-        self.rounding = self.stages[-1].rounding
+        self.observer, self.rounding = self.stages[-1].observer, self.stages[-1].rounding
         self.gradient = self.stages[-1].gradient  # through the rounding of both
         self._owns = any(type(stage).trainables is not Transform.trainables for stage in self.stages)
 

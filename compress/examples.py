@@ -10,8 +10,7 @@ import nn
 from nn.graph import Graph
 
 from .lower.numbers import Numbers
-
-ROWS = 256  # of a batch that is observed at once
+from .ranges.minmax import MinMax
 
 
 @dataclass(frozen=True)
@@ -50,38 +49,41 @@ class Example:
         return nn.trace(model, *(array[rows] for array in self.arrays), dims=self.dims, state=self.state,
                         **{name: array[rows] for name, array in self.named.items()})
 
-    def batches(self, graph: Graph) -> Iterator[dict[str, np.ndarray]]:
-        """The inputs of a graph by name, some rows at a time."""
+    def batches(self, graph: Graph, size: int) -> Iterator[dict[str, np.ndarray]]:
+        """The inputs of a graph by name, so many rows at a time."""
         given = dict(zip(graph.inputs, self.arrays, strict=False)) | self.named
         axes = {name: value.shape.index("N") if "N" in value.shape else None
                 for name, value in graph.inputs.items()}
+        graph.sizes(given)  # all are as long as each other, and shaped as those that were traced
         rows = max(given[name].shape[axis] for name, axis in axes.items() if axis is not None)
-        for start in range(0, rows, ROWS):
-            some = range(start, min(start + ROWS, rows))
+        for start in range(0, rows, size):
+            some = range(start, min(start + size, rows))
             yield {name: array if axes[name] is None else np.take(array, some, axes[name])
                    for name, array in given.items()}
 
 
 def observe(numbers: Numbers, example: Example) -> dict[str, tuple[float, float]]:
-    """The least and the largest number that each float value of a network takes on the example.
+    """The range of each float value of a network on the example: as its observer finds it, where it is read
+    on a grid, else from its least to its largest number.
 
     Raises ValueError, naming it, where the result of a layer, or a value that is read on a grid, becomes NaN
     or infinite; others may, as the −∞ of a mask does."""
-    known, ranges = numbers.known, {}
-    finite = {value for _, values in known.classes.values() for value in values} | known.folding.layers.keys()
+    known, graph = numbers.known, numbers.calibration()
+    kinds = {value: known.observers[value] for _, values in known.classes.values() for value in values}
+    finite, observers = kinds.keys() | known.folding.layers.keys(), {}
 
     def watch(name: str, array: np.ndarray) -> None:
         if array.dtype.kind != "f" or not array.size:
             return
-        low, high = float(array.min()), float(array.max())
-        if np.isfinite([low, high]).all():
-            before = ranges.get(name, (low, high))
-            ranges[name] = (min(low, before[0]), max(high, before[1]))
+        if np.isfinite(array).all():
+            if name not in observers:
+                observers[name] = kinds.get(name, MinMax)()
+            observers[name].see(array)
         elif name in finite:
             raise ValueError(f"calibration: {name} becomes NaN or infinite on the example")
 
-    graph = numbers.calibration()
+    rows = min((kind.rows for kind in kinds.values()), default=MinMax.rows)
     with np.errstate(over="ignore", invalid="ignore"):
-        for inputs in example.batches(graph):
+        for inputs in example.batches(graph, rows):
             graph.run(watch=watch, **inputs)
-    return ranges
+    return {name: one.range(known.formats.get(name)) for name, one in observers.items()}

@@ -75,6 +75,7 @@ def prepare(model: nn.Module, recipe: Any, example: Any = None, *, dims: Mapping
                          "what prepare leaves on a model; choose another")
     if example is None and already is not None:  # more layers of a model that has been here before
         example, simulation = already.example, model.parametrization
+    kept = _on_grids(simulation.now(model)[1]) if isinstance(simulation, Simulation) else set()
     if example is not None:
         example = Example.of("prepare", example, dims, state)
         graph = example.trace(model)  # refuse now what could not be converted later
@@ -91,7 +92,8 @@ def prepare(model: nn.Module, recipe: Any, example: Any = None, *, dims: Mapping
         for name, weight in weights.items():
             _check_layer(last[id(weight)], weight.data, name)
         if graph is not None:
-            simulation = _rehearsed(model, graph, simulation or Simulation(graph, {}), example, last)
+            simulation = _rehearsed(model, graph, simulation or Simulation(graph, {}), example, last,
+                                    kept)
         model.prepared, model.parametrization = Prepared(recipe, example), simulation
     return model
 
@@ -183,15 +185,17 @@ def _check_layer(chain: Chain, w: np.ndarray, name: str) -> None:
 
 
 def _rehearsed(model: nn.Module, graph: Graph, simulation: Simulation, example: Example,
-               last: dict[int, Chain]) -> Simulation | None:
+               last: dict[int, Chain], kept: set[str]) -> Simulation | None:
     """Convert to a Program that nobody keeps, each weight (by its id) seen through its chain as it will be
-    when schedules have ended; the simulation with its ranges, or None where nothing is quantized."""
+    when schedules have ended; the simulation with its ranges, or None where nothing is quantized. The values
+    `kept` have ranges already, which have moved in training."""
     _, numbers, *_ = simulation.now(model)
     quantized = any(chain.activations is not None for chain in numbers.chains.values())
 
     def ranges(_: Numbers) -> dict[str, tuple[float, float]]:
-        if quantized and not simulation.ranges:
-            simulation.ranges = observe(numbers, example)
+        if quantized and not _on_grids(numbers) <= kept:
+            moved = {value: one for value, one in simulation.ranges.items() if value in kept}
+            simulation.ranges = observe(numbers, example) | moved
         return simulation.ranges
 
     chains = {path: last[id(w)] for path, w in model.named_parameters()
@@ -203,3 +207,8 @@ def _rehearsed(model: nn.Module, graph: Graph, simulation: Simulation, example: 
         raise ValueError(f"prepare: {why}; convert would refuse the network for that. Prepare it without an "
                          "example to train it only") from error
     return simulation if quantized else None
+
+
+def _on_grids(numbers: Numbers) -> set[str]:
+    """The values whose ranges make grids."""
+    return {value for _, values in numbers.known.classes.values() for value in values}

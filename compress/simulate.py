@@ -26,6 +26,7 @@ from .lower.lowering import Lowered, lowered
 from .lower.numbers import Numbers
 from .lower.table import Need
 from .program.bound import Bound
+from .ranges.average import moved
 from .state import from_arrays, to_arrays
 from .stored import Stored, per_channel
 
@@ -257,9 +258,9 @@ class _Run(Seen):
         return wanted or self._gradient(self.known.result(readers[0].output))
 
     def _followed(self, value: str, y: np.ndarray) -> tuple[float, float]:
-        (low, high), momentum = self.simulation.ranges[value], self.simulation.momentum
-        lowest, highest = float(np.minimum.reduce(y, None)), float(np.maximum.reduce(y, None))
-        return low + momentum * (lowest - low), high + momentum * (highest - high)
+        """The range of a value, moved towards that of a batch."""
+        now = self.known.observers[value].of_batch(y, self.known.formats[value])
+        return moved(self.simulation.ranges[value], now, self.simulation.momentum)
 
 
 

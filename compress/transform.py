@@ -19,6 +19,8 @@ from nn.tensor import Tensor
 
 from .formats.format import Format
 from .formats.straight_through import USUAL_GRADIENT
+from .ranges.minmax import MinMax
+from .ranges.observer import Observer
 from .schedule import Cubic, Once
 from .second_order import Hessian
 from .stored import Stored, complete
@@ -63,6 +65,7 @@ class Transform:
     distinct: int = 0  # different values that a weight must have at least
     activations: Format | None = None  # of the numbers that its layer reads; None: reals
     gradient: str = USUAL_GRADIENT  # of GRADIENTS: through its rounding, and that of its activations
+    observer: type[Observer] = MinMax  # what finds the range of these numbers
     rounding: str = "float"  # how sums of their products are requantised (nn.kernels.qgemm)
     schedule: Once | Cubic = Once()  # when it tightens
 

@@ -14,6 +14,7 @@ import numpy as np
 from nn.kernels import qgemm
 
 from .format import SMALLEST, Format, Grid, format_named
+from .least_squares import least_squares
 
 
 class Affine(Format):
@@ -35,8 +36,11 @@ class Affine(Format):
         return qgemm if self.grouping in ("tensor", "channel") else None
 
     def error(self, w: np.ndarray, scales: Any) -> np.ndarray:
-        """Half a step, and two float32 roundings of at most `highest` steps, where scales cover the range."""
-        return np.asarray(scales, np.float64) * (0.5 + self.highest * 2.0**-23)
+        """Half a step, or what |w| is beyond the largest integer: where that is clipped it may be more. Two
+        float32 roundings of at most `highest` steps come on top."""
+        scales = np.asarray(scales, np.float64)
+        beyond = np.abs(w, dtype=np.float64) - self.highest * scales
+        return np.maximum(scales / 2, beyond) + scales * self.highest * 2.0**-23
 
 
 class Symmetric(Affine):
@@ -52,6 +56,9 @@ class Symmetric(Affine):
         scales = np.maximum(largest / np.float32(self.highest), np.float32(SMALLEST))
         scales[~(largest > 0)] = 1
         return scales
+
+    def fit_squares(self, groups: np.ndarray) -> np.ndarray:
+        return least_squares(self, groups, self.fit_groups(groups))
 
 
 @dataclass(frozen=True, repr=False)

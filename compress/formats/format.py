@@ -126,17 +126,18 @@ class Format:
 
     # Weights: w and codes in the weight's own shape ---------------------------------------------------
 
-    def scales(self, w: np.ndarray) -> np.ndarray:
-        """The finest scale of each group, float32 (O,); (O, blocks) of a format with blocks, (1,) of one with
-        a scale for the tensor, (0,) of one without."""
+    def scales(self, w: np.ndarray, squares: bool = False) -> np.ndarray:
+        """The finest scale of each group, or that with the least `squares` of errors, float32 (O,);
+        (O, blocks) of a format with blocks, (1,) of one with a scale for the tensor, (0,) of one without."""
+        fit = self.fit_squares if squares else self.fit_groups
         if self.grouping == "none":
             return np.zeros(0, np.float32)
         if self.grouping in ("tensor", "channel"):
-            return self.fit_groups(w.reshape(1 if self.grouping == "tensor" else len(w), -1))
+            return fit(w.reshape(1 if self.grouping == "tensor" else len(w), -1))
         rows = as_matrix(w)
         blocks = -(-rows.shape[1] // self.grouping)
         padded = np.pad(rows, ((0, 0), (0, blocks * self.grouping - rows.shape[1])))
-        return self.fit_groups(padded.reshape(len(rows) * blocks, self.grouping)).reshape(len(rows), blocks)
+        return fit(padded.reshape(len(rows) * blocks, self.grouping)).reshape(len(rows), blocks)
 
     def spread(self, scales: np.ndarray, shape: tuple[int, ...]) -> Any:
         """The scale of every weight, so that it broadcasts against a weight of this shape."""
@@ -204,6 +205,10 @@ class Format:
 
     def fit_groups(self, groups: np.ndarray) -> np.ndarray:
         """The finest scale for each row of `groups`, float32; 1 for a row of zeros."""
+
+    def fit_squares(self, groups: np.ndarray) -> np.ndarray:
+        """That with the least squared error; by default the same."""
+        return self.fit_groups(groups)
 
     def quantize(self, x: np.ndarray, scale: Any, zero: int = 0) -> np.ndarray:
         """The codes of reals, for scales that broadcast; what is out of range gets the code at its end."""

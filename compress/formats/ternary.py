@@ -1,7 +1,5 @@
 """Ternary weights: −s, 0 or s, with one s for each output channel (Li, Zhang & Liu 2016, eq. 3)."""
 
-from typing import Any
-
 import numpy as np
 
 from .affine import Affine
@@ -25,10 +23,6 @@ class Ternary(Affine):
         scales = np.maximum(sums[np.arange(len(sums)), best] / (best + 1), SMALLEST).astype(np.float32)
         scales[~groups.any(axis=1)] = 1
         return scales
-
-    def error(self, w: np.ndarray, scales: Any) -> np.ndarray:
-        """Half a step, or what |w| is beyond s."""
-        return np.maximum(super().error(w, scales), np.abs(w, dtype=np.float64) - scales)
 
 
 TERNARY = Ternary("ternary", bits=2, activations=format_named("uint8"))

@@ -12,6 +12,7 @@ from nn.graph import Node
 from nn.sizes import names_in
 
 from ..formats.format import Format, Grid
+from ..ranges.observer import Observer
 from .fold import Folding
 from .rules import NUMPY
 from .table import TABLE, Lowers, Need
@@ -46,7 +47,7 @@ class Known:
         self.calling = {self.result(node.output): node for node in self.nodes()
                         if node.output not in self.clips}
         self.needs = {node.output: self.row(node).formats(node, self) for node in self.calling.values()}
-        self.formats = self._formats()
+        self.formats, self.observers = self._formats()
         self.on_grid = self._staying()
         self.integer = {output for output, need in self.needs.items() if need is Need.INTEGERS or (
             need is not Need.REALS and self.result(output) in self.on_grid)}
@@ -106,15 +107,17 @@ class Known:
 
     # Which values are integers
 
-    def _formats(self) -> dict[str, Format]:
-        """The format that a layer wants of the integers of a value that it reads, or that is made of it."""
-        formats: dict[str, Format] = {}
+    def _formats(self) -> tuple[dict[str, Format], dict[str, type[Observer]]]:
+        """The format that a layer wants of the integers of a value that it reads, or that is made of it; and
+        what finds the range of that value, as the same layer's chain says."""
+        chains: dict[str, Any] = {}
         for value, node in reversed(self.calling.items()):
             need = self.needs[node.output]
-            wanted = self.activations(node) if need is Need.INTEGERS else formats.get(value)
+            wanted = self.chain(node) if need is Need.INTEGERS else chains.get(value)
             if wanted is not None and need is not Need.REALS:
-                formats = dict.fromkeys(self.reads(node), wanted) | formats
-        return formats
+                chains = dict.fromkeys(self.reads(node), wanted) | chains
+        return ({value: chain.activations for value, chain in chains.items()},
+                {value: chain.observer for value, chain in chains.items()})
 
     def _staying(self) -> set[str]:
         """The values that are integers from maker to all readers: the greatest set that holds together."""

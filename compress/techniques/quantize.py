@@ -14,6 +14,7 @@ from nn.tensor import Tensor
 from ..formats.format import FORMATS, SMALLEST, Format, format_named
 from ..formats.quantized import QuantizedWeight, smallest_form
 from ..formats.straight_through import GRADIENTS, USUAL_GRADIENT
+from ..ranges.observer import Observer, observer_named
 from ..transform import Context, Invariant, Transform
 
 
@@ -25,6 +26,7 @@ class QuantizeState:
 
 
 USUAL = "usual"  # activations: what the format of the weights names
+SCALES = ("minmax", "mse")  # how the scales of weights are chosen
 
 
 @dataclass(frozen=True, repr=False)
@@ -36,21 +38,28 @@ class Quantize(Transform):
     None: the converted layer reads reals (weight-only quantization); by default what the weights' format
     names, which is uint8 with integers that have no blocks, else None. Where both are integers, a kernel of
     integers multiplies them; where the weights' format has a kernel for reals, that does; else the Program
-    multiplies with the dequantized weights. rounding: how sums of products become integers of the next grid,
-    in training and in the Program: by a float32 scale ("float"), or in integers alone ("fixed-point", rounded
-    twice, as in TFLite; nn/kernels/fixed_point.py). gradient: through rounding, while it trains: as if it
-    were not there ("straight-through"), or scaled by how far it moved each number ("ewgs";
-    compress/formats/ewgs.py). clip: the latent weights, which are trained and of which those of the format
-    are made, are clipped to −clip…clip after each optimizer step, so that none goes so far that its sign
-    can't change any more (Courbariaux, Bengio & David 2015, "BinaryConnect", §2.4, with 1); None: they go
-    where they like.
+    multiplies with the dequantized weights. ranges: how that of activations is found on the example
+    (compress/ranges/): from the least to the largest number ("minmax"), by moving averages of these over the
+    batches ("average"), or with the least mean squared error of this format ("mse"). While the network
+    trains, ranges follow the batches as moving averages: of what is the least and the largest number of each,
+    or with "mse" of its best range. scales: those of weights, so that the largest is the largest integer
+    ("minmax"), or with the least squared error, which clips the few largest ("mse"). rounding: how sums of
+    products become integers of the next grid, in training and in the Program: by a float32 scale ("float"),
+    or in integers alone ("fixed-point", rounded twice, as in TFLite; nn/kernels/fixed_point.py). gradient:
+    through rounding, while it trains: as if it were not there ("straight-through"), or scaled by how far it
+    moved each number ("ewgs"; compress/formats/ewgs.py). clip: the latent weights, which are trained and of
+    which those of the format are made, are clipped to −clip…clip after each optimizer step, so that none goes
+    so far that its sign can't change any more (Courbariaux, Bengio & David 2015, "BinaryConnect", §2.4, with
+    1); None: they go where they like.
 
-    Raises ValueError for other bits, rounding, gradient or clip, a name that is no format of weights or of
-    activations, and a pair of formats that no kernel multiplies; TypeError for what is none."""
+    Raises ValueError for other bits, ranges, scales, rounding, gradient or clip, a name that is no format of
+    weights or of activations, and a pair of formats that no kernel multiplies; TypeError for what is none."""
 
     bits: int = 8
     weights: Format | str | None = None
     activations: Format | str | None = USUAL
+    ranges: str = "minmax"
+    scales: str = "minmax"
     rounding: str = "float"
     gradient: str = USUAL_GRADIENT
     clip: float | None = None
@@ -71,6 +80,9 @@ class Quantize(Transform):
                                  "these real with activations=None")
         object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "activations", activations)
+        observer_named(self.ranges)
+        if self.scales not in SCALES:
+            raise ValueError(f"Quantize: scales must be one of {', '.join(SCALES)}; got {self.scales!r:.80}")
         if self.rounding not in ROUNDINGS:
             raise ValueError(f"Quantize: rounding must be one of {', '.join(ROUNDINGS)}; got "
                              f"{self.rounding!r}")
@@ -91,7 +103,12 @@ class Quantize(Transform):
         kinds = {(type(one), one.whole, type(one.grouping), one.grouping == "tensor"): one
                  for one in reversed(FORMATS.values()) if one.of_weights}
         return [*(cls(weights=one) for one in reversed(kinds.values())), cls(rounding="fixed-point"),
-                cls(2, gradient="ewgs")]
+                cls(bits=3, scales="mse"), cls(bits=2, gradient="ewgs")]
+
+    @property
+    def observer(self) -> type[Observer]:
+        """What finds the range of activations."""
+        return observer_named(self.ranges)
 
     @property
     def keeps(self) -> frozenset[Invariant]:
@@ -99,7 +116,11 @@ class Quantize(Transform):
         return frozenset({Invariant.SUPPORT, Invariant.NM}) if self.weights.has_zero else frozenset()
 
     def fit(self, w: np.ndarray, context: Context) -> QuantizeState:
-        return QuantizeState(self.weights.scales(w))
+        return QuantizeState(self.fitted(w))
+
+    def fitted(self, w: np.ndarray) -> np.ndarray:
+        """The scales of a weight."""
+        return self.weights.scales(w, squares=self.scales == "mse")
 
     def project(self, w: Tensor, state: QuantizeState) -> Tensor:
         return self.weights.straight_through(w, self.following(state, w.data).scale, self.gradient)
@@ -107,7 +128,7 @@ class Quantize(Transform):
     def following(self, state: QuantizeState, w: np.ndarray) -> QuantizeState:
         """The State with the scale of its own range for every channel that was written to since. Elsewhere
         the two scales differ at most by the rounding of weights to their grid, or of a factor."""
-        own = self.weights.scales(w)
+        own = self.fitted(w)
         written = np.abs(own - state.scale) > 2.0**-20 * state.scale
         if not np.logical_or.reduce(written, axis=None):
             return state
@@ -116,7 +137,7 @@ class Quantize(Transform):
     def update(self, state: QuantizeState, w: Tensor, step: int) -> None:
         if self.clip is not None:
             w.data = np.clip(w.data, -self.clip, self.clip)
-        state.scale = self.weights.scales(w.data)
+        state.scale = self.fitted(w.data)
 
     def rescaled(self, state: QuantizeState, factor: np.ndarray) -> QuantizeState:
         return QuantizeState(self.weights.rescaled(state.scale, factor))
@@ -139,12 +160,10 @@ class Quantize(Transform):
         said = [f"bits={self.bits}" if weights.name == f"int{self.bits}" else f"weights={weights.name!r}"]
         if activations is not weights.activations:
             said.append(f"activations={activations and activations.name!r}")
-        if self.rounding != "float":
-            said.append(f"rounding={self.rounding!r}")
-        if self.gradient != USUAL_GRADIENT:
-            said.append(f"gradient={self.gradient!r}")
-        if self.clip is not None:
-            said.append(f"clip={self.clip!r}")
+        usual = {"ranges": "minmax", "scales": "minmax", "rounding": "float", "gradient": USUAL_GRADIENT,
+                 "clip": None}
+        said += [f"{name}={getattr(self, name)!r}" for name, one in usual.items()
+                 if getattr(self, name) != one]
         return f"{type(self).__qualname__}({', '.join(said)})"
 
 

@@ -8,6 +8,7 @@ from ..formats.affine import Symmetric
 from ..formats.format import SMALLEST
 from ..stored import as_matrix, from_matrix, per_channel
 from ..techniques.quantize import Quantize
+from ..transform import Context
 from .subject import Subject, own_laws, same, seen
 
 
@@ -18,10 +19,28 @@ def symmetric(subject: Subject) -> int:
     return format.highest if isinstance(format, Symmetric) and format.grouping != "tensor" else 0
 
 
+def clips_where_that_errs_less(subject: Subject, case: Case) -> None:
+    """With scales="mse" the squared error of each group is at most that of the scale that clips nothing, and
+    no scale is larger than that."""
+    (w,), stage = case.args, subject.stages[0]
+    if stage.scales != "mse":
+        return
+    form, scales = stage.weights, (stage.weights.scales(w), stage.fit(w, Context()).scale)
+    if not np.all(scales[1] <= scales[0]):
+        raise AssertionError(f"a scale of {scales[1].max()} is beyond that which clips nothing")
+    off = [as_matrix(w.astype(np.float64) - form.to_reals(form.to_codes(w, one), one)) for one in scales]
+    size = form.grouping if isinstance(form.grouping, int) else off[0].shape[1]
+    groups = range(0, off[0].shape[1], size) if form.grouping != "tensor" else ()
+    widest, least = (np.add.reduceat(np.square(one), groups, axis=1) if groups else np.square(one).sum()
+                     for one in off)
+    if not np.all(least <= widest * (1 + 2.0**-20)):
+        raise AssertionError(f"a group errs by {np.max(least - widest)} more than without clipping")
+
+
 def rounds_half_to_even(subject: Subject, case: Case) -> None:
     """Weights half-way between two integers of the grid go to the even one."""
     (w,), rng, highest = case.args, case.rng(), symmetric(subject)
-    if not highest:
+    if not highest or subject.stages[0].scales != "minmax":
         return
     k = as_matrix(rng.integers(-highest, highest, w.shape) + rng.choice([0, 0.5], w.shape))
     grouping = subject.stages[0].weights.grouping
@@ -62,4 +81,4 @@ def channels_stand_alone(subject: Subject, case: Case) -> None:
     same(got, np.ldexp(before, power), "channels times powers of two")
 
 
-own_laws(Quantize, rounds_half_to_even, fills_the_grid, channels_stand_alone)
+own_laws(Quantize, rounds_half_to_even, fills_the_grid, channels_stand_alone, clips_where_that_errs_less)

@@ -268,8 +268,22 @@ class ScaleOf128(OpenQuantize):
 
 @killed_by(laws.stays_within_bound)
 class ClipsTheLargest(OpenQuantize):
+    """Half a step, it says, though the largest weight is clipped by more."""
+
     def scale(self, w):
         return np.maximum(INT8.scales(w) * np.float32(0.98), SMALLEST).astype(np.float32)
+
+    def bound(self, w, state):
+        step = np.where(w == 0, 0.0, INT8.spread(state.scale, w.shape).astype(np.float64))
+        return float(np.linalg.norm(step) * 0.501)
+
+
+@killed_by(laws_quantize.clips_where_that_errs_less, bits=4, scales="mse")
+class ClipsTooMuch(Quantize):
+    """What clipping wins for the others, it has, and not what it costs."""
+
+    def fitted(self, w):
+        return self.weights.scales(w) / np.float32(3)
 
 
 @killed_by(laws_quantize.rounds_half_to_even)

@@ -84,10 +84,13 @@ class EncodesWithTheScaleThatWas(Quantize):
 
 @killed_by(laws_state.follows_the_weight)
 class NeverFollows(Quantize):
-    """An update that does nothing: weights outgrow the scale and are clipped."""
+    """A scale that stays what it was: weights outgrow it and are clipped."""
 
     def update(self, state, w, step):
         pass
+
+    def following(self, state, w):
+        return state
 
 
 @killed_by(laws_state.follows_the_weight, 2)
