@@ -49,7 +49,7 @@ class Example:
         return nn.trace(model, *(array[rows] for array in self.arrays), dims=self.dims, state=self.state,
                         **{name: array[rows] for name, array in self.named.items()})
 
-    def batches(self, graph: Graph, size: int) -> Iterator[dict[str, np.ndarray]]:
+    def batches(self, graph: Graph, size: int = MinMax.rows) -> Iterator[dict[str, np.ndarray]]:
         """The inputs of a graph by name, so many rows at a time."""
         given = dict(zip(graph.inputs, self.arrays, strict=False)) | self.named
         axes = {name: value.shape.index("N") if "N" in value.shape else None

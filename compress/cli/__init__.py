@@ -93,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--seeds", type=_count, metavar="N", help="networks trained for each row (2; of the grid 3)")
     add("--seed", type=_natural, default=0, metavar="S", help="the first of their seeds (0)")
     add("--technique", action="append", default=[], metavar="NAME", help="only this row (repeatable)")
+    add("--all", action="store_true", help="more rows: from 4 bits to 1, after training and trained")
     add("--data", metavar="mnist:DIR", help="IDX files in DIR instead of the shipped digits")
     add("--out", type=_path, default=Path("espalier-runs"), metavar="DIR",
         help="where to write (espalier-runs)")
@@ -144,7 +145,7 @@ def _job(options: argparse.Namespace) -> int:
         if kind != "mnist" or not folder:
             raise _Usage(f"--data: wants mnist:DIR; got {options.data!r}")
     chosen = job.Options(options.out, options.seeds or 2, options.seed, options.quick, folder,
-                         tuple(options.technique), options.threads)
+                         tuple(options.technique), options.threads, options.all)
     if options.grid:
         return _grid(options, chosen)
     unknown = set(chosen.technique) - set(job.NAMES)
@@ -170,8 +171,8 @@ def _grid(options: argparse.Namespace, chosen: job.Options) -> int:
     from . import grid
     from .terminal import folded, width
 
-    if options.technique:
-        raise _Usage("--grid: has no rows of the ledger; leave --technique out")
+    if options.technique or options.all:
+        raise _Usage("--grid: has no rows of the ledger; leave --technique and --all out")
     table = grid.run(replace(chosen, seeds=options.seeds or grid.SEEDS))
     if options.json:
         print(json.dumps(table.to_json(), indent=1))

@@ -160,4 +160,4 @@ def _look(row: Row) -> tuple[str, str]:
     """The colour and the marker of a row's technique, the same for every network."""
     names = list(dict.fromkeys(technique.name for technique in TECHNIQUES))
     i = names.index(max((name for name in names if row.technique.startswith(name)), key=len))
-    return (COLOURS[i - 1] if i else INK), MARKERS[i]  # black is the float network
+    return (COLOURS[(i - 1) % len(COLOURS)] if i else INK), MARKERS[i % len(MARKERS)]  # black is float

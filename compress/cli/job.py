@@ -37,6 +37,7 @@ class Options:
     data: str | None = None
     technique: tuple[str, ...] = ()
     threads: int | None = None
+    more: bool = False
 
     @property
     def budget(self) -> Budget:
@@ -50,7 +51,7 @@ def run(options: Options) -> Ledger:
     What an earlier run left there goes when the first network is written. Raises OSError or FileError for
     data that can't be read, a folder that can't be written or one that holds somebody else's files by these
     names, before training; UnwrittenError for a report that can't be written after it."""
-    techniques = _selected(options.technique)
+    techniques = _selected(options)
     data = Data(options.data, limit=400 if options.quick else None)
     digits = data.load()
     seeds = tuple(range(options.seed, options.seed + options.seeds))
@@ -83,8 +84,11 @@ Choice = dict[str, float]
 Results = dict[int, dict[str, dict[str, Result]]]  # seed -> network -> label -> its file
 
 
-def _selected(names: tuple[str, ...]) -> list[Technique]:
-    return [technique for technique in TECHNIQUES if not names or technique.name in ("float", *names)]
+def _selected(options: Options) -> list[Technique]:
+    names = ("float", *options.technique)
+    if not options.technique or options.more:
+        names += tuple(technique.name for technique in TECHNIQUES if options.more or not technique.more)
+    return [technique for technique in TECHNIQUES if technique.name in names]
 
 
 def _key(technique: Technique) -> str:
