@@ -2,7 +2,8 @@
 need the extra `plot`.
 
 Every technique has a colour of its own, of those that Tol (2021, "muted") chose so that colour-blind people
-can tell them apart, a marker of its own, and its name beside it: a print without colour says the same."""
+can tell them apart, a marker of its own, and its name beside it: a print without colour says the same. (With
+--all, pairs of a colour and a marker.)"""
 
 import io
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from .placing import apart, place
 from .techniques import NETWORKS, TECHNIQUES
 
 COLOURS = ("#332288", "#CC6677", "#117733", "#88CCEE", "#882255", "#44AA99", "#999933", "#AA4499")
-MARKERS = "osD^vPXp*h<>"
+MARKERS = "osD^vPXp*h<>d"  # 13, as many pairs with 8 colours as there can be
 INK, FAINT = "#222222", "#8a8a8a"
 SIZE = 11  # of a mark, in points
 STYLE = {"font.size": 13, "axes.titlesize": 17, "axes.labelsize": 15, "axes.edgecolor": INK,
@@ -160,4 +161,5 @@ def _look(row: Row) -> tuple[str, str]:
     """The colour and the marker of a row's technique, the same for every network."""
     names = list(dict.fromkeys(technique.name for technique in TECHNIQUES))
     i = names.index(max((name for name in names if row.technique.startswith(name)), key=len))
-    return (COLOURS[(i - 1) % len(COLOURS)] if i else INK), MARKERS[i % len(MARKERS)]  # black is float
+    colour = COLOURS[(i - 1) % len(COLOURS)] if i else INK  # black is the float network
+    return colour, MARKERS[i % len(MARKERS)]

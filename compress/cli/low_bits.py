@@ -15,11 +15,13 @@ import nn
 
 from .. import Quantize, Recipe
 from ..formats.format import Grid, format_named
+from ..ranges.average import moved
+from ..ranges.observer import observer_named
 from .experiment import Budget, Data, Tick, Trainer
-from .techniques import THIRD
+from .techniques import ENDS, THIRD, in_the_middle
 
 NETWORK = "cnn"
-MIDDLE, ENDS = ("conv2", "conv3"), ("conv1", "fc")  # its layers
+MIDDLE = ("conv2", "conv3")  # its layers but the ENDS
 WEIGHTS, ACTIVATIONS = (8, 4, 3, 2, 1, None), (8, 4, 2, 1, None)  # bits; None: float32
 
 
@@ -32,14 +34,19 @@ class Bits:
 
     def recipe(self, **how: Any) -> Recipe:
         """What is attached; `how`: more that Quantize is told of the layers in the middle."""
-        ends = Quantize(8, activations=activations_of(self.activations and 8))
-        middle = Quantize(self.weights, activations=activations_of(self.activations), **how)
-        return Recipe({"*": middle, **dict.fromkeys(ENDS, ends)})
+        close = {"scales": fit(self.weights), "ranges": fit(self.activations)}
+        middle = Quantize(self.weights, activations=activations_of(self.activations), **close, **how)
+        return in_the_middle(middle, None, 0)
 
 
 def name(bits: int | None) -> str:
     """How a width is called."""
     return "float" if bits is None else f"{bits}-bit"
+
+
+def fit(bits: int | None) -> str:
+    """How scales and ranges of so many bits are found: few values do better to clip the largest numbers."""
+    return "minmax" if bits is None or bits > 4 else "mse"
 
 
 def activations_of(bits: int | None) -> str | None:
@@ -105,16 +112,14 @@ class Rounded(nn.Module):
 
     def __init__(self, format: Any, momentum: float = 0.01) -> None:
         self.format, self.momentum = format, momentum
+        self.observer = observer_named(fit(format.bits))
         self.range: tuple[float, float] | None = None
 
     def forward(self, x: nn.Tensor) -> nn.Tensor:
         """x on the grid."""
-        now = float(x.data.min()), float(x.data.max())
-        if self.range is None:
-            self.range = now
-        elif self.training:
-            self.range = tuple(old + self.momentum * (new - old)
-                               for old, new in zip(self.range, now, strict=True))
+        if self.range is None or self.training:
+            now = self.observer.of_batch(x.data, self.format)
+            self.range = now if self.range is None else moved(self.range, now, self.momentum)
         grid: Grid = self.format.fit(*self.range)
         return grid.straight_through(x, grid.dequantize(grid.quantize(x.data)))
 

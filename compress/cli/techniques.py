@@ -43,11 +43,14 @@ def quantize(option: float | None, steps: int) -> Recipe:
     return Recipe(Quantize())
 
 
+ENDS = ("conv1", "fc")  # the first and the last layer of digits_cnn
+
+
 def in_the_middle(how: Transform, option: float | None, steps: int) -> Recipe:
     """`how` in all layers but the first and the last, which are small and see the image, and the answer,
     itself (Zhou et al. 2016, "DoReFa-Net", §2.7): they have int8."""
     ends = Quantize(8, activations=None if how.activations is None else "uint8")
-    return Recipe({"*": how, "conv1": ends, "fc": ends})
+    return Recipe({"*": how, **dict.fromkeys(ENDS, ends)})
 
 
 def prune_cnn(option: float | None, steps: int) -> Recipe:

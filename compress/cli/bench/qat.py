@@ -11,7 +11,8 @@ from typing import Any
 from ... import Quantize, Recipe
 from .. import grid, job, low_bits
 from ..experiment import Data
-from ..low_bits import ENDS, Accuracies, Bits
+from ..low_bits import Accuracies, Bits
+from ..techniques import in_the_middle
 from ..workers import Workers
 from .row import AT_LEAST, Row
 
@@ -21,7 +22,7 @@ ASKED: dict[str, Recipe] = {
     BARRED: Bits(2, 2).recipe(),
     f"{BARRED}, scaled gradients": Bits(2, 2).recipe(gradient="ewgs"),
     "1-bit weights, 1-bit activations": Bits(1, 1).recipe(),
-    **{f"{name}, 8-bit activations": Recipe({"*": how, **dict.fromkeys(ENDS, Quantize())}) for name, how in (
+    **{f"{name}, 8-bit activations": in_the_middle(how, None, 0) for name, how in (
         ("±s weights (XNOR-Net)", Quantize(1)),
         ("±s weights, latent ones within ±1 (BinaryConnect)", Quantize(1, clip=1.0)),
         ("ternary weights", Quantize(weights="ternary")), ("powers of two", Quantize(weights="pow2")))}}
