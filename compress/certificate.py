@@ -23,6 +23,7 @@ from nn.kernels import Operand, qgemm
 from .met_codes import Patches, Range, Rows, code_ranges
 from .overflow import Sums, folds, int16_sums, int32_sums, saturating_pairs
 from .program.algorithms import on_integers
+from .program.ops.dynamic import form_of
 from .program.ops.products import Linear
 from .program.ops.rules import MACS, rule_of
 from .program.program import Program
@@ -220,10 +221,15 @@ def certify(program: Program) -> Certificate:
         if not on_integers(line):
             layers[name] = Layer(name, op)
             continue
-        w, grid, codes = weight.multipliers().T, line.inputs[0].grid, ranges[call.inputs[0]]
-        meets = (Rows(len(w), codes, grid.format.dtype) if isinstance(line.op, Linear)
-                 else Patches.of(line, codes))
-        layers[name] = Layer(name, op, w, line.constants[call.constants["bias"]], grid.zero, meets)
+        w, grid, form = weight.multipliers().T, line.inputs[0].grid, form_of(line)
+        if form is None:
+            zero, codes, bias = grid.zero, ranges[call.inputs[0]], line.constants[call.constants["bias"]]
+        else:  # codes that the call makes, and a bias of reals
+            zero, codes, bias = form.zero, Range(form.lowest, form.highest), None
+        dtype = (form or grid.format).dtype
+        meets = (Rows(len(w), codes, dtype) if isinstance(line.op, Linear)
+                 else Patches.of(line, codes, zero, dtype))
+        layers[name] = Layer(name, op, w, bias, zero, meets)
     return Certificate(program.name, layers)
 
 

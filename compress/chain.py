@@ -148,6 +148,11 @@ class Chain(Parametrization):
             return False
         return True
 
+    def frozen(self) -> bool:
+        """Whether the statistics of a batch norm that is folded into the layer stand still as it trains."""
+        last, state = self._fitted()[-1]
+        return last.frozen(state)
+
     def ended(self, w: np.ndarray, context: Context) -> Chain:
         """The chain as it will be when its schedules have ended, if the weight stays what it is now."""
         if not self.end:

@@ -93,11 +93,11 @@ class Patches:
         self.i = image[3] // groups  # channels of a filter
 
     @classmethod
-    def of(cls, line: Line, codes: Range) -> Patches:
+    def of(cls, line: Line, codes: Range, zero: int, dtype: Any) -> Patches:
         """Those of a convolution in a Program."""
         (x,), (o, _, *kernel) = line.inputs, filters(line.weight())
         how = {"kernel": tuple(kernel), **{name: line[name] for name in ("stride", "padding", "dilation")}}
-        return cls((1, *x.shape[1:]), o, line["groups"], how, codes, x.grid.zero, x.grid.format.dtype)
+        return cls((1, *x.shape[1:]), o, line["groups"], how, codes, zero, dtype)
 
     @property
     def places(self) -> list[Place]:

@@ -5,7 +5,9 @@ Program gets the numbers of that moment and runs, and the values it makes are th
 what is simulated is what will run, integer for integer. Backward is that of the float graph at those values:
 rounding counts as the identity (straight-through; Bengio, Léonard & Courville 2013), clipping has gradient 0
 (Krishnamoorthi 2018, §2.4). Batch norm is folded with its running statistics, which stand still; its scale
-and shift are trained (ibid., §3.2.2, after freezing).
+and shift are trained (ibid., §3.2.2, after freezing). Where a transform wants them to move for a while
+(`Quantize(freeze=...)`), training computes in floats on the same grids until then, with the statistics of
+each batch (correction.py); evaluation is the Program always.
 """
 
 from dataclasses import dataclass, field, replace
@@ -21,6 +23,8 @@ from nn.rules import RULES, Rule
 from nn.sizes import at
 from nn.tensor import Tensor, apply, shared
 
+from .correction import corrected
+from .formats.dynamic import is_dynamic
 from .formats.straight_through import STRAIGHT_THROUGH, USUAL_GRADIENT
 from .lower.lowering import Lowered, lowered
 from .lower.numbers import Numbers
@@ -198,7 +202,7 @@ class _Run(Seen):
     """One forward of a simulated network: its Program with the numbers of now, and Tensors at its values."""
 
     def __init__(self, simulation: Simulation, model: nn.Module, arrays: dict[str, np.ndarray]) -> None:
-        self.simulation, self.training = simulation, model.training
+        self.simulation, self.model, self.training, self.arrays = simulation, model, model.training, arrays
         try:
             super().__init__(simulation, model)
             name = self.numbers.infinite()
@@ -208,10 +212,24 @@ class _Run(Seen):
         except ValueError as error:
             raise _out_of_range(error, model, arrays) from error
         _, self.dims = bound.check(**arrays)
+        self.moving = self._moving() if model.training and all(x.size for x in arrays.values()) else {}
+        if self.moving:  # the Program has other statistics
+            self.made = None
+            return
         try:
             self.made = bound.every_value(**arrays)
         except ValueError as error:
             raise _out_of_range(error, model, arrays) from error
+
+    def _moving(self) -> dict[str, nn.Module]:
+        """The layers whose batch norm takes the statistics of each batch, by their outputs, and the norms."""
+        found = {}
+        for output, layer in self.known.folding.layers.items():
+            chain = self.chains.get(layer.weight)
+            if layer.norm is not None and chain is not None and not chain.frozen():
+                path = layer.norm.inputs[3].rpartition(".")[0]
+                found[output] = attrgetter(path)(self.model) if path else self.model
+        return found
 
     def outputs(self, given: dict[str, Tensor]) -> dict[str, Tensor]:
         """The Tensors of the network's outputs. In training, the ranges follow."""
@@ -229,15 +247,21 @@ class _Run(Seen):
                 else:
                     inputs.append(None if name is None else self.static(name))
             if layer is not None:
+                form = self.known.activations(node)
+                if is_dynamic(form):
+                    inputs[0] = form.straight_through(inputs[0], node.op)
                 inputs += self.weight_and_bias(node, layer)
-            moves = node.output in self.known.moving
-            y = apply(RULES[node.op], *inputs, **(at(node.attrs, self.dims) if moves else node.attrs))
+            how = at(node.attrs, self.dims) if node.output in self.known.moving else node.attrs
+            if node.output in self.moving:
+                y = self._by_the_batch(node, layer, *inputs[:2], how)
+            else:
+                y = apply(RULES[node.op], *inputs, **how)
             if self.training and node.output in self.low.integers and y.size:
                 ranges[node.output] = self._followed(node.output, y.data)
             if integers and self.known.needs[node.output] is Need.SAME and RULES[node.op].exact:
                 grid[node.output] = y  # moved or chosen among integers, it stands for integers
             place = self.low.reals.get(node.output)  # (none for a layer before its ReLU)
-            if place is not None and y.dtype == np.float32:  # the reals that the Program has for it
+            if self.made and place is not None and y.dtype == np.float32:  # the reals that the Program has
                 y = apply(STRAIGHT_THROUGH, y, shared(place.logical(self.made[place.name])))
             real[node.output] = y
         self.simulation.ranges = ranges
@@ -246,7 +270,13 @@ class _Run(Seen):
     def _on_grid(self, value: str, y: Tensor) -> Tensor:
         """y with what the Program's integers for it stand for; where they were clipped the gradient ends."""
         place, grid = self.low.integers[value], self.numbers.grids[value]
-        target = place.logical(grid.dequantize(self.made[place.name]))
+        if self.made is not None:
+            target = place.logical(grid.dequantize(self.made[place.name]))
+        elif np.isfinite(y.data).all():
+            target = grid.dequantize(grid.quantize(y.data))
+        else:
+            error = ValueError(f"{value} becomes NaN or infinite; no integer stands for it")
+            raise _out_of_range(error, self.model, self.arrays)
         return grid.straight_through(y, target, self._gradient(value))
 
     def _gradient(self, value: str) -> str:
@@ -262,6 +292,20 @@ class _Run(Seen):
         now = self.known.observers[value].of_batch(y, self.known.formats[value])
         return moved(self.simulation.ranges[value], now, self.simulation.momentum)
 
+
+
+    def _by_the_batch(self, node: Node, layer: Any, x: Tensor, folded: Tensor, how: dict[str, Any]) -> Tensor:
+        """What a layer makes, normalised by the batch's statistics, towards which the running ones move."""
+        norm, own, w = self.moving[node.output], self.parameters.get, self.parameters[layer.weight]
+        _, gamma, beta, mean, variance = layer.norm.inputs
+        counted, share = getattr(norm, "num_batches_tracked", None), getattr(norm, "momentum", 0.1)
+        if counted is not None:
+            counted += 1
+            share = 1 / int(counted) if share is None else share
+        w = self.chains[layer.weight].before_last(w).reshape(folded.shape)
+        running = self.numbers.plain[mean], self.numbers.plain[variance]
+        return corrected(lambda w, b: apply(RULES[node.op], x, w, b, **how), (folded, w), own(layer.own),
+                         own(gamma), own(beta), running, layer.norm.attrs["eps"], share or 0.0)
 
 
 def _out_of_range(error: ValueError, model: nn.Module, inputs: dict[str, np.ndarray]) -> ValueError:

@@ -125,6 +125,10 @@ class Transform:
         """Whether the layer does not see the trainables yet, and the weight is trained itself for now."""
         return False
 
+    def frozen(self, state: Any) -> bool:
+        """Whether the statistics of a batch norm that is folded into the layer stand still as it trains."""
+        return True
+
     def check_state(self, loaded: Any, own: Any) -> None:
         """Raise ValueError where a loaded State does not fit these settings; `own` is the present one."""
 

@@ -48,6 +48,7 @@ class Format:
     activations: Format | None = None
 
     uniform: ClassVar[bool] = False  # its reals are equal steps apart, and each gets the nearest
+    dynamic: ClassVar[bool] = False  # of activations: the scale is found inside of the call that reads them
 
     def __post_init__(self) -> None:
         if not is_int(self.bits) or not 1 <= self.bits <= 16:

@@ -11,6 +11,7 @@ import numpy as np
 
 from nn.graph import Graph, Node
 
+from ..formats.dynamic import is_dynamic
 from ..program.call import OPS, Call
 from ..program.program import Constant, Program
 from ..program.value import Value
@@ -163,6 +164,7 @@ def lowered(graph: Graph, name: str, algorithm: str = "auto", integer: bool = Fa
         where = f" in module {node.module!r}" if node.module else ""
         why = ("it has no integer form" if known.needs[node.output] is Need.REALS
                else "what it reads, or what reads it, has no integer form")
+        why = "it reads reals" if is_dynamic(known.activations(node)) else why
         raise ValueError(f"convert: {node.op}{where}: {why}, and integer=True was asked for; "
                          f"{_instead(node, known)}")
     for node in known.calling.values():
@@ -174,6 +176,9 @@ def lowered(graph: Graph, name: str, algorithm: str = "auto", integer: bool = Fa
 
 def _instead(node: Node, known: Known) -> str:
     """What to do about a node that would leave integers."""
+    if is_dynamic(known.activations(node)):
+        return (f"{known.activations(node)} is made of reals inside of the call; take activations of another "
+                "format, or leave integer=True away")
     if node.output in known.folding.layers:
         return "give its weight Quantize() in the recipe of prepare, or leave integer=True away"
     if known.needs[node.output] is not Need.REALS:

@@ -7,6 +7,7 @@ import numpy as np
 
 from nn.geometry import pair
 
+from ..formats.dynamic import is_dynamic
 from .table import CHANNELS_LAST, Lowers, Need, identity, lowers, still
 
 
@@ -17,7 +18,13 @@ class _Product(Lowers):
         return node.output in known.folding.layers and node.dtype == np.float32
 
     def formats(self, node: Any, known: Any) -> Need:
-        return Need.REALS if known.activations(node) is None else Need.INTEGERS
+        form = known.activations(node)
+        return Need.REALS if form is None or form.dynamic else Need.INTEGERS
+
+    def dynamic(self, node: Any, lower: Any) -> str:
+        """The name of the format in which it reads its reals; "" where it reads them as they are."""
+        form = lower.known.activations(node)
+        return form.name if is_dynamic(form) else ""
 
     def rounding(self, node: Any, lower: Any) -> str:
         """How its sums become integers of the next grid; as usual where they don't."""
@@ -47,7 +54,8 @@ class Linear(_Product):
     def emit(self, node: Any, lower: Any) -> None:
         rank, layout = len(node.shape), lower.layout(node.inputs[0], node.output in lower.known.integer)
         rows = lower.arguments(node, layout if layout[-1] == rank - 1 else identity(rank))
-        lower.write("linear", node, *rows, self.constants(node, lower), rounding=self.rounding(node, lower))
+        lower.write("linear", node, *rows, self.constants(node, lower), rounding=self.rounding(node, lower),
+                    activations=self.dynamic(node, lower))
 
 
 @lowers("conv2d")
@@ -63,4 +71,4 @@ class Conv2d(_Product):
         images = lower.arguments(node, CHANNELS_LAST)
         lower.write("conv2d", node, *images, self.constants(node, lower), **how,
                     groups=int(node.attrs["groups"]), algorithm=algorithm,
-                    rounding=self.rounding(node, lower))
+                    rounding=self.rounding(node, lower), activations=self.dynamic(node, lower))

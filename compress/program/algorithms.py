@@ -31,7 +31,7 @@ def algorithm(line: Any, size: tuple[int, int]) -> str:
         pointwise = shape[2:] == line["stride"] == (1, 1) and line["padding"] == (0, 0)  # its pixels are rows
         grids = [grid for grid in (line.inputs[0].grid, line.grid) if grid is not None]
         unsigned = all(np.dtype(grid.format.dtype) == np.uint8 for grid in grids)
-        rows = pointwise or wanted == "im2col"
+        rows = (pointwise or wanted == "im2col") and not line["activations"]
         return "direct" if unsigned and not rows else "im2col"
     if groups > 1:
         return "depthwise" if groups == line.inputs[0].shape[-1] == shape[0] else "direct"
@@ -45,8 +45,8 @@ def algorithm(line: Any, size: tuple[int, int]) -> str:
 
 
 def on_integers(line: Any) -> bool:
-    """Whether a line multiplies integers: those that it reads are on a grid."""
-    return line.inputs[0].grid is not None
+    """Whether a line multiplies integers: those that it reads are on a grid, or it makes some of reals."""
+    return line.inputs[0].grid is not None or bool(line["activations"])
 
 
 def filters(weight: Stored) -> tuple[int, ...]:

@@ -163,7 +163,7 @@ KINDS: dict[str, tuple[Callable[[Any], bool], Callable[[Any], str]]] = {
 ATTRIBUTES = {"kernel": ("pair", ""), "stride": ("pair", "stride "), "dilation": ("pair", "dilation "),
               "padding": ("pair", "padded "), "groups": ("int", "groups "), "algorithm": ("text", "by "),
               "axis": ("int", "axis "), "axes": ("axes", ""), "shape": ("shape", ""), "clip": ("clip", ""),
-              "rounding": ("text", "")}
+              "rounding": ("text", ""), "activations": ("text", "activations ")}
 
 
 class Op:

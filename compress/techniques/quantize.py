@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from nn.arguments import is_int, is_number
 from nn.kernels.requantization import ROUNDINGS
 from nn.tensor import Tensor
 
+from ..formats.dynamic import is_dynamic
 from ..formats.format import FORMATS, SMALLEST, Format, format_named
 from ..formats.quantized import QuantizedWeight, smallest_form
 from ..formats.straight_through import GRADIENTS, USUAL_GRADIENT
@@ -20,9 +21,11 @@ from ..transform import Context, Invariant, Transform
 
 @dataclass
 class QuantizeState:
-    """`scale` float32: the weight's steps, one for each output channel (O,), or each block (O, blocks)."""
+    """`scale` float32: the weight's steps, one for each output channel (O,), or each block (O, blocks).
+    `step`: the last one seen, where something waits for one."""
 
     scale: np.ndarray
+    step: int | None = None
 
 
 USUAL = "usual"  # activations: what the format of the weights names
@@ -38,29 +41,35 @@ class Quantize(Transform):
     None: the converted layer reads reals (weight-only quantization); by default what the weights' format
     names, which is uint8 with integers that have no blocks, else None. Where both are integers, a kernel of
     integers multiplies them; where the weights' format has a kernel for reals, that does; else the Program
-    multiplies with the dequantized weights. ranges: how that of activations is found on the example
-    (compress/ranges/): from the least to the largest number ("minmax"), by moving averages of these over the
-    batches ("average"), or with the least mean squared error of this format ("mse"). While the network
-    trains, ranges follow the batches as moving averages: of what is the least and the largest number of each,
-    or with "mse" of its best range. scales: those of weights, so that the largest is the largest integer
-    ("minmax"), or with the least squared error, which clips the few largest ("mse"). rounding: how sums of
-    products become integers of the next grid, in training and in the Program: by a float32 scale ("float"),
-    or in integers alone ("fixed-point", rounded twice, as in TFLite; nn/kernels/fixed_point.py). gradient:
-    through rounding, while it trains: as if it were not there ("straight-through"), or scaled by how far it
-    moved each number ("ewgs"; compress/formats/ewgs.py). clip: the latent weights, which are trained and of
-    which those of the format are made, are clipped to −clip…clip after each optimizer step, so that none goes
-    so far that its sign can't change any more (Courbariaux, Bengio & David 2015, "BinaryConnect", §2.4, with
-    1); None: they go where they like.
+    multiplies with the dequantized weights. "int8-dynamic" and those of fewer bits are quantized inside of
+    the call, with a scale of this very row, or image: no example is needed (formats/dynamic.py). ranges: how
+    that of activations is found on the example (compress/ranges/): from the least to the largest number
+    ("minmax"), by moving averages of these over the batches ("average"), or with the least mean squared error
+    of this format ("mse"). While the network trains, ranges follow the batches as moving averages: of what is
+    the least and the largest number of each, or with "mse" of its best range. scales: those of weights, so
+    that the largest is the largest integer ("minmax"), or with the least squared error, which clips the few
+    largest ("mse"). rounding: how sums of products become integers of the next grid, in training and in the
+    Program: by a float32 scale ("float"), or in integers alone ("fixed-point", rounded twice, as in TFLite;
+    nn/kernels/fixed_point.py). freeze: the optimizer step with which the statistics of a batch norm that is
+    folded into the layer stand still; until then the norm takes those of each batch, and the weights are
+    folded with the running ones and corrected (compress/correction.py). 0: they stand still from the start.
+    gradient: through rounding, while it trains: as if it were not there ("straight-through"), or scaled by
+    how far it moved each number ("ewgs"; compress/formats/ewgs.py). clip: the latent weights, which are
+    trained and of which those of the format are made, are clipped to −clip…clip after each optimizer step, so
+    that none goes so far that its sign can't change any more (Courbariaux, Bengio & David 2015,
+    "BinaryConnect", §2.4, with 1); None: they go where they like.
 
-    Raises ValueError for other bits, ranges, scales, rounding, gradient or clip, a name that is no format of
-    weights or of activations, and a pair of formats that no kernel multiplies; TypeError for what is none."""
+    Raises ValueError for other bits, ranges, scales, rounding, gradient or clip, a step below 0, a name that
+    is no format of weights or of activations, and a pair of formats that no kernel multiplies; TypeError for
+    what is none."""
 
     bits: int = 8
     weights: Format | str | None = None
     activations: Format | str | None = USUAL
+    rounding: str = "float"
     ranges: str = "minmax"
     scales: str = "minmax"
-    rounding: str = "float"
+    freeze: int = 0
     gradient: str = USUAL_GRADIENT
     clip: float | None = None
 
@@ -80,14 +89,21 @@ class Quantize(Transform):
                                  "these real with activations=None")
         object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "activations", activations)
+        if not is_int(self.freeze) or self.freeze < 0:
+            raise ValueError(f"Quantize: freeze must be a step, 0 or more; got {self.freeze!r:.80}")
         observer_named(self.ranges)
         if self.scales not in SCALES:
             raise ValueError(f"Quantize: scales must be one of {', '.join(SCALES)}; got {self.scales!r:.80}")
         if self.rounding not in ROUNDINGS:
             raise ValueError(f"Quantize: rounding must be one of {', '.join(ROUNDINGS)}; got "
                              f"{self.rounding!r}")
-        if self.rounding != "float" and activations is None:
-            raise ValueError(f"Quantize: rounding is of sums of integers; {weights} weights multiply reals")
+        made_inside = is_dynamic(activations)
+        if self.rounding != "float" and (activations is None or made_inside):
+            real = f"{activations} makes reals" if made_inside else f"{weights} weights multiply reals"
+            raise ValueError(f"Quantize: rounding is of sums of integers; {real}")
+        if self.ranges != "minmax" and made_inside:
+            raise ValueError("Quantize: ranges are found on the example; those of "
+                             f"{activations} are of the call")
         if self.gradient not in tuple(GRADIENTS):
             raise ValueError(f"Quantize: gradient must be one of {', '.join(GRADIENTS)}; got "
                              f"{self.gradient!r}")
@@ -116,7 +132,7 @@ class Quantize(Transform):
         return frozenset({Invariant.SUPPORT, Invariant.NM}) if self.weights.has_zero else frozenset()
 
     def fit(self, w: np.ndarray, context: Context) -> QuantizeState:
-        return QuantizeState(self.fitted(w))
+        return QuantizeState(self.fitted(w), 0 if self.freeze else None)
 
     def fitted(self, w: np.ndarray) -> np.ndarray:
         """The scales of a weight."""
@@ -132,15 +148,19 @@ class Quantize(Transform):
         written = np.abs(own - state.scale) > 2.0**-20 * state.scale
         if not np.logical_or.reduce(written, axis=None):
             return state
-        return QuantizeState(np.where(written & self.weights.written(w), own, state.scale))
+        return replace(state, scale=np.where(written & self.weights.written(w), own, state.scale))
 
     def update(self, state: QuantizeState, w: Tensor, step: int) -> None:
         if self.clip is not None:
             w.data = np.clip(w.data, -self.clip, self.clip)
         state.scale = self.fitted(w.data)
+        state.step = step if self.freeze else None
+
+    def frozen(self, state: QuantizeState) -> bool:
+        return state.step is None or state.step >= self.freeze
 
     def rescaled(self, state: QuantizeState, factor: np.ndarray) -> QuantizeState:
-        return QuantizeState(self.weights.rescaled(state.scale, factor))
+        return replace(state, scale=self.weights.rescaled(state.scale, factor))
 
     def encode(self, w: np.ndarray, state: QuantizeState, least: np.ndarray | None = None) -> QuantizedWeight:
         """With scales of at least `least`, as a bias in their units may want; just that for channels of 0."""
@@ -160,8 +180,8 @@ class Quantize(Transform):
         said = [f"bits={self.bits}" if weights.name == f"int{self.bits}" else f"weights={weights.name!r}"]
         if activations is not weights.activations:
             said.append(f"activations={activations and activations.name!r}")
-        usual = {"ranges": "minmax", "scales": "minmax", "rounding": "float", "gradient": USUAL_GRADIENT,
-                 "clip": None}
+        usual = {"ranges": "minmax", "scales": "minmax", "freeze": 0, "rounding": "float",
+                 "gradient": USUAL_GRADIENT, "clip": None}
         said += [f"{name}={getattr(self, name)!r}" for name, one in usual.items()
                  if getattr(self, name) != one]
         return f"{type(self).__qualname__}({', '.join(said)})"

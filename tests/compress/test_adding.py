@@ -15,6 +15,7 @@ import nn
 from compress.formats.affine import Symmetric
 from compress.formats.format import FORMATS, Format
 from compress.lower.table import TABLE
+from compress.ranges.observer import OBSERVERS
 from compress.stored import STORED
 from compress.testing import check, subjects
 
@@ -27,7 +28,7 @@ ROOMS = ["stored.py", "transform.py", "chain.py", "state.py", "recipe.py", "sche
 @pytest.fixture
 def added(tmp_path, monkeypatch):
     """Adds the code of a section of the README as a file of one of the package's rooms, for one test."""
-    before = [(registry, dict(registry)) for registry in (FORMATS, STORED, TABLE)]
+    before = [(registry, dict(registry)) for registry in (FORMATS, STORED, TABLE, OBSERVERS)]
     names = []
 
     def add(section: str, room: str, name: str):
@@ -86,6 +87,19 @@ def test_a_number_format_is_one_file(added, images, tmp_path):
     assert set(np.unique(weight.codes())) <= set(range(-15, 16))
     assert re.search(r"5 = linear\(.*int5-block48 10×72", str(program))
     assert re.search(r"5 = gemm\(", str(program.bound))  # it has no kernel, and is printed so
+
+
+def test_an_observer_is_one_file(added, images, tmp_path):
+    added("To add an observer", "ranges", "percentile")
+    x, recipe = images[0], compress.Quantize(ranges="percentile")
+    rng = np.random.default_rng(0)
+    model = compress.prepare(nn.Sequential(nn.Flatten(), nn.Linear(64, 9, rng=rng), nn.ReLU(),
+                                           nn.Linear(9, 3, rng=rng)), recipe, x)
+    made = np.maximum(x.reshape(-1, 64) @ model[1].weight.data.T + model[1].bias.data, 0)
+    _, high = model.parametrization.ranges["2"]
+    assert high == pytest.approx(np.quantile(made, 0.999), rel=0.03)
+    assert high < made.max()
+    runs(trained(recipe, *images), *images, tmp_path / "p")
 
 
 def test_a_technique_is_one_file(added, images, tmp_path):

@@ -116,6 +116,21 @@ def test_training_goes_on_from_the_calibrated_range():
     assert low == 0
 
 
+def test_ranges_are_those_of_evaluation_whatever_mode_the_model_is_in():
+    """With the batch's statistics in the norms they would be others than those that are met later."""
+    rng, x = np.random.default_rng(0), sample("normal", 600).reshape(100, 6)
+    model = nn.Sequential(nn.Linear(6, 8, rng=rng), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3, rng=rng))
+    model[1].running_var[:] = 9
+    found = []
+    for training in (True, False):
+        twin = copy.deepcopy(model).train(training)
+        compress.prepare(twin, compress.Quantize(), x)
+        found.append(twin.parametrization.ranges)
+        assert twin.training == training
+        np.testing.assert_array_equal(twin[1].running_var, 9)
+    assert found[0] == found[1]
+
+
 # In a recipe, for each edge
 
 def test_each_edge_has_the_range_that_its_layer_wants():

@@ -22,7 +22,7 @@ CHOICES = (
 
 LOW = [compress.Quantize(weights=weights, activations=activations)
        for weights in ("int2", "int3", "int4-tensor", "int5", "ternary", "binary", "pow2")
-       for activations in ("uint8", "uint4", "uint2", "uint1", "sign")]
+       for activations in ("uint8", "uint4", "uint2", "uint1", "sign", "int8-dynamic", "int3-dynamic")]
 REALS = [compress.Quantize(weights=weights, activations=None)
          for weights in ("int8", "int3", "int4-block32", "binary", "ternary", "pow2")]
 

@@ -37,6 +37,7 @@ from ..op import Line, Op, Step, behind
 from ..ready import KernelCall, Said
 from ..released import released
 from ..value import Value
+from .dynamic import check, form_of, steps
 from .pointwise import clamp, codes_of, ends_of
 
 KERNELS = {"direct": conv2d, "depthwise": depthwise_conv2d, "winograd": winograd_conv2d}  # of float images
@@ -49,9 +50,11 @@ class _Product(Op, roles={"weight": True, "bias": False}):
         weight = line.weight()
         if line["rounding"] not in ROUNDINGS:
             raise line.fail(f"rounding must be one of {', '.join(ROUNDINGS)}; got {line['rounding']!r:.80}")
-        grid = line.need(0).grid
+        grid, form = line.need(0).grid, form_of(line)
         if line["rounding"] != "float" and None in (line.grid, grid):
             raise line.fail("rounding is of sums of integers that go to a grid")
+        if form is not None:
+            check(line, form)
         if grid is None:
             line.vector("bias", weight.shape[0])
             return line.value("float32", shape)
@@ -98,7 +101,7 @@ class _Product(Op, roles={"weight": True, "bias": False}):
         return [line.step(kernel.name, KernelCall(says, then), said(line), load=load, macs=macs, **of)]
 
 
-class Linear(_Product, name="linear", clip=None, rounding="float"):
+class Linear(_Product, name="linear", clip=None, rounding="float", activations=""):
     """x · Wᵀ + bias on the last dimension of x, and a clip of that."""
 
     def infer(self, line: Line) -> Value:
@@ -109,11 +112,14 @@ class Linear(_Product, name="linear", clip=None, rounding="float"):
         return self.result(line, (*x.shape[:-1], weight.shape[0]))
 
     def steps(self, line: Line) -> list[Step]:
-        return self.rows(line, Value("", line.made.shape[:-1]).numbers() * line.weight().macs())
+        form, macs = form_of(line), Value("", line.made.shape[:-1]).numbers() * line.weight().macs()
+        if form is not None:
+            return steps(line, form, qgemm, methodcaller("operand", qgemm), macs, {})
+        return self.rows(line, macs)
 
 
 class Conv2d(_Product, name="conv2d", stride=(1, 1), dilation=(1, 1), padding=(0, 0), groups=1,
-             algorithm="auto", clip=None, rounding="float"):
+             algorithm="auto", clip=None, rounding="float", activations=""):
     """Images (N, H, W, C) under filters of any size, plus the bias, and a clip of that.
 
     algorithm: what `convert` was told; "auto" leaves the choice to the binding (algorithms.py)."""
@@ -139,12 +145,13 @@ class Conv2d(_Product, name="conv2d", stride=(1, 1), dilation=(1, 1), padding=(0
 
     def steps(self, line: Line) -> list[Step]:
         _, rows, columns, _ = line.made.shape
+        form = form_of(line)
         by, macs = algorithm(line, (rows, columns)), rows * columns * line.weight().macs()
         how = {name: line[name] for name in ("stride", "padding", "dilation")}
         windows = behind(self.said(line.call, "stride", "dilation", "padding"))
-        if by == "im2col":
+        if by == "im2col" and form is None:
             return self.by_im2col(line, macs, how, windows)
-        if on_integers(line):
+        if form is not None or on_integers(line):
             return self.of_integers(line, by, macs, how, windows)
         kernel, groups = KERNELS[by], {"groups": line["groups"]} if by == "direct" else {}
         relu = line["clip"] == (0.0, None) and by != "winograd"
@@ -197,6 +204,9 @@ class Conv2d(_Product, name="conv2d", stride=(1, 1), dilation=(1, 1), padding=(0
         def pack(weight: Stored) -> Operand:
             return kernel.pack(from_matrix(weight.multipliers(), filters(weight)), **groups)
 
+        form = form_of(line)
+        if form is not None:
+            return steps(line, form, kernel, pack, macs, {**how, **groups}, windows)
         return sums(line, kernel, pack, macs, {**how, **groups}, windows)
 
 
