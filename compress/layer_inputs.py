@@ -27,8 +27,9 @@ class LayerInputs:
     def __init__(self, model: nn.Module, graph: Graph, example: Example) -> None:
         self.model, self.graph, self.example = model, graph, example
         nodes = {node.output: node for node in graph.nodes}
+        whole = replace(graph, parametrizations=dict.fromkeys(graph.constants))  # though rows are read
         self._layers: dict[str, list[Node]] = {}  # of each weight, in the order in which they run
-        for output, layer in Folding.of(graph).layers.items():
+        for output, layer in Folding.of(whole).layers.items():
             self._layers.setdefault(layer.weight, []).append(nodes[output.removesuffix("@whole")])
         self._place = {node.output: i for i, node in enumerate(graph.nodes)}
         self._found: dict[str, Hessian] = {}

@@ -27,11 +27,6 @@ typedef void rows_bits_micro(int64_t steps, const void *a, int64_t lda, const vo
 
 /* One step: COUNTED(s, x) is s + what of x is 1. Each sum is done before the next: a compiler would do all the xors first,
  * and has not the registers. */
-#if NN_X86
-#define ONE_BY_ONE(s) __asm__ volatile("" : "+v"(s))
-#else
-#define ONE_BY_ONE(s) (void)(s)
-#endif
 #define STEP_BITS(MR, COUNTED)                                                                                     \
     {                                                                                                              \
         V_I bv[NV];                                                                                                \

@@ -9,6 +9,7 @@
 #include "depthwise_f32.h"
 #include "depthwise_u8s8.h"
 #include "nbit_bodies.h"
+#include "pow2.h"
 #include "requantize.h"
 #include "saturated.h"
 

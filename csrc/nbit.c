@@ -14,7 +14,8 @@
  * shared by the rows of a tile.
  *
  * With float32 activations a slice of the panels of a tile is decoded into floats, in L1, and the micro-kernel of gemm
- * multiplies all rows by it; the sums go on in the order of gemm, from slice to slice. */
+ * multiplies all rows by it; the sums go on in the order of gemm, from slice to slice. For one row, or few, they are
+ * decoded in registers. */
 #include "nbit.h"
 #include "pool.h"
 
@@ -84,12 +85,39 @@ static void block_of_floats(const void *shared, char *rows, int64_t i0, int64_t 
     }
 }
 
+/* The same without a copy, and without one of decoded panels. */
+static void block_of_few(const void *shared, char *unused, int64_t i0, int64_t i1)
+{
+    const product *t = shared;
+    const int nr = t->by->nr;
+    _Alignas(LINE) float tile[MAX_TILE];
+    (void)unused;
+    for (int64_t n0 = 0; n0 < t->b->n; n0 += nr)
+        for (int64_t i = i0; i < i1; i++) {
+            ((blocks_f32_micro *)t->by->run)(t->b, n0 / PANEL, (const char *)(t->a + i * t->lda), 0, tile);
+            t->store(1, smaller(nr, t->b->n - n0), tile, nr, t->out + i * t->ldo + n0, t->ldo);
+        }
+}
+
+/* The cheaper of two ways; a slice is decoded once for all rows. */
+static const nn_micro *for_floats(int variant, int64_t m, int64_t n)
+{
+    const nn_micro *few = nn_select(NN_nbit_gemm, variant, m, n, ~OF(blocks_f32), 0);
+    const nn_micro *many = nn_select(NN_nbit_gemm, variant, m, n, ~OF(rows_f32), 0);
+    const nn_micro *decoder = nn_beside(FAMILY_decode_nbit, many);
+    if (variant >= 0)
+        return few == nn_row(variant) ? few : many;
+    return nn_cycles(few, m, n, 1) < nn_cycles(many, m, n, 1) + nn_cycles(decoder, 1, n, 1) ? few : many;
+}
+
 static int of_floats(int variant, int64_t m, const nn_nbit_b *b, const void *a, int64_t lda, void *out, int64_t ldo)
 {
-    const nn_micro *by = nn_select(NN_nbit_gemm, variant, m, b->n, ~OF(rows_f32), 0);
+    const nn_micro *by = for_floats(variant, m, b->n);
     product t = { .by = by, .b = b, .decode = BESIDE(decode_nbit, by), .store = BESIDE(store_f32, by), .a = a,
                   .out = out, .lda = lda, .ldo = ldo, .row_bytes = copied_row_bytes(4 * b->k) };
     nn_cut cut = nn_cut_rows(m, by->mr, 1 + BLOCK_BYTES / t.row_bytes, nn_cycles(by, m, b->n, b->k));
+    if (by->family == FAMILY_blocks_f32)
+        return nn_run_blocks(&cut, 0, block_of_few, &t);
     const int64_t rows = round_up(cut.rows, by->mr);
     t.copy_bytes = rows * t.row_bytes;
     return nn_run_blocks(&cut, t.copy_bytes + DECODED_BYTES + rows * by->nr * 4, block_of_floats, &t);
@@ -98,7 +126,7 @@ static int of_floats(int variant, int64_t m, const nn_nbit_b *b, const void *a, 
 static int of_int8(int variant, int64_t m, const nn_nbit_b *b, const void *a, int64_t lda, void *out, int64_t ldo)
 {
     int bad = 0;
-    const nn_micro *by = nn_select(NN_nbit_gemm, variant, m, b->n, OF(rows_f32), 0);
+    const nn_micro *by = nn_select(NN_nbit_gemm, variant, m, b->n, OF(rows_f32) | OF(blocks_f32), 0);
     product t = { .by = by, .b = b, .quantize = BESIDE(nbit_rows, by), .store = BESIDE(store_f32, by), .a = a,
                   .out = out, .lda = lda, .ldo = ldo, .row_bytes = nbit_row_bytes(b), .bad = &bad };
     nn_cut cut = nn_cut_rows(m, by->mr, 1 + BLOCK_BYTES / t.row_bytes, nn_cycles(by, m, b->n, b->units));

@@ -47,5 +47,8 @@ typedef void nbit_rows_micro(const nn_nbit_b *b, int64_t rows, const float *a, i
 typedef void blocks_u8s8_micro(const nn_nbit_b *b, int64_t panel, const char *a, int64_t lda, float *tile);
 typedef blocks_u8s8_micro blocks_u8s4_micro;
 
+/* tile[mr][nr] = rows of floats, lda bytes apart, times the panels from one on. */
+typedef blocks_u8s8_micro blocks_f32_micro;
+
 /* to[k - k0][16] = the floats that W has at these k of a panel: whole units from k0, a multiple of UNIT, on. */
 typedef void decode_nbit_micro(const nn_nbit_b *b, int64_t panel, int64_t k0, int64_t kc, float *to);

@@ -23,7 +23,7 @@ TARGET static INLINE V_I codes_of_cell(const int bits, const int cell, const cha
 #define START                                                                                                      \
     (zero ? MULTIPLY_I(CODES(zero + v * LANES), SPREAD_I(four_bytes(IN_ROW(8 * block + 4))))                       \
           : SPREAD_I(four_bytes(IN_ROW(8 * block + 4))))
-#define TOGETHER(BITS) (BITS == 3 ? 1 : NV)
+#define TOGETHER(BITS) (BITS == 3 && LANES == 8 ? 1 : NV)
 #define ROOMY(MR) (LANES == 16 || MR == 1)
 #define EACH_OF(MR, BITS)                                                                                          \
     UNROLL for (int i = 0; i < MR; i++) UNROLL for (int v = v0; v < v0 + TOGETHER(BITS); v++)
@@ -109,6 +109,15 @@ TARGET static INLINE V_I codes_of_cell(const int bits, const int cell, const cha
     if (some > 1)                                                                                                  \
         EACH_OF(MR, BITS) TO_TOTAL(MR, NR, LOAD_I(IN_SUMS(NR)))
 
+/* The floats that W has at k 4·cell + i of a unit, rounded as where they are decoded: float(u - z) · scale. */
+#define WEIGHT(w, i, minus, scale)                                                                                 \
+    MULTIPLY_F(FLOATS(ADD_I((i) == 3 ? ALL_DOWN_I(w, 24) : AND_I((i) ? ALL_DOWN_I(w, 8 * (i)) : (w), SPREAD_I(255)), \
+                            minus)),                                                                               \
+               scale)
+#define MINUS_ZERO(BITS, at)                                                                                       \
+    MULTIPLY_I(b->zeros ? CODES((const uint8_t *)b->zeros + (at)) : SPREAD_I(1 << (BITS - 1)), SPREAD_I(-1))
+#define BLOCK_OF(k) ((k) >> __builtin_ctzll((uint64_t)b->block))
+
 #define BODY_decode_nbit(NAME, ISA, MR, NR)                                                                        \
     TARGET_##ISA void NAME(const nn_nbit_b *b, int64_t panel, int64_t k0, int64_t kc, float *to)                   \
     {                                                                                                              \
@@ -121,19 +130,67 @@ TARGET static INLINE V_I codes_of_cell(const int bits, const int cell, const cha
     }
 #define DECODE_UNITS(BITS)                                                                                         \
     for (int64_t k = k0; k < k0 + kc; k += UNIT, to += UNIT * PANEL) {                                             \
-        const int64_t of = (panel * b->blocks + (k >> __builtin_ctzll((uint64_t)b->block))) * PANEL;               \
+        const int64_t of = (panel * b->blocks + BLOCK_OF(k)) * PANEL;                                              \
         const char *lines = (const char *)b->codes + (panel * b->units + k / UNIT) * BITS * LINE;                  \
         UNROLL for (int j = 0; j < PANEL; j += LANES) {                                                            \
             const V_F scale = LOAD_F((const float *)b->scales + of + j);                                           \
-            const V_I zero = b->zeros ? CODES((const uint8_t *)b->zeros + of + j) : SPREAD_I(1 << (BITS - 1));     \
-            const V_I minus = MULTIPLY_I(zero, SPREAD_I(-1));                                                      \
+            const V_I minus = MINUS_ZERO(BITS, of + j);                                                            \
             UNROLL for (int cell = 0; cell < CELLS; cell++) {                                                      \
                 const V_I w = codes_of_cell(BITS, cell, lines + 4 * j);                                            \
-                UNROLL for (int i = 0; i < QUAD; i++) {                                                            \
-                    V_I u = i ? ALL_DOWN_I(w, 8 * i) : w;                                                          \
-                    u = i < 3 ? AND_I(u, SPREAD_I(255)) : u;                                                       \
-                    STORE_F(to + (QUAD * cell + i) * PANEL + j, MULTIPLY_F(FLOATS(ADD_I(u, minus)), scale));       \
-                }                                                                                                  \
+                UNROLL for (int i = 0; i < QUAD; i++)                                                              \
+                    STORE_F(to + (QUAD * cell + i) * PANEL + j, WEIGHT(w, i, minus, scale));                       \
             }                                                                                                      \
         }                                                                                                          \
     }
+
+/* One row: what is decoded is used once, and never stored. The sum goes over k in the order of rows_f32, to its bits. */
+#define BODY_blocks_f32(NAME, ISA, MR, NR)                                                                         \
+    TARGET_##ISA void NAME(const nn_nbit_b *b, int64_t panel, const char *a, int64_t lda, float *tile)             \
+    {                                                                                                              \
+        enum { NV = NR / LANES };                                                                                  \
+        const int64_t last = (b->n - 1) / PANEL;                                                                   \
+        V_F sum[NV];                                                                                               \
+        (void)lda;                                                                                                 \
+        UNROLL for (int v = 0; v < NV; v++) sum[v] = ZERO_F();                                                     \
+        if (b->bits == 4)                                                                                          \
+            UNITS_F32(4)                                                                                           \
+        else if (b->bits == 3)                                                                                     \
+            UNITS_F32(3)                                                                                           \
+        else                                                                                                       \
+            UNITS_F32(2)                                                                                           \
+        UNROLL for (int v = 0; v < NV; v++) STORE_F(tile + v * LANES, sum[v]);                                     \
+    }
+#define UNITS_F32(BITS)                                                                                            \
+    {                                                                                                              \
+        int64_t k = 0;                                                                                             \
+        for (; k + UNIT <= b->k; k += UNIT)                                                                        \
+            UNIT_F32(BITS, UNIT)                                                                                   \
+        if (k < b->k)                                                                                              \
+            UNIT_F32(BITS, b->k - k)                                                                               \
+    }
+#define UNIT_F32(BITS, SOME)                                                                                       \
+    {                                                                                                              \
+        V_F scale[NV];                                                                                             \
+        V_I minus[NV];                                                                                             \
+        const char *lines[NV];                                                                                     \
+        UNROLL for (int v = 0; v < NV; v++) {                                                                      \
+            const int64_t p = smaller(panel + v * LANES / PANEL, last);                                            \
+            const int64_t of = (p * b->blocks + BLOCK_OF(k)) * PANEL + v * LANES % PANEL;                          \
+            scale[v] = LOAD_F((const float *)b->scales + of);                                                      \
+            minus[v] = MINUS_ZERO(BITS, of);                                                                       \
+            lines[v] = (const char *)b->codes + (p * b->units + k / UNIT) * BITS * LINE + 4 * (v * LANES % PANEL); \
+        }                                                                                                          \
+        UNROLL for (int v0 = 0; v0 < NV; v0 += TOGETHER(BITS))                                                     \
+            UNROLL for (int cell = 0; cell < CELLS; cell++) {                                                      \
+                V_I w[NV];                                                                                         \
+                EACH_V(BITS) w[v] = codes_of_cell(BITS, cell, lines[v]);                                           \
+                UNROLL for (int i = 0; i < QUAD; i++)                                                              \
+                    if (QUAD * cell + i < SOME)                                                                    \
+                        EACH_V(BITS) sum[v] = MULTIPLY_ADD_F(sum[v], SPREAD_F(four_bytes(X(QUAD * cell + i))),     \
+                                                             WEIGHT(w[v], i, minus[v], scale[v]));                 \
+                EACH_V(BITS) IN_THIS_ORDER(sum[v]);                                                                \
+                __asm__ volatile("" ::: "memory"); /* and reads no line before, for which it has no register */    \
+            }                                                                                                      \
+    }
+#define EACH_V(BITS) UNROLL for (int v = v0; v < v0 + TOGETHER(BITS); v++)
+#define X(i) (a + 4 * (k + (i)))

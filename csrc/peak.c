@@ -30,6 +30,10 @@
 #define NINE SIX(ADD_16) SIX(ADD_16) SIX(ADD_16) SIX(ADD_16) SIX(ADD_16) SIX(ADD_16) SIX(ADD_16) SIX(ADD_16) SIX(ADD_16)
 #define INTO_32(r, s)                                                                                              \
     "vpmaddwd %%ymm12, %%ymm" #r ", %%ymm14\n vpaddd %%ymm14, %%ymm" #s ", %%ymm" #s "\n"
+#define SHIFT_YMM(r)                                                                                               \
+    "vpsllvd %%ymm12, %%ymm13, %%ymm14\n vpxor %%ymm12, %%ymm14, %%ymm14\n vpaddd %%ymm14, %%ymm" #r ", %%ymm" #r "\n"
+#define SHIFT_ZMM(r)                                                                                               \
+    "vpsllvd %%zmm12, %%zmm13, %%zmm14\n vpxord %%zmm12, %%zmm14, %%zmm14\n vpaddd %%zmm14, %%zmm" #r ", %%zmm" #r "\n"
 #define POPCOUNT_YMM(r)                                                                                            \
     "vpxor %%ymm12, %%ymm13, %%ymm14\n vpsrlw $4, %%ymm14, %%ymm15\n vpand %%ymm12, %%ymm14, %%ymm14\n"          \
     "vpand %%ymm12, %%ymm15, %%ymm15\n vpshufb %%ymm14, %%ymm13, %%ymm14\n vpshufb %%ymm15, %%ymm13, %%ymm15\n"   \
@@ -58,8 +62,10 @@ PEAK(peak_maddubs_avx2, avx2, TWELVE(MADDUBS))
 PEAK(peak_two_avx2, avx2, TWELVE(TWO))
 PEAK(peak_nine_avx2, avx2, NINE INTO_32(0, 6) INTO_32(1, 7) INTO_32(2, 8) INTO_32(3, 9) INTO_32(4, 10) INTO_32(5, 11))
 PEAK(peak_popcount_avx2, avx2, TWELVE(POPCOUNT_YMM))
+PEAK(peak_shift_avx2, avx2, TWELVE(SHIFT_YMM))
 PEAK(peak_vnni_avxvnni, avxvnni, TWELVE(VNNI_YMM))
 PEAK(peak_fma_avx512, avx512, TWELVE(FMA_ZMM))
+PEAK(peak_shift_avx512, avx512, TWELVE(SHIFT_ZMM))
 PEAK(peak_madd16_avx512, avx512vnni, TWELVE(VNNI16_ZMM))
 PEAK(peak_vnni_avx512, avx512vnni, TWELVE(VNNI_ZMM))
 PEAK(peak_popcount_avx512, avx512vpopcntdq, TWELVE(POPCOUNT_ZMM))

@@ -40,11 +40,13 @@ typedef void rows_u8s4_micro(int64_t steps, int64_t fold, const void *a, int64_t
                              void *tile);
 
 /* Whole numbers may be added in any order, so a compiler adds what several steps give first, and runs out of registers: it
- * must have this sum here. */
+ * must have this sum here. (Or it begins with the next step too early.) */
 #if NN_X86
 #define IN_THIS_ORDER(v) __asm__("" : "+x"(v))
+#define ONE_BY_ONE(v) __asm__ volatile("" : "+v"(v)) /* and before any other of these; v: in any of 32 registers */
 #else
 #define IN_THIS_ORDER(v) (void)(v)
+#define ONE_BY_ONE(v) (void)(v)
 #endif
 
 /* Four bytes as they lie. */

@@ -168,3 +168,8 @@ typedef struct {
 #define LOOK_UP(c, t)                                                                                              \
     _mm256_blendv_ps(_mm256_permutevar8x32_ps((t).low, c), _mm256_permutevar8x32_ps((t).high, c),                  \
                      _mm256_castsi256_ps(_mm256_slli_epi32(c, 28)))
+
+/* Codes of powers of two (pow2.h): shifts, of -1 for the weight 0; signs; and a shift to the left, of -1 to 0. */
+#define SHIFTS(c) _mm256_sub_epi32(_mm256_and_si256(c, _mm256_set1_epi32(7)), _mm256_set1_epi32(1))
+#define SIGNS(c) _mm256_srai_epi32(_mm256_slli_epi32(c, 28), 31)
+#define SHIFTED(v, by) _mm256_sllv_epi32(v, by)

@@ -86,3 +86,8 @@ TARGET static INLINE __m512i BYTES_OF_FOUR(__m512i v0, __m512i v1, __m512i v2, _
 typedef __m512 look_up_table;
 #define TABLE(codebook) _mm512_loadu_ps(codebook)
 #define LOOK_UP(c, t) _mm512_permutexvar_ps(c, t)
+
+/* Codes of powers of two (pow2.h): shifts, of -1 for the weight 0; signs; and a shift to the left, of -1 to 0. */
+#define SHIFTS(c) _mm512_sub_epi32(_mm512_and_si512(c, _mm512_set1_epi32(7)), _mm512_set1_epi32(1))
+#define SIGNS(c) _mm512_srai_epi32(_mm512_slli_epi32(c, 28), 31)
+#define SHIFTED(v, by) _mm512_sllv_epi32(v, by)

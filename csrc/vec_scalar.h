@@ -185,3 +185,8 @@ static INLINE void lay_s16(const uint8_t *r0, const uint8_t *r1, const int sign,
 typedef const float *look_up_table;
 #define TABLE(codebook) (codebook)
 #define LOOK_UP(c, t) (four){ (t)[(c)[0] & 15], (t)[(c)[1] & 15], (t)[(c)[2] & 15], (t)[(c)[3] & 15] }
+
+/* Codes of powers of two (pow2.h): shifts, of -1 for the weight 0; signs; and a shift to the left, of -1 to 0. */
+#define SHIFTS(c) (((c) & 7) - 1)
+#define SIGNS(c) ((four_ints)((four_words)(c) << 28) >> 31)
+#define SHIFTED(v, by) ((four_ints)((four_words)(v) << (four_words)((by) & 31)) & ~((by) >> 31))

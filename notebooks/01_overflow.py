@@ -10,27 +10,19 @@
 # %%
 import os
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: for matrices this small, threads cost more
+
 import matplotlib.pyplot as plt
 import numpy as np
 
 import compress
 import nn
 from compress.saturation import saturating_qgemm, vpmaddubsw, wrong
+from nn.explain import FAST, GREY, ORANGE, Guesses, numbers, style
 
-FAST = bool(os.environ.get("NN_FAST"))  # a short run, to see that every cell works
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#8a8a8a"  # for all eyes (Okabe & Ito 2008)
-plt.rcParams |= {"font.size": 13, "axes.titlesize": 13, "axes.spines.top": False, "axes.spines.right": False,
-                 "figure.dpi": 90, "figure.constrained_layout.use": True, "image.cmap": "gray_r"}
-
-guesses = {}
-
-
-def compare(what, measured, yours=None, theory=None):
-    """Your number beside the measured one, and beside what a derivation says if there is one."""
-    guesses[what] = yours, theory, measured
-    values = {"you said": yours, "derived": theory, "measured": measured}
-    print(what + ": " + ", ".join(f"{who} {v:.4g}" for who, v in values.items() if v is not None))
-
+style()
+guesses = Guesses()
+compare = guesses.compare
 
 # %% [markdown]
 # ## 1. Thirty-two bits are enough, nearly always
@@ -178,9 +170,8 @@ for axes, picture, title in zip(panels, (image, right, made), (
     reach = np.abs(shown).max() if picture is image else np.abs(right).max()
     axes.imshow(shown, cmap="gray_r" if picture is image else "PuOr", vmin=0 if picture is image else -reach,
                 vmax=reach)
-    for i, j in np.argwhere(shown):
-        axes.text(j, i, f"{shown[i, j] / 1000:.0f}k" if picture is not image else shown[i, j], ha="center",
-                  va="center", fontsize=10, color="white" if abs(shown[i, j]) > reach / 2 else "black")
+    numbers(axes, shown if picture is image else shown / 1000, "{:.0f}" if picture is image else "{:.0f}k",
+            fontsize=10)
     axes.set(title=title, xticks=[], yticks=[])
 plt.show()
 
@@ -230,9 +221,7 @@ compare("images whose class changes", (right.argmax(axis=1) != made.argmax(axis=
 # Your guesses:
 
 # %%
-for what, (guess, theory, measured) in guesses.items():
-    said, derived = ("-" if value is None else f"{value:.4g}" for value in (guess, theory))
-    print(f"{what:45} you {said:>8}   derived {derived:>8}   measured {measured:8.4g}")
+print(guesses)
 
 # %% [markdown]
 # ## Exercises

@@ -10,8 +10,6 @@
 
 # %%
 import os
-import time
-from itertools import pairwise
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy: everything here is about one core
 
@@ -21,57 +19,16 @@ from matplotlib.ticker import LogLocator
 
 import compress
 import nn
+from nn.explain import BLUE, DARK, FAST, GREEN, GREY, ORANGE, Guesses, note, style, ticks
 
-FAST = bool(os.environ.get("NN_FAST"))  # a short run, to see that every cell works
-BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"  # for all eyes (Okabe & Ito 2008)
-GREY, DARK = "#8a8a8a", "#555555"
-plt.rcParams |= {"font.size": 14, "axes.titlesize": 14, "axes.spines.top": False, "axes.spines.right": False,
-                 "figure.dpi": 90, "figure.constrained_layout.use": True, "lines.linewidth": 2}
-
-guesses = {}
+style()
+guesses = Guesses()
+compare = guesses.compare
 
 
-def compare(what, measured, yours=None, theory=None):
-    """Your number beside the measured one, and beside what a derivation says if there is one."""
-    guesses[what] = yours, theory, measured
-    values = {"you said": yours, "derived": theory, "measured": measured}
-    print(what + ": " + ", ".join(f"{who} {v:.4g}" for who, v in values.items() if v is not None))
-
-
-def powers(axes, numbers):
-    """Ticks at these numbers on the x axis, written out."""
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(numbers, [f"{n:,}" for n in numbers])
-    axes.minorticks_off()
-
-
-def note(axes, text, at, shift, **look):
-    """A few words at a place of the figure, moved by `shift`."""
-    axes.annotate(text, at, shift, textcoords="offset points", **look)
-
-
-# %% [markdown]
-# Other programs want the cores too, so a call is timed several times, and the least counts: they only ever
-# make it longer.
-
-# %%
-# The time that this thread had a core, where the system tells it finely enough.
-clock = time.thread_time if time.get_clock_info("thread_time").resolution < 1e-6 else time.perf_counter
-
-
-def seconds(call, budget=0.01 if FAST else 0.05):
-    """Seconds of a call: the least of several."""
-    call()
-    start = clock()
-    call()
-    times = max(1, int(1e-3 / max(clock() - start, 1e-7)))  # a turn lasts a millisecond at least
-    turns, end = [], time.perf_counter() + budget
-    while len(turns) < 3 or time.perf_counter() < end:
-        start = clock()
-        for _ in range(times):
-            call()
-        turns.append((clock() - start) / times)
-    return min(turns)
+def seconds(call):
+    """Seconds of a call: the least of several, since other programs only ever make it longer."""
+    return nn.timing.race({"": call}, 0.01 if FAST else 0.05)[""]
 
 
 # %% [markdown]
@@ -149,7 +106,7 @@ route = nn.kernels.best_route(nn.kernels.gemm)  # None without the C kernels: th
 square = rng.standard_normal((512, 512)).astype(np.float32)
 P = nn.kernels.peak(route) if route else 512**3 / seconds(lambda: square @ square)
 big = np.ones(2**22 if FAST else 2**24, np.float32)  # more than most caches hold
-B = big.nbytes / seconds(big.max, 0.1)  # reads every byte once, and computes little
+B = big.nbytes / seconds(big.max)  # reads every byte once, and computes little
 print(f"multipliers: {P / 1e9:.0f}·10⁹ multiply-adds a second ({route or 'NumPy'}); "
       f"memory: {B / 1e9:.0f}·10⁹ bytes a second")
 
@@ -164,9 +121,8 @@ for name, (colour, cost) in layers.items():
     note(axes, name, (batches[-1], intensity[-1]), (8, down), color=colour)
 axes.axhline(P / B, color=GREY, linestyle="--")
 note(axes, "this machine: below, it waits for memory", (5000, P / B), (0, -18), color=DARK, ha="right")
-axes.set(xlabel="images at once, N", ylabel="multiply-adds a byte", xlim=(0.9, 5000), ylim=(0.2, 200),
-         yticks=(0.25, 1, 4, 16, 64), yticklabels=("¼", "1", "4", "16", "64"))
-powers(axes, batches)
+axes.set(xlabel="images at once, N", ylabel="multiply-adds a byte", xlim=(0.9, 5000), ylim=(0.2, 200))
+ticks(axes, x=batches, y={0.25: "¼", 1: "1", 4: "4", 16: "16", 64: "64"})
 plt.show()
 
 # %% [markdown]
@@ -203,7 +159,6 @@ took = {name: {n: seconds(call) for n, call in sorted(calls.items())} for name, 
 wide, small, conv = took.values()
 compare("the wide layer: the second image takes, %", 100 * (wide[2] / wide[1] - 1), yours_fc, theory=0)
 compare("the convolution: the second image takes, %", 100 * (conv[2] / conv[1] - 1), yours_conv, theory=100)
-print(f"512→512: the second image takes {100 * (small[2] / small[1] - 1):.0f} % of the first")
 print(f"the wide layer: two images take {wide[2] / wide[1]:.2f} times as long as one, "
       f"four {wide[4] / wide[1]:.2f}")
 
@@ -228,10 +183,9 @@ for (name, (colour, cost)), times in zip(layers.items(), took.values(), strict=T
     note(right, short, (1, speed[0]), (6, {ORANGE: 10, BLUE: -22, GREEN: 24}[colour]), color=colour)
 right.axhline(P / 1e9, color=GREY)
 right.loglog(batches, np.minimum(macs / nbytes * B, P) / 1e9, "--", color=GREY, zorder=0)
-ticks = [t for t in (2, 4, 8, 16, 32, 64, 128) if t < 1.5 * P / 1e9]
 right.set(title="10⁹ multiply-adds a second", xlabel="images at once, N", xlim=(0.9, 1.1 * last),
-          yticks=ticks, yticklabels=ticks, ylim=(3, 1.9e-9 * P))
-powers(right, [int(n) for n in batches if n <= last])
+          ylim=(3, 1.9e-9 * P))
+ticks(right, x=[n for n in batches if n <= last], y=[t for t in (4, 8, 16, 32, 64, 128) if t < 1.5 * P / 1e9])
 plt.show()
 
 each = (wide[last] - wide[last // 2]) / (last - last // 2)
@@ -289,25 +243,16 @@ for level, text, at, ha in ((0.5, "half the time", many[-2], "right"), (1, "no g
     right.axhline(level, color=GREY, zorder=0)
     note(right, text, (at, level), (0, 6), ha=ha, color=DARK)
 right.set(title="time an image after doubling, × before", xlabel="images at once, before", ylim=(0.4, 1.5))
+right.set_xscale("log")
 for axes in (left, right):
-    powers(axes, [1, 4, 16, 64, 256, 1024])
+    ticks(axes, x=[1, 4, 16, 64, 256, 1024])
 plt.show()
-for name, rate in rates.items():
-    best = int(np.argmax(rate))
-    print(f"{name}: one at a time {rate[0]:9,.0f} images/s; most {rate[best]:9,.0f}, with {many[best]:,} at "
-          f"once; with {many[-1]:,} {rate[-1] / rate[best]:.0%} of that")
 
 # %% [markdown]
-# Where it does not gain any more, find out *why*. A step of a Program is bound by the multipliers, by
-# memory, or by its own call, the price of coming from Python, which a batch shares too:
-
-# %%
-for n in (1, 256):
-    profile = programs["mlp float"].profile(images[:n])
-    print(profile)
-    print()
-
-# %% [markdown]
+# Where it does not gain any more, `print(programs["mlp float"].profile(images[:256]))` says *why*: a step of
+# a Program is bound by the multipliers, by memory, or by its own call, the price of coming from Python, which
+# a batch shares too.
+#
 # ## 5. What it costs: memory
 #
 # The weights are there once. But every image has activations of its own, and training keeps them until
@@ -328,8 +273,6 @@ cnn = nn.models.digits_cnn(rng=np.random.default_rng(0))
 weights = sum(p.size for p in cnn.parameters())
 graph = nn.trace(cnn, digits.x_train[:2])
 made = {node.output: 4 * int(np.prod(node.shape[1:])) for node in graph.nodes}  # bytes an image
-for name, size in sorted(made.items(), key=lambda item: -item[1])[:5]:
-    print(f"{name:12} {graph.value(name).shape!s:16} {size:6,} bytes an image")
 print(f"all together {sum(made.values()):,} bytes an image")
 
 
@@ -351,12 +294,9 @@ axes.loglog(counts, np.array(peaks) / 1e6, "o-", color=ORANGE)
 axes.axhline(16 * weights / 1e6, color=BLUE)
 note(axes, "activations", (counts[-3], peaks[-3] / 1e6), (-12, 6), color=ORANGE, ha="right")
 note(axes, "weights, gradients, Adam", (counts[-1], 16 * weights / 1e6), (0, 7), color=BLUE, ha="right")
-axes.set(xlabel="images at once, N", ylabel="megabytes", yticks=(1, 4, 16), yticklabels=(1, 4, 16))
-powers(axes, counts)
+axes.set(xlabel="images at once, N", ylabel="megabytes")
+ticks(axes, x=counts, y=[1, 4, 16])
 plt.show()
-for budget in (8, 64, 512):
-    most = (budget * 2**20 - 16 * weights) / slope
-    print(f"a memory of {budget:3} MiB: batches of up to {most:,.0f} images")
 
 # %% [markdown]
 # "The number of parameters is the memory it takes": not in training, and not for images. What a large batch
@@ -388,10 +328,10 @@ def until(batch, rate, target=0.3, most=120):
     model = nn.models.digits_mlp(rng=np.random.default_rng(0))
     optimizer, order, turns = nn.optim.SGD(model.parameters(), lr=rate), np.random.default_rng(0), []
     for epoch in range(1, most + 1):
-        start = clock()
+        start = nn.timing.CLOCK()
         (log,) = nn.train.fit(model, digits.x_train, digits.y_train, epochs=1, optimizer=optimizer, rng=order,
                               batch_size=batch, progress=False)
-        turns.append(clock() - start)
+        turns.append(nn.timing.CLOCK() - start)
         if log.loss < target:
             return epoch, min(turns)
     return np.nan, min(turns)
@@ -407,7 +347,8 @@ for name, (colour, run) in runs.items():
 for axes, title in zip(panels, ("milliseconds an epoch", "epochs to the target", "seconds to the target"),
                        strict=True):
     axes.set(title=title, xlabel="images a step, N")
-    powers(axes, sizes[::2])
+    ticks(axes, x=sizes[::2])
+    axes.minorticks_off()
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
 panels[1].legend(frameon=False, fontsize=12)
@@ -415,8 +356,6 @@ plt.show()
 
 epochs, each = np.array(runs["rate 0.1"][1]).T
 compare("rate 0.1: the quickest N", sizes[int(np.nanargmin(epochs * each))], yours)
-for (n, m), (before, after) in zip(pairwise(sizes), pairwise(epochs * each), strict=True):
-    print(f"{n:4} → {m:4} images a step: {after / before:.2f} of the time to the target")
 
 # %% [markdown]
 # Two slides, both shown as facts: "a larger batch is faster" and "a larger batch learns more slowly". Each
@@ -427,9 +366,7 @@ for (n, m), (before, after) in zip(pairwise(sizes), pairwise(epochs * each), str
 # Your guesses:
 
 # %%
-for what, (guess, theory, measured) in guesses.items():
-    said, derived = ("-" if value is None else f"{value:.4g}" for value in (guess, theory))
-    print(f"{what:62} you {said:>8}   derived {derived:>8}   measured {measured:8.4g}")
+print(guesses)
 
 # %% [markdown]
 # ## Exercises

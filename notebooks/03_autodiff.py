@@ -12,7 +12,6 @@
 import inspect
 import os
 import re
-import time
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before NumPy: times are those of one core
 
@@ -20,28 +19,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import nn
+from nn.explain import BLUE, DARK, FAST, GREEN, GREY, ORANGE, Guesses, note, style, ticks
 from nn.rules import RULES, Rule
+from nn.timing import CLOCK, race
 
-FAST = bool(os.environ.get("NN_FAST"))  # a short run, to see that every cell works
-BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"  # for all eyes (Okabe & Ito 2008)
-GREY, DARK = "#8a8a8a", "#555555"
-plt.rcParams |= {"font.size": 14, "axes.titlesize": 14, "axes.spines.top": False, "axes.spines.right": False,
-                 "figure.dpi": 90, "figure.constrained_layout.use": True, "lines.linewidth": 2}
-
-guesses = {}
-
-
-def compare(what, measured, yours=None, theory=None):
-    """Your number beside the measured one, and beside what a derivation says if there is one."""
-    guesses[what] = yours, theory, measured
-    values = {"you said": yours, "derived": theory, "measured": measured}
-    print(what + ": " + ", ".join(f"{who} {v:.4g}" for who, v in values.items() if v is not None))
-
-
-def note(axes, text, at, shift, **look):
-    """A few words at a place of the figure, moved by `shift`."""
-    axes.annotate(text, at, shift, textcoords="offset points", **look)
-
+style()
+guesses = Guesses()
+compare = guesses.compare
 
 # %% [markdown]
 # ## 1. The chain rule, from the wrong end
@@ -63,9 +47,8 @@ def note(axes, text, at, shift, **look):
 #
 # The last one is forgotten most often: **what the forward pass repeats, the backward pass adds up.**
 #
-# **Before you run the cell:** 64 rows go through a layer from 1024 to 1024 numbers. How many gigabytes
-# would the Jacobian $\partial y / \partial X$ take, every output in every input, at 4 bytes a number? ($g$
-# takes 0.26 megabytes.)
+# **Before you run the cell:** 64 rows go through a layer from 1024 to 1024 numbers. How many gigabytes would
+# the Jacobian $\partial y / \partial X$ take, at 4 bytes a number? ($g$ takes 0.26 megabytes.)
 
 # %%
 yours = None
@@ -107,35 +90,17 @@ compare("the Jacobian of one layer, gigabytes", 4 * (64 * 1024) ** 2 / 1e9, your
 #
 # $$\frac{\text{backward}}{\text{forward}} = 2 - \frac{\text{first layer}}{\text{all layers}} .$$
 #
-# **Before you run the cell:** what is that factor for VGG-16, whose first layer has only 3 input channels?
-# And for the network 64-300-100-10 of fully connected layers?
+# **Before you run the cell:** what is that factor for the network 64-300-100-10 of fully connected layers?
+# (For VGG-16: notebook 13, section 5.)
 
 # %%
-yours_vgg, yours_mlp = None, None
+yours = None
 
-vgg = [(3, 64, 224), (64, 64, 224), (64, 128, 112), (128, 128, 112), (128, 256, 56), (256, 256, 56),
-       (256, 256, 56), (256, 512, 28), (512, 512, 28), (512, 512, 28), *3 * [(512, 512, 14)]]
 networks = {  # multiply-adds an image of each layer, forward
-    "VGG-16": [9 * c * o * side**2 for c, o, side in vgg] + [512 * 7 * 7 * 4096, 4096 * 4096, 4096 * 1000],
     "digits_cnn": [9 * 32 * 64, 9 * 32 * 64 * 16, 9 * 64 * 64 * 4, 2560],
     "digits_mlp": [64 * 300, 300 * 100, 100 * 10]}
 derived = {name: 2 - macs[0] / sum(macs) for name, macs in networks.items()}
-print(f"VGG-16: {sum(networks['VGG-16']) / 1e9:.2f}·10⁹ multiply-adds forward, "
-      f"{derived['VGG-16'] * sum(networks['VGG-16']) / 1e9:.2f}·10⁹ backward")
-compare("VGG-16, backward / forward", derived["VGG-16"], yours_vgg)
-compare("digits_mlp, backward / forward", derived["digits_mlp"], yours_mlp)
-
-macs = np.array(networks["digits_cnn"]) / 1e3
-figure, axes = plt.subplots(figsize=(9, 3.6))
-products = {"forward": (-0.27, BLUE, macs), "gradient of the weight": (0, ORANGE, macs),
-            "gradient of the input": (0.27, GREEN, [0, *macs[1:]])}
-for name, (shift, colour, values) in products.items():
-    axes.barh(np.arange(4) + shift, values, 0.25, color=colour, label=name)
-axes.set(title="digits_cnn: 10³ multiply-adds an image", yticks=range(4),
-         yticklabels=("conv1", "conv2", "conv3", "fc"))
-axes.invert_yaxis()
-axes.legend(frameon=False)
-plt.show()
+compare("digits_mlp, backward / forward", derived["digits_mlp"], yours)
 
 # %% [markdown]
 # Now by the clock. Four networks: the two for digits, three fully connected layers of 1024, and four
@@ -145,22 +110,8 @@ plt.show()
 # %%
 yours = None
 
-clock = time.thread_time if time.get_clock_info("thread_time").resolution < 1e-6 else time.perf_counter
 nn.memory.keep_freed()  # as in training: memory that is freed is there again for the next step
-
-
-def race(one, other, budget=0.1 if FAST else 0.5):
-    """Seconds of each of two calls, in turn; the least, because other programs only ever make it longer."""
-    turns, end = [], time.perf_counter() + budget
-    while len(turns) < 6 or time.perf_counter() < end:
-        ticks = [clock()]
-        for call in (one, other):
-            call()
-            ticks.append(clock())
-        turns.append(np.diff(ticks))
-    return np.min(turns[1:], axis=0)
-
-
+BUDGET = 0.05 if FAST else 0.3  # seconds for each of what is timed
 wide = 1024 // (1 + FAST)
 mlp, cnn = nn.models.digits_mlp(rng=rng), nn.models.digits_cnn(rng=rng)
 fc = nn.Sequential(*[nn.Linear(wide, wide, rng=rng) for _ in range(3)])
@@ -172,9 +123,9 @@ subjects = {"digits_mlp": (mlp, images), "digits_cnn": (cnn, images),
             "4 convolutions": (conv, rng.standard_normal((8, 64, 16, 16)).astype(np.float32))}
 measured = {}
 for name, (model, x) in subjects.items():
-    ahead, both = race(lambda m=model, x=x: m(nn.Tensor(x)).sum(),
-                       lambda m=model, x=x: m(nn.Tensor(x)).sum().backward())
-    measured[name] = both / ahead - 1
+    times = race({"forward": lambda m=model, x=x: m(nn.Tensor(x)).sum(),
+                  "both": lambda m=model, x=x: m(nn.Tensor(x)).sum().backward()}, BUDGET)
+    measured[name] = times["both"] / times["forward"] - 1
     compare(f"{name}, backward / forward in time", measured[name], theory=derived[name],
             yours=yours if name == "digits_cnn" else None)
 
@@ -200,7 +151,6 @@ plt.show()
 # The library does by rules what we did by hand. A rule has a forward that says what to keep, and a vjp:
 
 # %%
-print(RULES["mul"])
 print(inspect.getsource(RULES["linear"].vjp))
 
 digits = nn.data.digits()
@@ -249,23 +199,11 @@ except RuntimeError as error:
 # - **It is less than the sum of all outputs.** Of the three arrays that convolution, batch norm and ReLU
 #   make, two are kept: nobody needs the one in the middle. A max-pool keeps where the largest was, not what.
 # - **It is gone afterwards, and not all at once.** The way back drops what an operation kept as soon as it
-#   has been through it, so that the memory shrinks while gradients are made. That is why a second
-#   `backward` refuses. (Notebook 05 watches it.)
-# - **What was kept must not change.** An optimizer that steps between forward and backward would give wrong
-#   gradients in silence. The library notices its own writes:
+#   has been through it. That is why a second `backward` refuses. (Notebook 05 watches it.)
+# - **What was kept must not change.** The library notices its own writes, such as an optimizer's step between
+#   forward and backward, and raises. NumPy's it can't see:
 
 # %%
-layer = nn.Sequential(nn.Linear(3, 3, rng=rng), nn.Linear(3, 2, rng=rng))
-optimizer = nn.optim.SGD(layer.parameters(), lr=0.1)
-x = nn.Tensor(np.ones((4, 3), np.float32))
-layer(x).sum().backward()  # gradients, for the optimizer to step with
-late = layer(x).sum()
-optimizer.step()
-try:
-    late.backward()
-except RuntimeError as error:
-    print(error)
-
 w = nn.Tensor(np.ones(3), requires_grad=True)
 square = (w * w).sum()
 w.data[0] = 5  # NumPy writes, and tells nobody
@@ -290,29 +228,18 @@ def calls(node):
     return 1 + sum(calls(parent) for parent in node)
 
 
-depths, counted = range(1, 21), []
-for depth in depths:
-    node = ()
-    for _ in range(depth):
-        node = node, node
-    counted.append(calls(node))
-compare("calls for 20 additions", counted[-1], yours, theory=2**21 - 1)
+node = ()
+for _ in range(20):
+    node = node, node
+compare("calls for 20 additions", calls(node), yours, theory=2**21 - 1)
 
-start = clock()
 x = nn.Tensor(np.ones(3), requires_grad=True)
 y = x
 for _ in range(10_000):
     y = y + 1e-9 * y
+start = CLOCK()
 y.sum().backward()
-print(f"the library: 10,000 such sums, forward and backward, in {clock() - start:.2f} s; gradient {x.grad}")
-
-figure, axes = plt.subplots(figsize=(8, 3.6))
-axes.semilogy(depths, counted, "o-", color=ORANGE)
-axes.semilogy(depths, [depth + 1 for depth in depths], "o-", color=BLUE)
-note(axes, "every path", (depths[-1], counted[-1]), (-14, 0), color=ORANGE, ha="right", va="center")
-note(axes, "every node once", (depths[-1], depths[-1] + 1), (0, 10), color=BLUE, ha="right")
-axes.set(xlabel="additions in a row", title="visits on the way back", xticks=range(0, 21, 4))
-plt.show()
+print(f"the library: backward through 10,000 such sums in {CLOCK() - start:.2f} s; gradient {x.grad}")
 
 # %% [markdown]
 # So a node has to wait until *all* that use it have sent their part, add the parts up, and only then send
@@ -349,9 +276,9 @@ shapes = [(8, 128), (16, 64), (32, 32), (64, 16)]
 costs = {}
 for n, m in shapes:
     f, x = network(n, m)
-    costs[n / m] = race(lambda f=f, x=x: nn.jacobian(f, x, "forward"),
-                        lambda f=f, x=x: nn.jacobian(f, x, "reverse"), 0.2)
-ratio = np.log([ahead / back for ahead, back in costs.values()])
+    costs[n / m] = race({way: lambda f=f, x=x, way=way: nn.jacobian(f, x, way)
+                         for way in ("forward", "reverse")}, BUDGET)
+ratio = np.log([times["forward"] / times["reverse"] for times in costs.values()])
 compare("n/m where they cross", np.exp(np.interp(0, ratio, np.log(list(costs)))), yours_cross, theory=1 / 2)
 
 
@@ -375,9 +302,8 @@ left.loglog(list(costs), np.exp(ratio), "o-", color=ORANGE)
 left.axhline(1, color=GREY)
 left.axvline(0.5, color=GREY, linestyle=":")
 note(left, "derived", (0.5, np.exp(ratio[0])), (8, 0), color=DARK)
-left.set(title="forward / reverse: time of a Jacobian", xlabel="inputs / outputs, n/m",
-         xticks=list(costs), xticklabels=["1/16", "1/4", "1", "4"])
-left.minorticks_off()
+left.set(title="forward / reverse: time of a Jacobian", xlabel="inputs / outputs, n/m")
+ticks(left, x=dict(zip(costs, ("1/16", "1/4", "1", "4"), strict=True)))
 left.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
 for values, colour, name in ((back, ORANGE, "reverse"), (ahead, BLUE, "forward")):
     right.plot(chains, values, "o-", color=colour)
@@ -458,9 +384,7 @@ compare("float32: digits right at the best h", -np.log10(best), yours, theory=3.
 # Your guesses:
 
 # %%
-for what, (guess, theory, found) in guesses.items():
-    said, expected = ("-" if value is None else f"{value:.4g}" for value in (guess, theory))
-    print(f"{what:48} you {said:>8}   derived {expected:>8}   measured {found:8.4g}")
+print(guesses)
 
 # %% [markdown]
 # ## Exercises

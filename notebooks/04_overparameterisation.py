@@ -11,32 +11,20 @@
 # %%
 import copy
 import os
+from functools import partial
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: for matrices this small, threads cost more
 
 import matplotlib.pyplot as plt
 import numpy as np
 
 import nn
+from nn.explain import BLUE, FAST, GREEN, GREY, ORANGE, Guesses, note, style, ticks
 
-FAST = bool(os.environ.get("NN_FAST"))  # a short run, to see that every cell works
 BASE, TUNE, SEEDS = (1, 1, 1) if FAST else (5, 5, 2)  # epochs from scratch, epochs after it, repetitions
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#8a8a8a"  # for all eyes (Okabe & Ito 2008)
-plt.rcParams |= {"font.size": 13, "axes.titlesize": 13, "axes.spines.top": False, "axes.spines.right": False,
-                 "figure.dpi": 90, "figure.constrained_layout.use": True, "lines.linewidth": 2}
-
-guesses = {}
-
-
-def compare(what, measured, yours=None, theory=None):
-    """Your number beside the measured one, and beside what a derivation says if there is one."""
-    guesses[what] = yours, theory, measured
-    values = {"you said": yours, "derived": theory, "measured": measured}
-    print(what + ": " + ", ".join(f"{who} {v:.4g}" for who, v in values.items() if v is not None))
-
-
-def label(axes, x, y, text, color, shift=(6, 0), **look):
-    """The name of a line, written beside it."""
-    axes.annotate(text, (x, y), shift, textcoords="offset points", color=color, va="center", **look)
-
+style()
+guesses = Guesses()
+compare = guesses.compare
 
 # %% [markdown]
 # ## 1. Unknowns and equations
@@ -136,15 +124,14 @@ compare("test error with 4000 features, %", test_error[:, -1].mean(), yours_larg
 figure, (left, right) = plt.subplots(1, 2, figsize=(13, 4.4))
 left.semilogx(counts, test_error.mean(axis=0), "o-", color=ORANGE)
 left.semilogx(counts, train_error.mean(axis=0), "s-", color=BLUE)
-label(left, counts[-1], test_error[:, -1].mean(), "test", ORANGE)
-label(left, counts[-1], train_error[:, -1].mean(), "train", BLUE)
+note(left, "test", (counts[-1], test_error[:, -1].mean()), color=ORANGE)
+note(left, "train", (counts[-1], train_error[:, -1].mean()), color=BLUE)
 left.set(title="wrong, %", xlabel="features", xlim=(8, 9000))
 right.loglog(counts, norms.mean(axis=0), "o-", color=GREEN)
 right.set(title="norm of the coefficients", xlabel="features", xlim=(8, 9000))
 for axes in (left, right):
     axes.axvline(n, color=GREY, linestyle=":")
-    axes.set(xticks=[10, 100, 300, 1000, 4000], xticklabels=[10, 100, 300, 1000, 4000])
-    axes.minorticks_off()
+    ticks(axes, x=[10, 100, 300, 1000, 4000])
 plt.show()
 
 # %% [markdown]
@@ -178,11 +165,10 @@ compare("300 features, with decay: test error, %", decayed[list(counts).index(n)
 figure, axes = plt.subplots(figsize=(9, 4.2))
 axes.semilogx(counts, test_error[0], "o-", color=ORANGE)
 axes.semilogx(counts, decayed, "^-", color=BLUE)
-label(axes, 320, 60, "least norm", ORANGE, (14, 0))
-label(axes, 100, 4.5, "with the best decay", BLUE)
-axes.set(xlabel="features", ylabel="test error, %", ylim=(0, 100), xticks=[10, 100, 300, 1000, 4000],
-         xticklabels=[10, 100, 300, 1000, 4000])
-axes.minorticks_off()
+note(axes, "least norm", (320, 60), (14, 0), color=ORANGE)
+note(axes, "with the best decay", (100, 3), color=BLUE)
+axes.set(xlabel="features", ylabel="test error, %", ylim=(0, 100))
+ticks(axes, x=[10, 100, 300, 1000, 4000])
 plt.show()
 
 # %% [markdown]
@@ -220,7 +206,7 @@ sizes = 65 * np.array(units) + 10 * (np.array(units) + 1)
 figure, axes = plt.subplots(figsize=(9, 4.2))
 for values, name, color, marker in zip(found.T, ("train", "test"), (BLUE, ORANGE), "so", strict=True):
     axes.semilogx(sizes, values, marker + "-", color=color)
-    label(axes, sizes[-1], values[-1], name, color, (6, 8))
+    note(axes, name, (sizes[-1], values[-1]), (6, 8), color=color)
 axes.axvline(10 * n, color=GREY, linestyle=":")
 axes.set(xlabel="weights", ylabel="wrong, %", ylim=(0, None), xlim=(sizes[0] / 1.3, sizes[-1] * 2))
 plt.show()
@@ -281,17 +267,6 @@ def masks_of(model, sparsity):
     return masks
 
 
-def small_of(weights, seed):
-    """The dense network with about as many weights, by its width."""
-
-    def count(width):
-        a, b = round(32 * width), round(64 * width)  # channels of the first, and of the other two
-        return 9 * (a + a * b + b * b) + 2 * (a + 2 * b) + 40 * b + 10
-
-    width = min(np.arange(4, 64) / 64, key=lambda width: abs(count(width) - weights))
-    return nn.models.digits_cnn(width, np.random.default_rng(seed))
-
-
 # %% [markdown]
 # **Before you run the cell:** 97 % are removed. Which one is better on the test images, and by how many
 # points (cut less small)?
@@ -309,7 +284,9 @@ for seed, base in enumerate(bases):
         weights = sum(p.size for p in base.parameters()) - sum((mask == 0).sum() for mask in masks.values())
         left.append(weights)
         results["cut"].append(accuracy(train(copy.deepcopy(base), TUNE, 3e-3, seed, masks)))
-        results["small"].append(whole(small_of(weights, seed), seed))
+        make = partial(nn.models.digits_cnn, rng=np.random.default_rng(seed))  # of a width
+        small = nn.models.nearest(make, weights)
+        results["small"].append(whole(small, seed))
 means = {name: np.reshape(values, (SEEDS, -1)).mean(axis=0) for name, values in results.items()}
 compare("97 %: cut less small, points", means["cut"][-1] - means["small"][-1], yours)
 
@@ -317,12 +294,11 @@ figure, axes = plt.subplots(figsize=(9, 4.2))
 for name, color, marker, told in (("cut", BLUE, "^", "large, then cut"),
                                   ("small", GREEN, "o", "small from scratch")):
     axes.semilogx(left[:3], means[name], marker + "-", color=color)
-    label(axes, left[2], means[name][-1], told, color, (-10, 0), ha="right")
+    note(axes, told, (left[2], means[name][-1]), (-10, 0), color=color, ha="right")
 axes.axhline(means["large"][0], color="black", linewidth=1)
-axes.annotate("large", (left[0], means["large"][0]), (0, 5), textcoords="offset points", ha="right")
-axes.set(xlabel="weights", ylabel="test accuracy, %", xlim=(800, 16_000), xticks=[1000, 2000, 5000, 10_000],
-         xticklabels=["1000", "2000", "5000", "10,000"])
-axes.minorticks_off()
+note(axes, "large", (left[0], means["large"][0]), (0, 5), ha="right")
+axes.set(xlabel="weights", ylabel="test accuracy, %", xlim=(800, 16_000))
+ticks(axes, x=[1000, 2000, 5000, 10_000])
 plt.show()
 
 # %% [markdown]
@@ -369,9 +345,7 @@ plt.show()
 # Your guesses:
 
 # %%
-for what, (guess, theory, measured) in guesses.items():
-    said, derived = ("-" if value is None else f"{value:.4g}" for value in (guess, theory))
-    print(f"{what:46} you {said:>8}   derived {derived:>8}   measured {measured:8.4g}")
+print(guesses)
 
 # %% [markdown]
 # ## Exercises

@@ -12,7 +12,6 @@
 import copy
 import gc
 import os
-import time
 import tracemalloc
 from math import comb
 
@@ -23,30 +22,14 @@ import numpy as np
 
 import nn
 from nn.context import ambient
+from nn.explain import BLUE, DARK, FAST, GREEN, GREY, ORANGE, Guesses, note, style, ticks
 from nn.rules import Rule
 from nn.tensor import apply
 
 F = nn.functional
-FAST = bool(os.environ.get("NN_FAST"))  # a short run, to see that every cell works
-BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"  # for all eyes (Okabe & Ito 2008)
-GREY, DARK = "#8a8a8a", "#555555"
-plt.rcParams |= {"font.size": 14, "axes.titlesize": 14, "axes.spines.top": False, "axes.spines.right": False,
-                 "figure.dpi": 90, "figure.constrained_layout.use": True, "lines.linewidth": 2}
-
-guesses = {}
-
-
-def compare(what, measured, yours=None, theory=None):
-    """Your number beside the measured one, and beside what a derivation says if there is one."""
-    guesses[what] = yours, theory, measured
-    values = {"you said": yours, "derived": theory, "measured": measured}
-    print(what + ": " + ", ".join(f"{who} {v:.4g}" for who, v in values.items() if v is not None))
-
-
-def note(axes, text, at, shift, **look):
-    """A few words at a place of the figure, moved by `shift`."""
-    axes.annotate(text, at, shift, textcoords="offset points", **look)
-
+style()
+guesses = Guesses()
+compare = guesses.compare
 
 # %% [markdown]
 # ## 1. A meter
@@ -57,11 +40,10 @@ def note(axes, text, at, shift, **look):
 # %%
 rng = np.random.default_rng(0)
 weights = [rng.standard_normal((8, 8)) / 8**0.5 for _ in range(5)]
-kept = [rng.standard_normal((4, 8))]
+kept, gradients = [rng.standard_normal((4, 8))], []
 for w in weights:  # forward: every x is kept
     kept.append(np.tanh(kept[-1] @ w))
 g = np.ones_like(kept[-1])  # the loss is the sum of the last
-gradients = []
 for w in reversed(weights):  # back: the last kept is the first that is needed
     g = g * (1 - kept.pop() ** 2)
     gradients.append(kept[-1].T @ g)
@@ -216,14 +198,7 @@ def step(segments):
 
 peaks = {k: nn.profile.measured_peak(lambda k=k: step(k), network.parameters()) / 1e6 for k in cuts}
 nn.memory.keep_freed()
-clock = time.thread_time if time.get_clock_info("thread_time").resolution < 1e-6 else time.perf_counter
-turns = {k: [] for k in cuts}
-for _ in range(3 if FAST else 9):  # in turn, so that a slow moment hits all alike; the least counts
-    for k, seen in turns.items():
-        start = clock()
-        step(k)
-        seen.append(clock() - start)
-times = {k: min(seen) for k, seen in turns.items()}
+times = nn.timing.race({k: lambda k=k: step(k) for k in cuts}, 0.02 if FAST else 0.2)
 best = min(peaks, key=peaks.get)
 compare("segments with the fewest bytes", best, yours_segments, theory=depth**0.5)
 compare("bytes there, % of all kept", 100 * peaks[best] / peaks[1], theory=100 * 2 * depth**0.5 / depth)
@@ -275,9 +250,9 @@ def forget(f, x):
     return apply(Rule("forget", "y = f(x);  dx by running f again", forward, vjp), x)
 
 
-def gradients_of(make, how, first=False):
-    """(gradients of the parameters, buffers) after a step on a fresh copy; how(f, x) applies the part."""
-    part, x = make(), nn.Tensor(rows.data[:64], requires_grad=not first)
+def gradients_of(part, how, data=False):
+    """Gradients of the parameters and buffers after a step on a fresh copy; how(f, x) applies the part."""
+    part, x = copy.deepcopy(part), nn.Tensor(rows.data[:64], requires_grad=not data)
     nn.manual_seed(1)
     y = how(part, x)
     if y.requires_grad:
@@ -294,16 +269,13 @@ def same(one, other):
 parts = {"linear and tanh": nn.Sequential(nn.Linear(64, 64), nn.Tanh()),
          "with dropout": nn.Sequential(nn.Linear(64, 64), nn.Dropout(0.5)),
          "with batch norm": nn.Sequential(nn.Linear(64, 64), nn.BatchNorm1d(64))}
-for name, part in parts.items():
-    for how in (forget, nn.checkpoint):
-        want, got = (gradients_of(lambda p=part: copy.deepcopy(p), way) for way in (lambda f, x: f(x), how))
-        buffers = f", running statistics {same(want[1], got[1])}" if got[1] else ""
-        print(f"{name:16} {how.__name__:11} gradients {same(want[0], got[0])}{buffers}")
-    print()
 for how in (forget, nn.checkpoint):
-    (found, *_), _ = gradients_of(lambda: copy.deepcopy(parts["linear and tanh"]), how, first=True)
-    print(f"where x is data and wants no gradient, {how.__name__}: the weight",
-          "gets none" if found is None else "has its gradient")
+    for name, part in parts.items():
+        want, got = (gradients_of(part, way) for way in (lambda f, x: f(x), how))
+        buffers = f", running statistics {same(want[1], got[1])}" if got[1] else ""
+        print(f"{how.__name__:11} {name:16} gradients {same(want[0], got[0])}{buffers}")
+    (found, *_), _ = gradients_of(parts["linear and tanh"], how, data=True)
+    print(f"{how.__name__:11} x is data: the weight gets", "no gradient" if found is None else "its gradient")
 
 # %% [markdown]
 # Three traps, each of them silent:
@@ -369,9 +341,6 @@ def least(n, s):
 
 
 print("10 layers, one place, everything runs again from the start:", least(10, 1), "=", 10 * 9 // 2)
-print("the longest chains:  places   r = 1      2      3      4")
-for s in (2, 4, 8, 16, 32):
-    print(f"{s:27}" + "".join(f"{comb(s + r, s):8,}" for r in (1, 2, 3, 4)))
 needed = {r: next(s for s in range(1, 1000) if comb(s + r, s) >= 1000) for r in (2, 3, 4, 5, 8)}
 compare("places for 1000 layers, r = 3", needed[3], yours)
 
@@ -385,11 +354,9 @@ segments = np.array([6, 8, 12, 20, 32])
 axes.loglog(segments + n / segments - 1, 2 - 1 / segments, "s", color=ORANGE, markersize=7)
 note(axes, "k segments, k = 32, 20, 12, 8, 6", (200, 2), (0, -30), color=ORANGE, ha="right")
 axes.set(title="a chain of 1000 layers", xlabel="inputs that are alive at most", ylabel="forward passes",
-         xticks=(2, 4, 8, 16, 32, 64, 128), xticklabels=(2, 4, 8, 16, 32, 64, 128), ylim=(1, 40),
-         yticks=(1, 2, 5, 10, 20), yticklabels=(1, 2, 5, 10, 20))
-axes.minorticks_off()
+         ylim=(1, 40))
+ticks(axes, x=(2, 4, 8, 16, 32, 64, 128), y=(1, 2, 5, 10, 20))
 plt.show()
-print("passes: places, for 1000 layers:", *(f"{r}: {s}" for r, s in needed.items()))
 
 # %% [markdown]
 # The line bends where $r$ grows by one: a memory just large enough for a bend is well used, a few places
@@ -399,15 +366,13 @@ print("passes: places, for 1000 layers:", *(f"{r}: {s}" for r, s in needed.items
 # Your guesses:
 
 # %%
-for what, (guess, theory, found) in guesses.items():
-    said, expected = ("-" if value is None else f"{value:.4g}" for value in (guess, theory))
-    print(f"{what:44} you {said:>8}   derived {expected:>8}   measured {found:8.4g}")
+print(guesses)
 
 # %% [markdown]
 # ## Exercises
 #
-# They lead to the assignment `memory`, where you write a planner: given a chain of equal layers and a budget
-# of bytes, which inputs to keep, never worse than $\sqrt n$, and with the same bits.
+# They lead to the assignment `memory`, where you write a planner: given a chain of equal layers and so many
+# places for inputs, which to keep, never worse than $\sqrt n$, and with the same bits.
 #
 # 1. *Nested.* Write `run` with checkpoints inside checkpoints: 16 layers in 4 segments of 4, each of which
 #    keeps only one layer at a time. Draw its timeline. What is the peak, and how often does each layer run?

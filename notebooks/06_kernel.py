@@ -17,7 +17,6 @@ import shutil
 import subprocess
 import sysconfig
 import tempfile
-import time
 from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # one core is compared with one core
@@ -27,23 +26,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import nn
+from nn.explain import BLUE, FAST, GREEN, GREY, ORANGE, Guesses, note, numbers, roofline, style
 
-FAST = bool(os.environ.get("NN_FAST"))  # a short run, to see that every cell works
-clock = time.process_time if os.name == "posix" else time.perf_counter  # Windows counts the first by 16 ms
 N = 384 if FAST else 768  # rows and columns of every matrix: a multiple of all tiles below
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#8a8a8a"  # for all eyes (Okabe & Ito 2008)
-plt.rcParams |= {"font.size": 13, "axes.titlesize": 13, "axes.spines.top": False, "axes.spines.right": False,
-                 "figure.dpi": 90, "figure.constrained_layout.use": True}
-
-guesses = {}
-
-
-def compare(what, measured, yours=None, theory=None):
-    """Your number beside the measured one, and beside what a derivation says if there is one."""
-    guesses[what] = yours, theory, measured
-    values = {"you said": yours, "derived": theory, "measured": measured}
-    print(what + ": " + ", ".join(f"{who} {v:.4g}" for who, v in values.items() if v is not None))
-
+style()
+guesses = Guesses()
+compare = guesses.compare
 
 # %% [markdown]
 # ## 1. The ceiling
@@ -68,14 +56,9 @@ right = a.astype(float) @ b
 ladder = {}  # name: multiply-adds a second
 
 
-def speed(function, *arguments, macs=N**3, times=3):
-    """Multiply-adds a second of processor time: the best of so many calls."""
-    least = np.inf
-    for _ in range(times):
-        start = clock()
-        function(*arguments)
-        least = min(least, clock() - start)
-    return macs / least
+def speed(function, *arguments, macs=N**3, seconds=0.05):
+    """Multiply-adds a second of processor time: the best of a few calls."""
+    return macs / nn.timing.race({"": lambda: function(*arguments)}, seconds, rounds=1)[""]
 
 
 route = nn.kernels.best_route(nn.kernels.gemm)
@@ -85,11 +68,10 @@ print(f"{peak / 1e9:.1f} billion multiply-adds a second:", route or "NumPy's, fo
 # %% [markdown]
 # ## 2. Three loops
 #
-# First in Python. **Before you run the cell:** how many *per mille* of the peak will it reach? And how many
-# percent, if NumPy takes the inner loop, a whole row at a time?
+# First in Python. **Before you run the cell:** how many *per mille* of the peak will it reach?
 
 # %%
-yours_loops, yours_rows = None, None
+yours = None
 
 
 def three_loops(a, b):
@@ -103,22 +85,10 @@ def three_loops(a, b):
     return np.array(c)
 
 
-def rows(a, b):
-    """The same sums: row i of c is a sum of rows of b."""
-    c = np.zeros_like(a)
-    for i in range(len(a)):
-        for k in range(len(a)):
-            c[i] += a[i, k] * b[k]
-    return c
-
-
 small = a[:48, :48], b[:48, :48]
-for function in (three_loops, rows):
-    assert np.allclose(function(*small), small[0] @ small[1], atol=1e-4)
+assert np.allclose(three_loops(*small), small[0] @ small[1], atol=1e-4)
 ladder["Python"] = speed(three_loops, *small, macs=48**3)
-ladder["NumPy, row by row"] = speed(rows, a[:192, :192], b[:192, :192], macs=192**3, times=1)
-compare("Python: per mille of the peak", 1000 * ladder["Python"] / peak, yours_loops)
-compare("NumPy, row by row: % of the peak", 100 * ladder["NumPy, row by row"] / peak, yours_rows)
+compare("Python: per mille of the peak", 1000 * ladder["Python"] / peak, yours)
 
 # %% [markdown]
 # That is the price of an interpreter: it decides for every number anew what to do. A compiler decides once.
@@ -133,17 +103,17 @@ compiler = next((words for words in map(shlex.split, filter(None, wanted)) if sh
 print("C compiler:", " ".join(compiler) if compiler else "none found: steps in C are left out (CC names one)")
 
 
-def library(source, signature, **numbers):
-    """What a C text defines, compiled; None without a compiler. numbers: its macros."""
+def library(source, signature, **macros):
+    """What a C text defines, compiled; None without a compiler."""
     if compiler is None:
         return None
     path = Path(FILES.name) / f"{len(os.listdir(FILES.name))}.c"
     path.write_text(source)
     shared = path.with_suffix(".so")
-    macros = [f"-D{name}={value}" for name, value in numbers.items()]
     for machine in (["-march=native"], ["-mcpu=native"], []):
-        options = ["-O3", "-w", *machine, *macros, "-shared", "-fPIC", "-o", str(shared)]
-        done = subprocess.run([*compiler, *options, str(path)], capture_output=True, text=True, check=False)
+        options = ["-O3", "-w", *machine, *(f"-D{name}={value}" for name, value in macros.items()), "-shared"]
+        words = [*compiler, *options, "-fPIC", "-o", str(shared), str(path)]
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
         if done.returncode == 0:
             ffi = cffi.FFI()
             ffi.cdef(signature)
@@ -151,29 +121,27 @@ def library(source, signature, **numbers):
     raise RuntimeError(f"{compiler[0]} can't compile this:\n{done.stderr}")
 
 
-def build(source, **numbers):
+# %%
+def build(source, **macros):
     """The product that a C text defines, as a function of two matrices; None without a compiler."""
-    found = library(source, SIGNATURE, **numbers)
-    if found is None:
-        return None
-    ffi, lib = found
+    ffi, lib = library(source, SIGNATURE, **macros) or (None, None)
 
     def product(a, b):
         c = np.empty_like(a)
         lib.product(len(a), *(ffi.from_buffer("float[]", matrix) for matrix in (a, b, c)))
         return c
 
-    return product
+    return product if lib else None
 
 
-def step(name, function, yours=None, times=3):
+def step(name, function, yours=None):
     """A rung of the ladder: is it right, how fast is it, what did you say (in % of the peak)?"""
     if function is None:
         print(f"{name}: left out, there is no C compiler")
         return
     error = np.abs(function(a, b) - right).max()
     assert error < 1e-2, f"{name} is wrong: {error}"
-    ladder[name] = speed(function, a, b, times=times)
+    ladder[name] = speed(function, a, b)
     compare(f"{name}: % of the peak", 100 * ladder[name] / peak, yours)
 
 
@@ -197,7 +165,7 @@ void product(int n, const float *restrict a, const float *restrict b, float *res
 }
 """
 ijk = build(THREE_LOOPS)
-step("C: three loops", ijk, yours, times=1)
+step("C: three loops", ijk, yours)
 
 # %% [markdown]
 # ## 3. Where do the cycles go?
@@ -254,12 +222,14 @@ float vectors(int n, int times, const float *a, const float *b)
 }
 int lanes(void) { return LANES; }
 """
+
+# %%
 SUM = "(int n, int times, const float *a, const float *b);"
 found = library(CHAINS, f"float numbers{SUM} float vectors{SUM} int lanes(void);")
 if found:
     ffi, chains = found
     near = [ffi.from_buffer("float[]", row) for row in np.ones((2, 1024), np.float32)]
-    of_numbers, of_vectors = (speed(f, 1024, 3000, *near, macs=1024 * 3000, times=5)
+    of_numbers, of_vectors = (speed(f, 1024, 3000, *near, macs=1024 * 3000)
                               for f in (chains.numbers, chains.vectors))
     print(f"a vector of this compiler has {chains.lanes()} lanes")
     lost = {"one chain of sums": peak / of_vectors, "one lane of a vector": of_vectors / of_numbers,
@@ -269,31 +239,19 @@ if found:
           f"= {np.prod(list(lost.values())):.0f} times slower than the peak:",
           f"{100 - 100 * ladder['C: three loops'] / peak:.1f} % of the cycles are lost")
 
-# %%
-if found:
-    sizes = [48, 96, 192, 384] + [768] * (not FAST)
-    pairs = [[np.ascontiguousarray(matrix[:n, :n]) for matrix in (a, b)] for n in sizes]
-    figure, (left, axes) = plt.subplots(1, 2, figsize=(11.5, 3.8), width_ratios=(1.2, 1))
+    figure, axes = plt.subplots(figsize=(9, 2.6))
     names = ["the peak", *(f"{name}: ÷ {factor:.1f}" for name, factor in lost.items())]
     shares = 100 / np.cumprod([1, *lost.values()])
-    left.barh(names, shares, color=[GREY, BLUE, BLUE, ORANGE])
+    axes.barh(names, shares, color=[GREY, BLUE, BLUE, ORANGE])
     for i, share in enumerate(shares):
-        left.text(share * 1.1, i, f"{share:.3g} %", va="center")
-    left.set(xscale="log", xlim=(0.3, 500), title="what is left of the peak", xlabel="%, logarithmic")
-    left.invert_yaxis()
-    axes.plot(sizes, [1e9 / speed(ijk, *pair, macs=len(pair[0]) ** 3, times=2) for pair in pairs], "o-",
-              color=ORANGE)
-    axes.axhline(1e9 / of_numbers, color=BLUE, linestyle="--")
-    axes.text(sizes[-1], 0.95e9 / of_numbers, "one chain, nearest cache", ha="right", va="top", color=BLUE)
-    axes.set(xscale="log", ylim=(0, None), xlabel="n", title="three loops: ns for a multiply-add")
-    axes.set_xticks(sizes, sizes)
-    axes.minorticks_off()
+        note(axes, f"{share:.3g} %", (share, i))
+    axes.set(xscale="log", xlim=(0.3, 500), title="what is left of the peak, %, logarithmic")
+    axes.invert_yaxis()
     plt.show()
 
 # %% [markdown]
 # The first two factors have nothing to do with memory, and are paid even where everything lies in the
-# nearest cache. So "the processor waits for memory" is only a part of the story of these loops. (Points below
-# the dashed line? A core looks ahead: where chains are short, the next begins before the last has ended.)
+# nearest cache. So "the processor waits for memory" is only a part of the story of these loops.
 #
 # ## 4. Another order of the loops
 #
@@ -387,46 +345,12 @@ step("C: blocks, packed", build(BLOCKS), yours)
 #
 # $$\frac{\text{loads}}{\text{multiply-adds}} = \frac{R + V}{R\,V} = \frac1R + \frac1V ,$$
 #
-# and no store at all. First leave it to the compiler: sums in a small array, with loops of known lengths.
-# **Before you run the cell:** with $R = 6$ rows of 32 numbers, what percent of the peak?
-
-# %%
-yours = None
-
-TILE = r"""
-#include <string.h>
-enum { R = 6, WIDE = 32, MOST = 1024 };
-void product(int n, const float *restrict a, const float *restrict b, float *restrict c)
-{
-    static float panel[MOST * WIDE]; /* 32 columns of b, packed */
-    for (int j0 = 0; j0 < n; j0 += WIDE) {
-        for (int k = 0; k < n; k++)
-            memcpy(panel + k * WIDE, b + k * n + j0, sizeof *b * WIDE);
-        for (int i0 = 0; i0 < n; i0 += R) {
-            float sum[R][WIDE] = { { 0 } };
-            for (int k = 0; k < n; k++)
-                for (int i = 0; i < R; i++)
-                    for (int j = 0; j < WIDE; j++)
-                        sum[i][j] += a[(i0 + i) * n + k] * panel[k * WIDE + j];
-            for (int i = 0; i < R; i++)
-                memcpy(c + (i0 + i) * n + j0, sum[i], sizeof sum[i]);
-        }
-    }
-}
-"""
-step("C: a tile of sums", build(TILE), yours)
-if compiler:
-    kept = ladder["C: a tile of sums"] > ladder["C: blocks, packed"]
-    print("faster than blocks: it seems that the compiler kept the sums in registers" if kept else
-          "no faster than blocks: it seems that the compiler keeps the sums in memory")
-
-# %% [markdown]
-# ## 7. Vectors, said and not hoped for
+# and no store at all.
 #
-# Whether a compiler sees that the sums fit into registers is luck, and changes from version to version. Most
-# C compilers know a type for a vector, `vector_size`; its `+` and `*` work on all lanes, on every processor.
-# With it the program says what it means: `sum[R][V]` are vectors, their loops are unrolled, so every sum has
-# a name and a register of its own.
+# Whether a compiler sees by itself that the sums fit into registers is luck, and changes from version to
+# version. Most C compilers know a type for a vector, `vector_size`; its `+` and `*` work on all lanes, on
+# every processor. With it the program says what it means: `sum[R][V]` are vectors, their loops are unrolled,
+# so every sum has a name and a register of its own.
 #
 # Around the tile stand the loops of Goto & van de Geijn (2008): 256 rows of $b$ are packed into panels as
 # wide as a tile, and for each $R$ rows of $a$, packed too, all panels go by.
@@ -493,23 +417,17 @@ if measured:
     best = max(measured, key=measured.get)
     print(f"the best tile here: {best[0]} rows of {best[1]} vectors")
     compare("sums of the best tile", best[0] * best[1], yours_sums)
-    step("C: a tile of vectors", build(VECTORS, R=best[0], V=best[1]), yours_percent, times=9)
+    step("C: a tile of vectors", build(VECTORS, R=best[0], V=best[1]), yours_percent)
 
 # %%
 if measured:
-    loads = [[1 / r + 1 / v for v in some_v] for r in some_r]
     shares = [[100 * measured[r, v] / peak for v in some_v] for r in some_r]
     registers = [[r * v + v + 1 for v in some_v] for r in some_r]
-    figure, panels = plt.subplots(1, 3, figsize=(11.5, 4.6), sharey=True)
-    for axes, values, title, form, colours in (
-            (panels[0], loads, "loads for a multiply-add", "{:.2f}", "Blues"),
-            (panels[1], registers, "registers wanted", "{:.0f}", "Blues"),
-            (panels[2], shares, "measured, % of the peak", "{:.0f}", "Oranges")):
+    figure, panels = plt.subplots(1, 2, figsize=(9, 4.4), sharey=True)
+    for axes, values, title, colours in ((panels[0], registers, "registers wanted", "Blues"),
+                                         (panels[1], shares, "measured, % of the peak", "Oranges")):
         axes.imshow(values, cmap=colours, aspect="auto")
-        for i, j in np.ndindex(len(some_r), len(some_v)):
-            dark = values[i][j] > (np.max(values) + np.min(values)) / 2
-            axes.text(j, i, form.format(values[i][j]), ha="center", va="center", fontsize=15,
-                      color="white" if dark else "black")
+        numbers(axes, form="{:.0f}", fontsize=15)
         axes.set(title=title, xlabel="V, vectors", xticks=range(len(some_v)), xticklabels=some_v)
         axes.set_yticks(range(len(some_r)), some_r)
         axes.spines[:].set_visible(False)
@@ -521,7 +439,7 @@ if measured:
 # vector wide can do well where a processor spreads a number of $a$ over a vector for nothing, as a part of
 # the multiply-add. And a tile that wants more registers than there are falls off a cliff.
 #
-# ## 8. The ladder
+# ## 7. The ladder
 #
 # At the top: the kernel of this library and NumPy's, on one core. **Before you run the cell:** how many
 # times faster is the best of all than the three loops in C?
@@ -530,9 +448,9 @@ if measured:
 yours = None
 
 packed = nn.kernels.gemm.pack(b)
-step("this library's, b packed", lambda a, b: nn.kernels.gemm(a, packed), times=9)
-step("this library's", nn.kernels.gemm, times=9)
-step("NumPy's own", np.matmul, times=9)
+step("this library's, b packed", lambda a, b: nn.kernels.gemm(a, packed))
+step("this library's", nn.kernels.gemm)
+step("NumPy's own", np.matmul)
 compare("the best over the three loops, times", max(ladder.values()) / ladder.get(
     "C: three loops", ladder["Python"]), yours)
 
@@ -542,7 +460,9 @@ colours = [GREEN if "library" in name or "own" in name else BLUE if name.startsw
            for name in ladder]
 axes.barh(list(ladder), shares, color=colours)
 for i, share in enumerate(shares):
-    axes.text(share + 1, i, f"{share:.1f} %" if share >= 0.1 else f"{share:.1g} %", va="center")
+    inside = {"ha": "right", "color": "white"} if share > 80 else {}
+    axes.text(share - 1 if inside else share + 1, i, f"{share:.{1 if share >= 0.1 else 2}f} %", va="center",
+              **inside)
 axes.axvline(100, color=ORANGE, linestyle="--")
 axes.set(xlim=(0, 108), title=f"a product of {N} × {N} matrices, % of the peak (dashed)", xticks=[])
 axes.invert_yaxis()
@@ -553,16 +473,16 @@ plt.show()
 # memory that must not be read beyond its end, several instruction sets in one file and a choice between them
 # at run time, threads. What the page above leaves out is what the laws of `nn.testing` look for.
 #
-# ## 9. The roofline
+# ## 8. The roofline
 #
 # Can a kernel be judged before it is tuned? Williams, Waterman & Patterson (2009): let it do $I$
 # multiply-adds for each byte that it moves. Then its speed is at most
 #
 # $$\min(\text{peak},\; I \cdot \text{bytes a second}).$$
 #
-# Count the bytes between cache and registers: three loops move 8 bytes for a multiply-add, loops in another
-# order and blocks 12 (two loads, one store), a tile $4L\,V + 4R$ for $L\,R\,V$. And a product of *one row*
-# with a matrix, what a network does with a single example, moves 4 bytes from **memory** for each.
+# A product of matrices that takes each number from memory once does $n^3$ multiply-adds for $12\,n^2$ bytes,
+# $n/12$ for each. And a product of *one row* with a matrix, what a network does with a single example, uses
+# each weight once: 4 bytes for each.
 #
 # **Before you run the cell:** what percent of the peak can this product of one row reach, however it is
 # written?
@@ -572,58 +492,21 @@ yours = None
 
 side = 4096  # 64 MiB, more than most caches hold
 matrix = rng.standard_normal((side, side), np.float32)
-far_speed = speed(np.dot, matrix.ravel(), matrix.ravel(), macs=matrix.nbytes, times=9)
+far_speed = speed(np.dot, matrix.ravel(), matrix.ravel(), macs=matrix.nbytes)
 matrix, row = nn.kernels.gemm.pack(matrix), matrix[:1].copy()
-one_row = speed(nn.kernels.gemm, row, matrix, macs=side**2, times=9)
-
-NEAR = VECTOR + r"""
-float read_all(int n, int times, const float *a)
-{
-    vec sum[8] = { { 0 } };
-    for (int t = 0; t < times; t++)
-        for (int k = 0; k < n; k += 8 * LANES)
-            _Pragma("GCC unroll 8") for (int i = 0; i < 8; i++)
-                sum[i] += *(const vec *)(a + k + i * LANES);
-    float total = 0;
-    for (int i = 0; i < 8 * LANES; i++)
-        total += sum[i / LANES][i % LANES];
-    return total;
-}
-"""
-found = library(NEAR, "float read_all(int n, int times, const float *a);")
-near_speed = speed(found[1].read_all, 2048, 3000, found[0].from_buffer("float[]", np.ones(2048, np.float32)),
-                   macs=4 * 2048 * 3000, times=5) if found else np.nan
-print(f"GB a second: {near_speed / 1e9:.0f} from the nearest cache, {far_speed / 1e9:.0f} from memory")
-compare("a product of one row: % of the peak", 100 * one_row / peak, yours,
+ladder["one row"] = speed(nn.kernels.gemm, row, matrix, macs=side**2)
+print(f"{far_speed / 1e9:.0f} GB a second from memory")
+compare("a product of one row: % of the peak", 100 * ladder["one row"] / peak, yours,
         theory=100 * min(1, far_speed / 4 / peak))
-
-# %%
-lanes = chains.lanes() if found else 8
-r, v = best if measured else (6, 2)
-points = {"C: three loops": 1 / 8, "C: another order": 1 / 12, "C: blocks, packed": 1 / 12,
-          "C: a tile of vectors": lanes * r * v / (4 * (lanes * v + r))}
-ladder["one row"] = one_row
-figure, axes = plt.subplots(figsize=(9.5, 5))
-x = np.geomspace(0.04, 20, 100)
-for rate, colour, name in ((near_speed, BLUE, "nearest cache"), (far_speed, ORANGE, "memory")):
-    axes.plot(x, np.minimum(peak, x * rate) / 1e9, color=colour, linewidth=2.5)
-    if np.isfinite(rate):
-        axes.text(0.045, 0.035 * rate / 1e9, name, color=colour, va="top", fontsize=14)
-axes.text(20, peak / 1e9 * 1.1, "the peak", ha="right", color=GREY, fontsize=14)
-for name, intensity in [*points.items(), ("one row", 1 / 4)]:
-    if name in ladder:
-        at = intensity, ladder[name] / 1e9
-        axes.plot(*at, "o", color=ORANGE if name == "one row" else BLUE, markersize=11)
-        axes.annotate(name.removeprefix("C: "), at, (10, -5), textcoords="offset points")
-axes.set(xscale="log", yscale="log", xlabel="multiply-adds for each byte moved", ylim=(0.3, 3 * peak / 1e9),
-         title="roofline: billion multiply-adds a second")
+names = "C: three loops", "C: another order", "C: blocks, packed", "C: a tile of vectors"
+points = {name.removeprefix("C: "): (N / 12, ladder[name]) for name in names if name in ladder}
+roofline(peak, {"memory": far_speed}, points | {"one row": (1 / 4, ladder["one row"])})
 plt.show()
 
 # %% [markdown]
-# A kernel far below its roof waits for something else: the three loops wait for their own sum. A point
-# *above* its roof says that the bytes were counted wrong. They were counted as the C text has them; a
-# compiler may see that several steps of $k$ can share one load and one store of $c$. (Compilers call that
-# "unroll and jam"; it is section 6 in small.) Moving a point to the right is the work of sections 5 to 7.
+# A kernel far below its roof waits for something else: the three loops wait for their own sum, and the others
+# for what moves between caches and registers, which has a roof of its own. (Who counts bytes there: three
+# loops move 8 for a multiply-add, another order 12, a tile of $L\,V$ lanes $4/R + 4/(L\,V)$.)
 #
 # The single row can't be moved at all: each weight is used once. Only *fewer bytes for a weight* help there,
 # and that is the next notebook, 07.
@@ -631,9 +514,7 @@ plt.show()
 # Your guesses:
 
 # %%
-for what, (guess, theory, measured_value) in guesses.items():
-    said, derived = ("-" if value is None else f"{value:.4g}" for value in (guess, theory))
-    print(f"{what:48} you {said:>8}   derived {derived:>8}   measured {measured_value:8.4g}")
+print(guesses)
 
 # %% [markdown]
 # ## Exercises

@@ -8,9 +8,7 @@
 # As in the tour: derive before you code, write a guess in place of `None` before you run a cell, and look.
 
 # %%
-import inspect
 import os
-import time
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # one core is compared with one core
 
@@ -19,23 +17,13 @@ import numpy as np
 
 import nn
 from compress.formats.affine import UINT8
-from nn.kernels import fixed_point, gemm, qgemm
+from nn.explain import BLUE, FAST, GREEN, GREY, ORANGE, Guesses, note, numbers, style, ticks
+from nn.kernels import gemm, qgemm
+from nn.timing import race
 
-FAST = bool(os.environ.get("NN_FAST"))  # a short run, to see that every cell works
-clock = time.process_time if os.name == "posix" else time.perf_counter  # Windows counts the first by 16 ms
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#8a8a8a"  # for all eyes (Okabe & Ito 2008)
-plt.rcParams |= {"font.size": 13, "axes.titlesize": 13, "axes.spines.top": False, "axes.spines.right": False,
-                 "figure.dpi": 90, "figure.constrained_layout.use": True}
-
-guesses = {}
-
-
-def compare(what, measured, yours=None, theory=None):
-    """Your number beside the measured one, and beside what a derivation says if there is one."""
-    guesses[what] = yours, theory, measured
-    values = {"you said": yours, "derived": theory, "measured": measured}
-    print(what + ": " + ", ".join(f"{who} {v:.4g}" for who, v in values.items() if v is not None))
-
+style()
+guesses = Guesses()
+compare = guesses.compare
 
 # %% [markdown]
 # ## 1. How an integer stands for a real
@@ -47,11 +35,9 @@ def compare(what, measured, yours=None, theory=None):
 #
 # $$r = s\,(q - z), \qquad q = \operatorname{clamp}\bigl(\operatorname{round}(r / s) + z,\; 0,\; 255\bigr).$$
 #
-# A range $l \dots h$ with $l \le 0 \le h$ gets $s = (h - l)/255$ and $z = \operatorname{round}(-l / s)$.
-#
-# *The error is at most $s/2$.* Inside the grid the nearest of its points is no further than half a step.
-# Rounding $z$ moved the grid by at most half a step, so even the ends $l$ and $h$ are no further than that
-# from a point. Beyond the range nothing is promised.
+# A range $l \dots h$ with $l \le 0 \le h$ gets $s = (h - l)/255$ (256 integers have 255 *steps* between
+# them) and $z = \operatorname{round}(-l / s)$. *The error is at most $s/2$*, also at the ends, since rounding
+# $z$ moved the grid by at most half a step. Beyond the range nothing is promised.
 #
 # **Before you run the cell:** if errors are spread evenly over $-s/2 \dots s/2$, what is their root mean
 # square, in steps? (Integrate $e^2$.)
@@ -138,20 +124,9 @@ print("definition, four terms and kernel agree:", np.array_equal(definition, fou
 # %%
 yours = None
 
-
-def race(calls, turns=9):
-    """Seconds of processor time of each, the least of some turns: A B C A B C …"""
-    least = dict.fromkeys(calls, np.inf)
-    for name in [*calls, *list(calls) * turns]:  # one round to warm up
-        start = clock()
-        calls[name]()
-        least[name] = min(least[name], clock() - start)
-    return least
-
-
 floats = rng.standard_normal((256, 256), np.float32)
 integers = rng.integers(-127, 128, (256, 256), dtype=np.int32)
-seconds = race({"float32": lambda: floats @ floats, "int32": lambda: integers @ integers}, 3)
+seconds = race({"float32": lambda: floats @ floats, "int32": lambda: integers @ integers}, 0.02)
 compare("NumPy, int32: times as fast as float32", seconds["float32"] / seconds["int32"], yours)
 
 # %% [markdown]
@@ -181,7 +156,7 @@ for m in rows:
     x, q = reals[:m], inputs[:m]
     out, out_q = np.empty((m, side), np.float32), np.empty((m, side), np.uint8)
     times[m] = race({"float": lambda x=x, out=out: gemm(x, dense, out=out),
-                     "int8": lambda q=q, out=out_q: qgemm(q, packed, **around, out=out)})
+                     "int8": lambda q=q, out=out_q: qgemm(q, packed, **around, out=out)}, 0.05)
     print(f"{m:4} rows: " + ", ".join(f"{name} {m * side**2 / s / 1e9:6.1f} billion multiply-adds a second"
                                       for name, s in times[m].items()))
 speedup = {m: s["float"] / s["int8"] for m, s in times.items()}
@@ -192,7 +167,8 @@ compare("256 rows: int8, times faster", speedup[256], yours_many)
 # ## 4. First cause: a quarter of the bytes
 #
 # Five things can make integers faster: fewer bytes, more lanes, instructions that do more, a layout that
-# suits them, and less to do between layers. We take them one by one.
+# suits them, and less to do between layers. (The cut into five is ours; others count the second and third as
+# one, or packing not at all, since it buys nothing by itself.) We take them one by one.
 #
 # Each weight is read once, however many rows there are: with one row there is one multiply-add for each
 # weight, and a core that multiplies faster than its memory delivers must wait. A float has 4 bytes, an
@@ -213,16 +189,14 @@ compare("256 rows: int8, times faster", speedup[256], yours_many)
 # | bytes: multiply four, add them and the sum, in one | 4 | always |
 #
 # The last one was put into processors for neural networks. Why could it be? Energy and area of a multiplier
-# grow with the square of its width. Horowitz (2014) gives, in pJ: 8-bit multiplication 0.2, 32-bit integer
-# addition 0.1; in float32 3.7 and 0.9.
+# grow with the square of its width (Horowitz 2014: 0.2 pJ for a product of bytes, 3.7 in float32).
 #
-# **Before you run the cell:** how many times less energy does an 8-bit multiply-add into 32 bits take? And
-# how many times as fast as floats is the best route of *your* processor, in registers alone?
+# **Before you run the cell:** how many times as fast as floats is the best route of *your* processor, in
+# registers alone?
 
 # %%
-yours_energy, yours_route = None, None
+yours = None
 
-compare("energy of a multiply-add, float32 / int8", (3.7 + 0.9) / (0.2 + 0.1), yours_energy)
 MEANING = {"fma": "float: one", "madd16": "16-bit pairs: two in two", "signed": "bytes, any: four in four",
            "maddubs": "bytes, 7-bit weights: four in three", "vnni": "bytes: four in one"}
 float_route, int_route = (nn.kernels.best_route(kernel) for kernel in (gemm, qgemm))
@@ -233,7 +207,7 @@ if float_route and int_route:
         if kind in MEANING and (kind != "fma" or not peaks):
             peaks[f"{MEANING[kind]} ({where})"] = nn.kernels.peak(route)
     one, best = nn.kernels.peak(float_route), nn.kernels.peak(int_route)
-    compare("the best route for bytes: times the peak of floats", best / one, yours_route)
+    compare("the best route for bytes: times the peak of floats", best / one, yours)
     figure, axes = plt.subplots(figsize=(10, 0.55 * len(peaks) + 1))
     axes.barh(list(peaks), [peak / one for peak in peaks.values()],
               color=[GREY if name.startswith("float") else BLUE for name in peaks])
@@ -246,9 +220,8 @@ else:
     print("here without the C kernels: nothing to measure in registers")
 
 # %% [markdown]
-# (An instruction more does not always cost time: some processors can begin an addition and a
-# multiplication in the same cycle.) A processor without the last kind of instruction gains much less from
-# 8-bit integers than one with it, at equal bytes and equal lanes.
+# A processor without the last kind of instruction gains much less from 8-bit integers than one with it, at
+# equal bytes and equal lanes.
 #
 # Causes one to three make a roofline for each type (notebook 06), and its quotient predicts the speed-up
 # for any number of rows $M$, with nothing but two peaks and speeds of reading:
@@ -265,9 +238,7 @@ yours = None
 def read_speed(nbytes):
     """Bytes a second that a sum over so many bytes of floats reads."""
     array = np.ones(nbytes // 4, np.float32)
-    times = max(1, 2**24 // nbytes)
-    seconds = race({"read": lambda: [np.dot(array, array) for _ in range(times)]}, 5)
-    return times * array.nbytes / seconds["read"]
+    return array.nbytes / race({"read": lambda: np.dot(array, array)}, 0.05)["read"]
 
 
 if peaks:
@@ -279,12 +250,10 @@ if peaks:
     axes.plot(m, bounds[0] / bounds[1], color=GREY, linewidth=2.5)
     axes.plot(rows, list(speedup.values()), "o", color=BLUE, markersize=10)
     for count, value in speedup.items():
-        axes.annotate(f"{value:.1f}", (count, value), (0, 9), textcoords="offset points", ha="center",
-                      color=BLUE)
+        note(axes, f"{value:.1f}", (count, value), (0, 9), ha="center", color=BLUE)
     axes.set(xscale="log", ylim=(0, 1.25 * max(*speedup.values(), *(bounds[0] / bounds[1]))), xlabel="rows M",
              title="int8: times faster (dots), and as the two rooflines say (line)")
-    axes.set_xticks(rows, rows)
-    axes.minorticks_off()
+    ticks(axes, x=rows)
     plt.show()
 
     print("the speed-up, split")
@@ -308,8 +277,8 @@ if peaks:
 #
 # $$\text{panels}[p][t][c][i] = b_{4t + i,\; 16p + c} .$$
 #
-# Colours are columns in the figure. Packing touches every weight once, a product with $M$ rows $M$ times.
-# **Before you run the cell:** how many rows can be multiplied in the time that packing takes?
+# Colours are columns in the figure. **Before you run the cell:** how many rows can be multiplied in the time
+# that packing takes?
 
 # %%
 yours = None
@@ -320,19 +289,15 @@ figure, panels = plt.subplots(1, 2, figsize=(11, 3.2), width_ratios=(1, 3))
 palette = plt.matplotlib.colors.ListedColormap(["#bcdcf0", "#f6cfa8", "#bfe5d8", "#e2e2e2"])
 for axes, values, title in ((panels[0], small, "b: k down, columns across"),
                             (panels[1], cells.reshape(2, 16), "packed: the order of memory")):
-    axes.imshow(small % 4 if axes is panels[0] else values % 4, cmap=palette, aspect="auto")
-    for i, j in np.ndindex(values.shape):
-        axes.text(j, i, values[i, j], ha="center", va="center", fontsize=14)
+    axes.imshow(values % 4, cmap=palette, aspect="auto")
+    numbers(axes, np.char.mod("%d", values), "{}", fontsize=14)
     axes.set(title=title, xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
 for edge in (3.5, 7.5, 11.5):
     panels[1].axvline(edge, color="white", linewidth=6)
 plt.show()
 
-packing = race({"float": lambda: gemm.pack(weights), "int8": lambda: qgemm.pack(codes)}, 2)
-for name, seconds in packing.items():
-    print(f"{name}: packing {1e9 * seconds / side**2:.2f} ns a weight, "
-          f"as long as {seconds / (times[64][name] / 64):.0f} rows of 64 take")
+packing = race({"float": lambda: gemm.pack(weights), "int8": lambda: qgemm.pack(codes)}, 0.02)
 compare("int8: rows multiplied while packing", packing["int8"] / (times[64]["int8"] / 64), yours)
 
 # %% [markdown]
@@ -376,7 +341,7 @@ def at_once():
 
 
 print("the same codes:", np.array_equal(longer_way().copy(), at_once()))
-seconds = race({"longer": longer_way, "at once": at_once}, 200)
+seconds = race({"longer": longer_way, "at once": at_once})
 longer = seconds["longer"] / seconds["at once"]
 compare("the longer way: times as long", longer, yours)
 
@@ -386,29 +351,14 @@ compare("the longer way: times as long", longer, yours)
 
 # %%
 if peaks:
-    causes = {"fewer bytes": (4, f"few rows; a nearer cache may make it {4 * nearer:.1f}"),
-              "more lanes": (4, "many rows"),
-              "what an instruction does": (does, "times the lanes"),
-              "packing": (1, "needed for the instruction; a loss where it is done in every call"),
-              "between layers": (longer, f"for sums of {K} products")}
-    for cause, (factor, when) in causes.items():
-        print(f"{cause:25} × {factor:4.2f}   {when}")
+    print(f"few rows: fewer bytes × 4 (from a nearer cache × {4 * nearer:.1f})\n"
+          f"many rows: more lanes × 4, what an instruction does × {does:.2f}, which needs packing\n"
+          f"between layers × {longer:.2f}, for sums of {K} products")
 
 # %% [markdown]
-# The factor $m$ is a real number. A processor without floats multiplies by an integer and shifts, $m \approx
-# 2^{-n} M_0$ (eq. 6), as gemmlowp and TFLite do. Their way rounds twice, and a result can be off by one: with
-# probability $2^{-(n+1)}$ for a shift of $n \ge 1$.
-
-# %%
-print(inspect.getsource(fixed_point.multiplied))
-sums = rng.integers(-30_000, 30_000, 200_000).astype(np.int32)
-for m_scale in (0.31, 0.173, 0.0917, 0.0431):
-    multiplier, shift = fixed_point.multiplier_of(m_scale)
-    twice = fixed_point.multiplied(sums, multiplier, shift)
-    share = 100 * (twice != np.rint(sums * m_scale)).mean()
-    print(f"m = {m_scale}: shift {shift}, {share:.1f} % differ, derived {100 * 2.0 ** -(shift + 1):.1f} %")
-
-# %% [markdown]
+# (A processor without floats multiplies by an integer and shifts in place of the factor $m$, and rounds
+# twice: `nn/kernels/fixed_point.py`.)
+#
 # ## 8. What does it cost? The error of a product
 #
 # Let the errors of $a_k$ and $b_k$ be independent and uniform, variances $s_a^2/12$ and $s_b^2/12$. To first
@@ -430,15 +380,6 @@ mean_square = (some.astype(float) ** 2).mean()
 variance = side / 12 * (grid.scale**2 * (weights.astype(float) ** 2).mean(axis=0) + scales**2 * mean_square)
 theory = np.sqrt(variance.mean()) / spread
 compare("error of the product, % of its spread", 100 * error.std(), yours, theory=100 * theory)
-
-figure, axes = plt.subplots(figsize=(9, 3.4))
-axes.hist(100 * error.ravel(), bins=100, density=True, color="#bcdcf0")
-e = np.linspace(-4, 4, 200) * 100 * theory
-axes.plot(e, np.exp(-((e / (100 * theory)) ** 2) / 2) / (100 * theory * np.sqrt(2 * np.pi)), color=ORANGE,
-          linewidth=2.5)
-axes.text(100 * theory, 0.28 / (100 * theory), " as derived", color=ORANGE)
-axes.set(xlabel="error of a sum, % of the spread of the sums", yticks=[])
-plt.show()
 
 # %% [markdown]
 # ## 9. Only the weights
@@ -476,7 +417,7 @@ for m in rows:
              "8 bits, decoded before": lambda x=x, out=out: decode_first(x, out),
              "4 bits, decoded in the kernel": lambda x=x, out=out: look_up(x, book, out=out),
              "8 bits, both sides integers": lambda q=q, out=out_q: qgemm(q, packed, **around, out=out)}
-    seconds = race(calls, turns=2)
+    seconds = race(calls, 0.02)
     for name, values in relative.items():
         values.append(seconds["float"] / seconds[name])
 for name, (one, many) in yours.items():
@@ -493,9 +434,7 @@ for (name, values), colour, marker, side in zip(relative.items(), (BLUE, ORANGE,
 axes.plot([1, rows[-1]], [1, 1], color=GREY, linestyle="--")
 axes.text(1, 0.93, "floats", color=GREY, va="top")
 axes.set(xscale="log", yscale="log", xlim=(0.9, 6000), xlabel="rows", title="times as fast as floats")
-axes.set_xticks(rows, rows)
-axes.set_yticks([0.1, 0.3, 1, 3, 10], [0.1, 0.3, 1, 3, 10])
-axes.minorticks_off()
+ticks(axes, x=rows, y=[0.1, 0.3, 1, 3, 10])
 plt.show()
 
 # %% [markdown]
@@ -505,9 +444,7 @@ plt.show()
 # Your guesses:
 
 # %%
-for what, (guess, theory, measured) in guesses.items():
-    said, derived = ("-" if value is None else f"{value:.4g}" for value in (guess, theory))
-    print(f"{what:58} you {said:>8}   derived {derived:>8}   measured {measured:8.4g}")
+print(guesses)
 
 # %% [markdown]
 # ## Exercises

@@ -11,8 +11,9 @@
 # %%
 import copy
 import os
-import time
 from functools import partial
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: for matrices this small, threads cost more
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -20,27 +21,13 @@ import numpy as np
 import compress
 import nn
 from compress.formats.bits import pack_bits
+from nn.explain import BLUE, FAST, GREEN, GREY, ORANGE, Guesses, note, style, ticks
+from nn.timing import race
 
-FAST = bool(os.environ.get("NN_FAST"))  # a short run, to see that every cell works
 BASE, TUNE, SEEDS = (3, 2, 1) if FAST else (15, 10, 3)  # epochs from scratch, epochs after it, repetitions
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#8a8a8a"  # for all eyes (Okabe & Ito 2008)
-plt.rcParams |= {"font.size": 13, "axes.titlesize": 13, "axes.spines.top": False, "axes.spines.right": False,
-                 "figure.dpi": 90, "figure.constrained_layout.use": True, "lines.linewidth": 2}
-
-guesses = {}
-
-
-def compare(what, measured, yours=None, theory=None):
-    """Your number beside the measured one, and beside what a derivation says if there is one."""
-    guesses[what] = yours, theory, measured
-    values = {"you said": yours, "derived": theory, "measured": measured}
-    print(what + ": " + ", ".join(f"{who} {v:.4g}" for who, v in values.items() if v is not None))
-
-
-def label(axes, x, y, text, color, shift=(6, 0), **look):
-    """The name of a line, written beside it."""
-    axes.annotate(text, (x, y), shift, textcoords="offset points", color=color, va="center", **look)
-
+style()
+guesses = Guesses()
+compare = guesses.compare
 
 # %% [markdown]
 # ## 1. Bytes, all of them
@@ -74,13 +61,11 @@ n = np.unique(np.geomspace(4, 1e6, 200).astype(int))
 figure, axes = plt.subplots(figsize=(9, 4.4))
 for bits, color in ((2, BLUE), (4, GREEN), (8, ORANGE)):
     axes.loglog(n, 32 * n / (bits * n + 32 * 2**bits), color=color)
-    label(axes, n[-1], 32 / bits, f"{bits} bits", color)
-    print(f"{bits} bits: smaller than float32 from {int(32 * 2**bits / (32 - bits)) + 1} weights on")
+    note(axes, f"{bits} bits", (n[-1], 32 / bits), color=color)
 axes.axhline(1, color="black", linewidth=1)
-axes.annotate("no smaller than float32", (1e6, 1), (0, -16), textcoords="offset points", ha="right")
-axes.set(xlabel="weights in the layer", ylabel="times smaller", xlim=(3, 6e6), ylim=(0.3, 25),
-         yticks=[0.5, 1, 2, 4, 8, 16], yticklabels=["½", 1, 2, 4, 8, 16])
-axes.minorticks_off()
+note(axes, "no smaller than float32", (1e6, 1), (0, -16), ha="right")
+axes.set(xlabel="weights in the layer", ylabel="times smaller", xlim=(3, 6e6), ylim=(0.3, 25))
+ticks(axes, x=[10, 1000, 100_000], y={0.5: "½"} | {n: n for n in (1, 2, 4, 8, 16)})
 plt.show()
 
 # %% [markdown]
@@ -166,16 +151,12 @@ def accuracy(model):
 bases = [train(nn.models.digits_mlp(rng=np.random.default_rng(seed)), BASE, 1e-2, seed, decay=1e-3)
          for seed in range(SEEDS)]
 w = bases[0].fc2.weight.data.ravel()
-start = time.perf_counter()
 best = nn.kernels.kmeans1d(w, 16).astype(float)
-print(f"the global optimum of {len(w):,} weights took {1000 * (time.perf_counter() - start):.0f} ms")
 least = np.sum((w - best[nearest(w, best)]) ** 2)
 runs = {"linear": [lloyd(w, linear(w, 16))], "density": [lloyd(w, density(w, 16))],
         "random": [lloyd(w, random(w, 16, np.random.default_rng(i))) for i in range(2 if FAST else 8)]}
 for name, yours in (("linear", yours_linear), ("density", yours_density)):
     compare(f"Lloyd from {name}: cost above the least, %", 100 * (runs[name][0][1][-1] / least - 1), yours)
-every = [costs for made in runs.values() for _, costs in made]
-print("J never rises:", all(np.all(np.diff(costs) <= 1e-9 * least) for costs in every))
 
 # %%
 figure, axes = plt.subplots(figsize=(9, 4.4))
@@ -184,8 +165,8 @@ for (name, made), color in zip(runs.items(), (BLUE, ORANGE, GREY), strict=True):
         axes.loglog(np.arange(1, 301), 100 * (costs / least - 1), color=color, label=name if i == 0 else None,
                     linewidth=1 if name == "random" else 3, zorder=1 if name == "random" else 2)
 axes.legend(frameon=False)
-axes.set(xlabel="steps of Lloyd", ylabel="cost above the least, %", yticks=[1, 10, 100, 1000],
-         yticklabels=[1, 10, 100, 1000], xticks=[1, 10, 100], xticklabels=[1, 10, 100])
+axes.set(xlabel="steps of Lloyd", ylabel="cost above the least, %")
+ticks(axes, x=[1, 10, 100], y=[1, 10, 100, 1000])
 plt.show()
 
 # %%
@@ -267,34 +248,6 @@ print("values:", *c.round(2), "  after one step:", *moved.round(2), "  (the pape
 compare("the second value after one step", moved[1], yours, theory=-0.04)
 
 # %% [markdown]
-# And in a network: shift *one* value of a layer by $h$, and with it all its members, and look at the loss.
-# That needs no backward pass at all, and has to give the same number.
-
-# %%
-model = share(bases[0], 4, None).to(np.float64)
-weight, images, classes = model.fc2.weight, nn.Tensor(x[:256].astype(np.float64)), nn.Tensor(y[:256])
-
-
-def loss():
-    return nn.functional.cross_entropy(model(images), classes)
-
-
-model.zero_grad()  # a copy has the gradient of the last step, too
-loss().backward()
-values, codes = np.unique(weight.data, return_inverse=True)
-sums = np.bincount(codes.ravel(), weight.grad.ravel())
-original, h, slopes = weight.data, 1e-6, []
-for j in range(len(values)):
-    ends = []
-    for sign in (1, -1):
-        weight.data = original + sign * h * (codes.reshape(original.shape) == j)
-        ends.append(loss().item())
-    slopes.append((ends[0] - ends[1]) / (2 * h))
-print("by sums of gradients:  ", *np.round(sums[:6], 5))
-print("by shifting the value: ", *np.round(slopes[:6], 5))
-print("largest difference of all 16:", np.abs(sums - slopes).max())
-
-# %% [markdown]
 # ## 4. Training the values
 #
 # `compress.Cluster` finds the optimum, keeps the codes as they are, and trains the values by that sum. A
@@ -323,12 +276,11 @@ figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.4))
 before = [untrained["optimum", bits] for bits in trained]
 after = [found.mean() for found in trained.values()]
 spread = [np.ptp(found) / 2 for found in trained.values()]
-left.plot(list(trained), before, "s-", color=ORANGE)
-left.errorbar(list(trained), after, spread, marker="o", color=BLUE, capsize=3)
-label(left, 2, before[0], "not trained", ORANGE, (14, -2))
-label(left, 2, after[0], "trained", BLUE, (8, -12))
+left.plot(list(trained), before, "s-", color=ORANGE, label="not trained")
+left.errorbar(list(trained), after, spread, marker="o", color=BLUE, capsize=3, label="trained")
+left.legend(frameon=False, loc="lower right")
 left.axhline(floats.mean(), color="black", linewidth=1)
-left.annotate("float32, as many epochs", (4, floats.mean()), (-4, 14), textcoords="offset points", ha="right")
+note(left, "float32, as many epochs", (4, floats.mean()), (-4, 10), ha="right")
 left.set(xlabel="bits a weight", ylabel="test accuracy, %", xticks=list(trained), ylim=(None, 96))
 right.plot(np.array(path), color=BLUE)
 right.axhline(0, color="black", linewidth=1)
@@ -371,7 +323,8 @@ plt.show()
 # ## 6. Is it faster?
 #
 # No multiply-add has gone. `codebook_gemm` looks every weight up while it multiplies, which is *more* work
-# than a dense product does. But a weight takes 4 bits on its way from memory in place of 32. So it depends
+# than a dense product does (sixteen floats fit into one or two vector registers, so that an instruction looks
+# up many at once). But a weight takes 4 bits on its way from memory in place of 32. So it depends
 # on what the processor waits for. With $M$ inputs, each weight that arrives is used $M$ times:
 #
 # $$\text{time} \approx \max\left(\frac{\text{bytes of } W}{\text{bytes a second}},\;
@@ -383,18 +336,6 @@ plt.show()
 # %%
 yours_single, yours_many = None, None
 
-
-def in_turn(jobs, rounds=11 if FAST else 21):
-    """Least seconds of each of these functions, called in turn: what else runs can only add to a time."""
-    seconds = {name: [] for name in jobs}
-    for _ in range(rounds):
-        for name, job in jobs.items():
-            start = time.perf_counter()
-            job()
-            seconds[name].append(time.perf_counter() - start)
-    return {name: min(taken) for name, taken in seconds.items()}
-
-
 sides, gains = [256, 512, 1024, 2048, 4096], {1: [], 64: []}
 for side in sides:
     codes, book = rng.integers(0, 16, (side, side), np.uint8), rng.standard_normal(16).astype(np.float32)
@@ -402,22 +343,20 @@ for side in sides:
     for batch, gain in gains.items():
         rows = rng.standard_normal((batch, side), np.float32)
         out = np.empty((batch, side), np.float32)
-        seconds = in_turn({"dense": partial(nn.kernels.gemm, rows, dense, out=out),
-                           "shared": partial(nn.kernels.codebook_gemm, rows, shared, out=out)})
+        seconds = race({"dense": partial(nn.kernels.gemm, rows, dense, out=out),
+                           "shared": partial(nn.kernels.codebook_gemm, rows, shared, out=out)}, 0.05)
         gain.append(seconds["dense"] / seconds["shared"])
-    print(f"{side} × {side}: {dense.nbytes / 1e6:6.2f} MB dense, {shared.nbytes / 1e6:5.2f} MB shared")
 compare("4096², one input: times faster", gains[1][-1], yours_single)
 compare("4096², 64 inputs: times faster", gains[64][-1], yours_many)
 
 figure, axes = plt.subplots(figsize=(9, 4.2))
 for (batch, gain), color in zip(gains.items(), (ORANGE, BLUE), strict=True):
     axes.loglog(sides, gain, "o-", color=color)
-    label(axes, sides[-1], gain[-1], f"{batch} input{'s' * (batch > 1)}", color, (6, 8))
+    note(axes, f"{batch} input{'s' * (batch > 1)}", (sides[-1], gain[-1]), (6, 8), color=color)
 axes.axhline(1, color="black", linewidth=1)
-axes.annotate("as fast as dense", (sides[0], 1), (0, -18), textcoords="offset points")
-axes.set(xlabel="side of the weight", ylabel="times faster than dense", xticks=sides, xticklabels=sides,
-         xlim=(230, 7500), ylim=(0.5, 12), yticks=[0.5, 1, 2, 4, 8], yticklabels=["½", 1, 2, 4, 8])
-axes.minorticks_off()
+note(axes, "as fast as dense", (sides[0], 1), (0, -18))
+axes.set(xlabel="side of the weight", ylabel="times faster than dense", xlim=(230, 7500), ylim=(0.4, 12))
+ticks(axes, x=sides, y={0.5: "½"} | {n: n for n in (1, 2, 4, 8)})
 plt.show()
 
 # %% [markdown]
@@ -428,9 +367,7 @@ plt.show()
 # Your guesses:
 
 # %%
-for what, (guess, theory, measured) in guesses.items():
-    said, derived = ("-" if value is None else f"{value:.4g}" for value in (guess, theory))
-    print(f"{what:46} you {said:>8}   derived {derived:>8}   measured {measured:8.4g}")
+print(guesses)
 
 # %% [markdown]
 # ## Exercises
@@ -445,5 +382,7 @@ for what, (guess, theory, measured) in guesses.items():
 #    the accuracy lose? What if each layer is first divided by its standard deviation?
 # 5. *Zeros too.* Prune to 90 % first: `[compress.Prune(0.9), compress.Cluster(4)]`. Where is the zero in
 #    the codebook, and what do its members cost?
+# 6. *Is the sum right?* Shift one value of `fc2` by $h$, and with it all its members, and look at the loss:
+#    that needs no backward pass, and has to give the same number as the sum of the gradients.
 #
 # Assignment 7, `sharing`, has you write Lloyd, the gradient and the packed codes.

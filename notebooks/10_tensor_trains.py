@@ -11,36 +11,23 @@
 # %%
 import copy
 import os
-import time
 from functools import partial
 from math import prod, sqrt
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: for matrices this small, threads cost more
 
 import matplotlib.pyplot as plt
 import numpy as np
 
 import compress
 import nn
+from nn.explain import BLUE, FAST, GREEN, GREY, ORANGE, Guesses, note, style, ticks
 from nn.kernels.tt_matmul import multiply_adds
 
-FAST = bool(os.environ.get("NN_FAST"))  # a short run, to see that every cell works
 BASE, TUNE, SEEDS = (3, 2, 1) if FAST else (15, 10, 3)  # epochs from scratch, epochs after it, repetitions
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#8a8a8a"  # for all eyes (Okabe & Ito 2008)
-plt.rcParams |= {"font.size": 13, "axes.titlesize": 13, "axes.spines.top": False, "axes.spines.right": False,
-                 "figure.dpi": 90, "figure.constrained_layout.use": True, "lines.linewidth": 2}
-
-guesses = {}
-
-
-def compare(what, measured, yours=None, theory=None):
-    """Your number beside the measured one, and beside what a derivation says if there is one."""
-    guesses[what] = yours, theory, measured
-    values = {"you said": yours, "derived": theory, "measured": measured}
-    print(what + ": " + ", ".join(f"{who} {v:.4g}" for who, v in values.items() if v is not None))
-
-
-def label(axes, x, y, text, color, shift=(6, 0), **look):
-    """The name of a line, written beside it."""
-    axes.annotate(text, (x, y), shift, textcoords="offset points", color=color, va="center", **look)
+style()
+guesses = Guesses()
+compare = guesses.compare
 
 
 digits = nn.data.digits()
@@ -114,9 +101,9 @@ figure, axes = plt.subplots(figsize=(9, 4.4))
 for (name, energies), color, at in zip(spectra.items(), (ORANGE, BLUE, GREY), (22, 22, 48), strict=True):
     left_out = 100 * (1 - np.cumsum(energies) / energies.sum())[:63]
     axes.semilogy(np.arange(1, 64), left_out, color=color, linestyle="--" if color == GREY else "-")
-    label(axes, at, left_out[at - 1], name, color, (6, 12))
-axes.set(xlabel="rank kept", ylabel="energy left out, %", ylim=(0.01, 110), xlim=(0, 64),
-         yticks=[100, 10, 1, 0.1, 0.01], yticklabels=[100, 10, 1, 0.1, 0.01])
+    note(axes, name, (at, left_out[at - 1]), (6, 12), color=color)
+axes.set(xlabel="rank kept", ylabel="energy left out, %", ylim=(0.01, 110), xlim=(0, 64))
+ticks(axes, y=[100, 10, 1, 0.1, 0.01])
 plt.show()
 
 # %% [markdown]
@@ -252,27 +239,24 @@ grid = np.ogrid[:16, :16, :16, :16]
 tensors = {"smooth": 1 / (1.0 + sum(grid)), "trained weight": weight,
            "random": np.random.default_rng(0).standard_normal((16,) * 4)}
 asked, shares = np.geomspace(1e-4, 0.9, 9), {}
-print("asked for" + "".join(f"{name:>28}" for name in tensors))
-for eps in [*asked, 0.1]:
-    line = f"{eps:9.5f}"
-    for name, A in tensors.items():
+for name, A in tensors.items():
+    for eps in [*asked, 0.1]:
         cores, errors = tt_svd(A, eps)
-        error = np.linalg.norm(build(cores) - A) / np.linalg.norm(A)
-        bound = np.linalg.norm(errors) / np.linalg.norm(A)
         shares[name, eps] = 100 * sum(core.size for core in cores) / A.size
-        line += f"    error {error:.5f}, √Σε² {bound:.5f}"
-    print(line)
+    error, bound = (np.linalg.norm(off) / np.linalg.norm(A) for off in (build(cores) - A, errors))
+    print(f"{name}, {eps:.0%} asked for: error {error:.6f}, √Σε² {bound:.6f}")
 for name, yours in zip(tensors, (yours_smooth, yours_weight, yours_random), strict=True):
     compare(f"{name}, error 10 %: share of the numbers, %", shares[name, 0.1], yours)
 
 figure, axes = plt.subplots(figsize=(9, 4.4))
 for name, color in zip(tensors, (GREEN, BLUE, GREY), strict=True):
     axes.loglog(100 * asked, [shares[name, eps] for eps in asked], "o-", color=color)
-    label(axes, 0.01, shares[name, asked[0]], name, color, (8, -14 if name == "trained weight" else 14))
+    at = asked[4 if name == "trained weight" else 0]  # above its line, which another may cover
+    note(axes, name, (100 * at, shares[name, at]), (6, 8), color=color)
 axes.axhline(100, color="black", linewidth=1)
-axes.annotate("as many as without", (1, 100), (0, -16), textcoords="offset points")
-axes.set(xlabel="error allowed, %", ylabel="numbers stored, %", ylim=(0.05, 900), yticks=[0.1, 1, 10, 100],
-         yticklabels=[0.1, 1, 10, 100], xticks=[0.01, 0.1, 1, 10, 100], xticklabels=[0.01, 0.1, 1, 10, 100])
+note(axes, "as many as without", (1, 100), (0, -16))
+axes.set(xlabel="error allowed, %", ylabel="numbers stored, %", ylim=(0.05, 900))
+ticks(axes, x=[0.01, 0.1, 1, 10, 100], y=[0.1, 1, 10, 100])
 plt.show()
 
 # %% [markdown]
@@ -298,18 +282,6 @@ plt.show()
 # %%
 yours_numbers, yours_macs, yours_time = None, None, None
 
-
-def in_turn(jobs, rounds=11 if FAST else 21):
-    """Least seconds of each of these functions, called in turn: what else runs can only add to a time."""
-    seconds = {name: [] for name in jobs}
-    for _ in range(rounds):
-        for name, job in jobs.items():
-            start = time.perf_counter()
-            job()
-            seconds[name].append(time.perf_counter() - start)
-    return {name: min(taken) for name, taken in seconds.items()}
-
-
 rng = np.random.default_rng(0)
 ranks, modes, rows = [1, 2, 4, 8, 16, 32], (8, 16, 8), rng.standard_normal((64, 1024), np.float32)
 out = np.empty((64, 1024), np.float32)
@@ -322,7 +294,7 @@ for rank in ranks:
     fewer["numbers"].append(1024**2 / sum(map(prod, shapes)))
     fewer["multiply-adds"].append(1024**2 / min(multiply_adds(shapes, order) for order in (True, False)))
     jobs[rank] = partial(nn.kernels.tt_matmul, rows, nn.kernels.tt_matmul.pack(cores), out=out)
-seconds = in_turn(jobs)
+seconds = nn.timing.race(jobs, 0.02 if FAST else 0.1)
 fewer["time"] = [seconds["dense"] / seconds[rank] for rank in ranks]
 for name, yours in (("numbers", yours_numbers), ("multiply-adds", yours_macs), ("time", yours_time)):
     compare(f"rank 8: times less, {name}", fewer[name][3], yours)
@@ -330,19 +302,12 @@ for name, yours in (("numbers", yours_numbers), ("multiply-adds", yours_macs), (
 figure, axes = plt.subplots(figsize=(9, 4.4))
 for (name, times), color, marker in zip(fewer.items(), (GREEN, BLUE, ORANGE), "^os", strict=True):
     axes.loglog(ranks, times, marker + "-", color=color)
-    label(axes, ranks[-1], times[-1], name, color, (8, {"multiply-adds": 9, "time": -9}.get(name, 0)))
+    note(axes, name, (ranks[-1], times[-1]), (8, {"multiply-adds": 9, "time": -9}.get(name, 0)), color=color)
 axes.axhline(1, color="black", linewidth=1)
-axes.annotate("as much as dense", (1, 1), (0, -16), textcoords="offset points")
-axes.set(xlabel="rank", ylabel="times less", xlim=(0.9, 100), xticks=ranks, xticklabels=ranks,
-         yticks=[1, 10, 100, 1000], yticklabels=[1, 10, 100, 1000])
-axes.minorticks_off()
+note(axes, "as much as dense", (1, 1), (0, -16))
+axes.set(xlabel="rank", ylabel="times less", xlim=(0.9, 100))
+ticks(axes, x=ranks, y=[1, 10, 100, 1000])
 plt.show()
-
-ins, outs, ends = (2, 7, 8, 8, 7, 4), (4,) * 6, (1, 4, 4, 4, 4, 4, 1)
-shapes = list(zip(ends[:-1], ins, outs, ends[1:], strict=True))
-print("the large layer of Novikov et al. (2015), 25,088 → 4096 with rank 4: "
-      f"{25088 * 4096 / sum(map(prod, shapes)):,.0f} times fewer numbers, "
-      f"{25088 * 4096 / min(multiply_adds(shapes, m) for m in (True, False)):.1f} times fewer multiply-adds")
 
 # %% [markdown]
 # A report that gives only the first number is true and says little about the third. What became of the
@@ -354,23 +319,34 @@ print("the large layer of Novikov et al. (2015), 25,088 → 4096 with rank 4: "
 # A cut is a start. `compress.TensorTrain` trains the *cores*, and looks for the best weights of this form.
 # Beside it, as always, the small dense network of equal bytes and equal epochs.
 #
-# **Before you run the cell:** two cores of rank 4 in the first two layers of the 64-300-100-10 network.
+# First look at what a cut loses. With two cores, `fc1` of the 64-300-100-10 network is a matrix with the
+# digits of its row and column numbers in pairs, $8 \cdot 15$ by $8 \cdot 20$, and its SVD is cut:
+
+# %%
+base = train(nn.models.digits_mlp(rng=np.random.default_rng(0)), BASE, 1e-2, decay=1e-3)
+w = base.fc1.weight.data.astype(float)
+paired = w.reshape(15, 20, 8, 8).transpose(2, 0, 3, 1).reshape(120, 160)
+figure, axes = plt.subplots(figsize=(7, 3.4))
+for name, matrix, color, marker in (("the matrix itself", w, GREY, "s"), ("in pairs", paired, BLUE, "o")):
+    tails = np.sqrt(np.cumsum(np.linalg.svd(matrix, compute_uv=False)[::-1] ** 2)[::-1]) / np.linalg.norm(w)
+    numbers = np.arange(0, len(tails), 4) * sum(matrix.shape)
+    axes.plot(numbers, 100 * tails[::4], marker + "-", color=color, label=name, markersize=5)
+axes.axvline(w.size, color=ORANGE, linestyle="--")
+note(axes, "as many as without", (w.size, 60), (-6, 0), ha="right", color=ORANGE)
+axes.set(xlabel="numbers stored", ylabel="error, %", xlim=(0, 1.15 * w.size), title="fc1: what a cut loses")
+axes.legend(frameon=False)
+plt.show()
+
+# %% [markdown]
+# A trained weight is no low-rank matrix, and in pairs it is cut worse than as the matrix it is: nothing in
+# this small layer runs along those pairs. (`TensorTrain(rank=6, in_modes=(64, 1), out_modes=(1, 300))` is the
+# plain matrix with nearly as many numbers as rank 8 in pairs: exercise 5.)
+#
+# **Before you run the cell:** two cores of rank 4 in the first two layers of that network.
 # What is its accuracy after cutting, after training, and what is the rival's, in percent?
 
 # %%
 yours_cut, yours_trained, yours_rival = None, None, None
-
-
-def dense_of(numbers, seed):
-    """The untrained dense network with the number of parameters nearest to this, by its width."""
-
-    def count(width):
-        h1, h2 = max(1, round(300 * width)), max(1, round(100 * width))  # as digits_mlp has it
-        return 65 * h1 + (h1 + 1) * h2 + (h2 + 1) * 10
-
-    width = min(np.linspace(0.01, 1, 300), key=lambda width: abs(count(width) - numbers))
-    return nn.models.digits_mlp(width, np.random.default_rng(seed))
-
 
 ranks, results, sizes = [2, 4, 8, 16], {"cut": [], "trained": [], "rival": []}, []
 for seed in range(SEEDS):
@@ -382,7 +358,9 @@ for seed in range(SEEDS):
         results["trained"].append(accuracy(train(model, TUNE, 9e-3, seed)))
         numbers = sum(p.size for p in model.parameters())
         sizes.append(4 * numbers)
-        small = train(dense_of(numbers, seed), BASE, 1e-2, seed, decay=1e-3)
+        make = partial(nn.models.digits_mlp, rng=np.random.default_rng(seed))  # of a width
+        small = nn.models.nearest(make, numbers)
+        train(small, BASE, 1e-2, seed, decay=1e-3)
         results["rival"].append(accuracy(train(small, TUNE, 3e-3, seed)))
 results = {name: np.reshape(values, (SEEDS, -1)).mean(axis=0) for name, values in results.items()}
 for name, yours in (("cut", yours_cut), ("trained", yours_trained), ("rival", yours_rival)):
@@ -416,9 +394,7 @@ plt.show()
 # Your guesses:
 
 # %%
-for what, (guess, theory, measured) in guesses.items():
-    said, derived = ("-" if value is None else f"{value:.4g}" for value in (guess, theory))
-    print(f"{what:52} you {said:>8}   derived {derived:>8}   measured {measured:8.4g}")
+print(guesses)
 
 # %% [markdown]
 # ## Exercises
@@ -431,7 +407,6 @@ for what, (guess, theory, measured) in guesses.items():
 #    take the weight without pairing its digits. Do the ranks change, does the bound?
 # 4. *Rank of a sum.* Show that $\sin(i + j + k)$ has a train of ranks 2 (addition theorem), write its
 #    cores, and check with `tt_svd`. What about $\sin(i \cdot j)$?
-# 5. *From the right.* `multiply_adds(shapes, mirrored)` counts both orders of contraction. Find modes for
-#    which one of them takes ten times as many multiply-adds as the other.
+# 5. *The plain matrix.* Use it in section 5 in place of the pairs. Which is better after training?
 #
 # Assignment 8, `factoring`, has you write TT-SVD with its bound, and Winograd's algorithm (notebook 11).

@@ -10,7 +10,6 @@
 
 # %%
 import os
-import time
 from fractions import Fraction
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # one core is compared with one core
@@ -19,23 +18,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import nn
+from nn.explain import BLUE, FAST, GREY, ORANGE, Guesses, note, roofline, style, ticks
 from nn.kernels import conv2d, depthwise_conv2d, winograd_conv2d
+from nn.timing import race
 
-FAST = bool(os.environ.get("NN_FAST"))  # a short run, to see that every cell works
-clock = time.process_time if os.name == "posix" else time.perf_counter  # Windows counts the first by 16 ms
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#8a8a8a"  # for all eyes (Okabe & Ito 2008)
-plt.rcParams |= {"font.size": 13, "axes.titlesize": 13, "axes.spines.top": False, "axes.spines.right": False,
-                 "figure.dpi": 90, "figure.constrained_layout.use": True}
-
-guesses = {}
-
-
-def compare(what, measured, yours=None, theory=None):
-    """Your number beside the measured one, and beside what a derivation says if there is one."""
-    guesses[what] = yours, theory, measured
-    values = {"you said": yours, "derived": theory, "measured": measured}
-    print(what + ": " + ", ".join(f"{who} {v:.4g}" for who, v in values.items() if v is not None))
-
+style()
+guesses = Guesses()
+compare = guesses.compare
 
 # %% [markdown]
 # ## 1. A product of polynomials
@@ -106,7 +95,12 @@ compare("points to multiply 4 coefficients by 3", len(POINTS[4]) + 1, yours, the
 #
 # That is Winograd's $F(2, 3)$ (1980): 2 outputs, 3 taps, $2 + 3 - 1 = 4$ multiplications. What is done to
 # $g$ is done once for all images, so fractions in $C$ are moved there: a row of $C^\top$ times a number,
-# that row of $E_3$ divided by it.
+# that row of $E_3$ divided by it. Written out (multiply it out: it is true),
+#
+# $$\begin{aligned} m_1 &= (d_0 - d_2)\, g_0 & m_2 &= (d_1 + d_2)\, \tfrac12 (g_0 + g_1 + g_2) &
+# y_0 &= m_1 + m_2 + m_3 \\
+# m_4 &= (d_1 - d_3)\, g_2 & m_3 &= (d_2 - d_1)\, \tfrac12 (g_0 - g_1 + g_2) &
+# y_1 &= m_2 - m_3 - m_4 \end{aligned}$$
 
 # %%
 def transforms(m):
@@ -217,34 +211,24 @@ compare("by count, 64 channels: times faster", by_count(64), yours_64, theory=36
 yours_64, yours_4 = None, None
 
 
-def race(calls, turns=3 if FAST else 9, turn=2e-3):
-    """Seconds of processor time of each, the least of some turns: A B C A B C … A turn lasts for so many
-    seconds, and begins with a call that does not count: it brings back into the caches what others need."""
-    least, again = {}, {}
-    for i in range(turns + 1):
-        for name, call in calls.items():
-            call()
-            start = clock()
-            for _ in range(again.get(name, 1)):
-                call()
-            taken = (clock() - start) / again.get(name, 1)
-            if i == 0:
-                again[name] = max(1, round(turn / max(taken, 1e-7)))
-            least[name] = min(least.get(name, taken), taken)
-    return least
+BUDGET = 0.01 if FAST else 0.05  # seconds for each of what is timed
 
 
-def both(channels, side):
-    """Seconds of both kernels for one image."""
-    x, w = layer(channels, side)
-    out, direct, transformed = np.empty_like(x), conv2d.pack(w), winograd_conv2d.pack(w)
-    return race({"direct": lambda: conv2d(x, direct, padding=1, out=out),
-                 "Winograd": lambda: winograd_conv2d(x, transformed, padding=1, out=out)})
+def timed(c, pixels):
+    """Seconds of both kernels for one image, and of the two halves of a separable convolution (section 7)."""
+    x, w = layer(c, pixels)
+    middle, out = np.empty_like(x), np.empty_like(x)
+    full, transformed = conv2d.pack(w), winograd_conv2d.pack(w)
+    own, mix = conv2d.pack(w[:, :, :1, :1]), depthwise_conv2d.pack(w[:, :1])
+    return race({"direct": lambda: conv2d(x, full, padding=1, out=out),
+                 "Winograd": lambda: winograd_conv2d(x, transformed, padding=1, out=out),
+                 "depthwise": lambda: depthwise_conv2d(x, mix, padding=1, out=middle),
+                 "1 × 1": lambda: conv2d(middle, own, out=out)}, BUDGET)
 
 
 channels = [4, 8, 16, 32, 64, 128]
 side = 28 if FAST else 56
-of = {c: both(c, side) for c in channels}
+of = {c: timed(c, side) for c in channels}
 faster = [of[c]["direct"] / of[c]["Winograd"] for c in channels]
 compare(f"64 channels at {side}²: times faster", faster[channels.index(64)], yours_64, theory=by_count(64))
 compare(f"4 channels at {side}²: times faster", faster[0], yours_4, theory=by_count(4))
@@ -256,12 +240,11 @@ axes.plot(channels, [by_count(c) for c in channels], color=BLUE, linewidth=2.5)
 axes.text(4.6, by_count(4) - 0.03, "all operations counted", color=BLUE, va="top")
 axes.plot(channels, faster, "o", color=ORANGE, markersize=10)
 for c, value in zip(channels, faster, strict=True):
-    axes.annotate(f"{value:.2f}", (c, value), (0, -19), textcoords="offset points", ha="center", color=ORANGE)
+    note(axes, f"{value:.2f}", (c, value), (0, 9 if value > by_count(c) else -19), ha="center", color=ORANGE)
 axes.axhline(1, color="black", linewidth=1)
 axes.set(xscale="log", ylim=(0, 2.7), xlim=(3, 160), xlabel="channels in and out",
          title=f"Winograd at {side} × {side} pixels: times as fast as direct (measured: dots)")
-axes.set_xticks(channels, channels)
-axes.minorticks_off()
+ticks(axes, x=channels)
 plt.show()
 
 # %% [markdown]
@@ -271,22 +254,8 @@ plt.show()
 # is far from its own peak.)
 #
 # Images get smaller from layer to layer, and channels more. At 7 × 7 pixels the last tiles hang over the
-# edge: 16 tiles of 2 × 2 cover 64 pixels, of which 49 are wanted. **Before you run the cell:** what is left
-# there of the 2.25?
-
-# %%
-yours = None
-
-layers = {(64, 56): 1, (128, 28): 1, (256, 14): 1, (512, 7): (49 / 64)}
-speedups = {}
-for (c, pixels), used in layers.items():
-    seconds = both(c, pixels) if (c, pixels) != (64, side) else of[64]
-    speedups[c, pixels] = seconds["direct"] / seconds["Winograd"], by_count(c) * used
-    print(f"{c:3} channels at {pixels:2}²: measured {speedups[c, pixels][0]:.2f}, "
-          f"counted {speedups[c, pixels][1]:.2f}")
-compare("512 channels at 7²: times faster", speedups[512, 7][0], yours, theory=speedups[512, 7][1])
-
-# %% [markdown]
+# edge: 16 tiles of 2 × 2 cover 64 pixels, of which 49 are wanted (exercise 3).
+#
 # ## 6. Why not F(4×4) and F(6×6)?
 #
 # Four and five times fewer multiplications: why does this library stop at $m = 2$? Look at what larger tiles
@@ -330,9 +299,9 @@ names = ["the definition"] + [f"F({m}×{m}, 3×3)" for m in POINTS]
 axes.plot(fewer, list(errors.values()), "o-", color=ORANGE, markersize=10)
 axes.plot(fewer[1:], [errors["definition"] * growth(m) for m in POINTS], "_", color=BLUE, markersize=26,
           markeredgewidth=3)
-axes.text(fewer[1] + 0.2, errors["definition"] * growth(2), "as derived", color=BLUE, va="center")
+note(axes, "as derived", (fewer[2], errors["definition"] * growth(4)), (-16, 6), color=BLUE, ha="right")
 for at, error, name in zip(fewer, errors.values(), names, strict=True):
-    axes.annotate(name, (at, error), (0, -24), textcoords="offset points", ha="center")
+    note(axes, name, (at, error), (0, -24), ha="center")
 axes.axhline(2**-11, color=GREY, linestyle="--")
 axes.text(1, 2**-11, "one rounding to float16", color=GREY, va="bottom")
 axes.set(yscale="log", xlim=(0.6, 5.6), ylim=(3e-8, 2e-3), xlabel="times fewer multiplications",
@@ -342,18 +311,8 @@ plt.show()
 # %% [markdown]
 # In float32 there is room: an error many times larger than rounding is still far smaller than what a network
 # notices. In 16 bits there is none, and for integers the numbers themselves grow: a row of $B^\top$ with the
-# absolute values adding up to $b$ makes them $b^2$ times as large.
+# absolute values adding up to $b$ makes them $b^2$ times as large (exercise 2).
 #
-# **Before you run the cell:** how many bits more than 8 do transformed pixels need, for $m = 2$ and $m = 4$?
-
-# %%
-yours_2, yours_4 = None, None
-
-for m, said in ((2, yours_2), (4, yours_4)):
-    larger = max(np.abs(transforms(m)[2].astype(float)).sum(axis=1)) ** 2
-    compare(f"F({m}×{m}): bits more for a transformed pixel", np.log2(larger), said)
-
-# %% [markdown]
 # ## 7. Depthwise separable: another function
 #
 # A convolution mixes neighbours *and* channels at once: 9 $C\, O$ multiply-adds a pixel. Do it one after the
@@ -371,23 +330,8 @@ for m, said in ((2, yours_2), (4, yours_4)):
 # %%
 yours_fewer, yours_direct, yours_winograd = None, None, None
 
-
-def separable(c, pixels):
-    """Seconds of the convolution, both ways, and of the two halves of the separable one."""
-    x, w = layer(c, pixels)
-    own, mix = conv2d.pack(w[:, :, :1, :1]), depthwise_conv2d.pack(w[:, :1])
-    full, transformed = conv2d.pack(w), winograd_conv2d.pack(w)
-    middle, out = np.empty_like(x), np.empty_like(x)
-    return race({"direct": lambda: conv2d(x, full, padding=1, out=out),
-                 "Winograd": lambda: winograd_conv2d(x, transformed, padding=1, out=out),
-                 "depthwise": lambda: depthwise_conv2d(x, mix, padding=1, out=middle),
-                 "1 × 1": lambda: conv2d(middle, own, out=out)})
-
-
 shapes = [(64, 56), (128, 28), (256, 14)] + [(512, 14)] * (not FAST)
-taken = {shape: separable(*shape) for shape in shapes}
-for (c, pixels), seconds in taken.items():
-    print(f"{c:3} channels at {pixels}²: " + ", ".join(f"{k} {1e6 * s:.0f} µs" for k, s in seconds.items()))
+taken = {shape: timed(*shape) for shape in shapes}
 seconds = taken[256, 14]
 halves = seconds["depthwise"] + seconds["1 × 1"]
 compare("256 channels: times fewer multiply-adds", 1 / (1 / 256 + 1 / 9), yours_fewer)
@@ -395,27 +339,22 @@ compare("separable over direct: times faster", seconds["direct"] / halves, yours
 compare("separable over Winograd: times faster", seconds["Winograd"] / halves, yours_winograd)
 
 # %%
-figure, (left, axes) = plt.subplots(1, 2, figsize=(11.5, 4.2), width_ratios=(1.35, 1))
+figure, axes = plt.subplots(figsize=(9, 4.2))
 places = np.arange(len(shapes))
 bars = {"multiply-adds, fewer": ([1 / (1 / c + 1 / 9) for c, _ in shapes], GREY)}
 for name, colour in (("direct", BLUE), ("Winograd", ORANGE)):
     values = [s[name] / (s["depthwise"] + s["1 × 1"]) for s in taken.values()]
     bars[f"faster than {name}"] = values, colour
 for i, (name, (values, colour)) in enumerate(bars.items()):
-    drawn = left.bar(places + 0.28 * (i - 1), values, 0.26, color=colour)
-    left.bar_label(drawn, fmt="{:.1f}", padding=2, fontsize=12)
-    left.text(-0.4, 11.6 - 0.9 * i, name, color=colour)
-left.set(xticks=places, xticklabels=[f"{c}\n{p} × {p}" for c, p in shapes], ylim=(0, 12.4), yticks=[],
+    drawn = axes.bar(places + 0.28 * (i - 1), values, 0.26, color=colour)
+    axes.bar_label(drawn, fmt="{:.1f}", padding=2, fontsize=12)
+    axes.text(-0.4, 11.6 - 0.9 * i, name, color=colour)
+axes.set(xticks=places, xticklabels=[f"{c}\n{p} × {p}" for c, p in shapes], ylim=(0, 12.4), yticks=[],
          title="depthwise separable: times", xlabel="channels and pixels")
-parts = {"multiply-adds": [9 / (9 + c) for c, _ in shapes],
-         "time": [s["depthwise"] / (s["depthwise"] + s["1 × 1"]) for s in taken.values()]}
-for i, ((name, values), colour) in enumerate(zip(parts.items(), (GREY, BLUE), strict=True)):
-    drawn = axes.bar(places + 0.4 * (i - 0.5), [100 * v for v in values], 0.38, color=colour)
-    axes.bar_label(drawn, fmt="{:.0f}", padding=2, fontsize=12)
-    axes.text(3.4, 66 - 6 * i, name, color=colour, ha="right")
-axes.set(xticks=places, xticklabels=[c for c, _ in shapes], ylim=(0, 72), yticks=[], xlabel="channels",
-         title="share of the depthwise half, %")
 plt.show()
+for (c, _), s in taken.items():
+    print(f"{c} channels: the depthwise half has {9 / (9 + c):.0%} of the multiply-adds, "
+          f"{s['depthwise'] / (s['depthwise'] + s['1 × 1']):.0%} of the time")
 
 # %% [markdown]
 # ## 8. Why? Work for each byte
@@ -439,53 +378,32 @@ yours = None
 c, pixels = 64, 56
 seconds, image = taken[c, pixels], 4 * c * pixels**2
 source, target = np.ones(image // 4, np.float32), np.empty(image // 4, np.float32)
-copied = 2 * image / race({"copy": lambda: np.copyto(target, source)}, 30)["copy"]
+copied = 2 * image / race({"copy": lambda: np.copyto(target, source)})["copy"]
 work = {"depthwise": 9, "1 × 1": c, "direct": 9 * c, "Winograd": 9 * c}  # for a pixel of a channel
-speed = {name: macs * image / 4 / seconds[name] for name, macs in work.items()}
+points = {name: (macs / 8, macs * image / 4 / seconds[name]) for name, macs in work.items()}
 route = nn.kernels.best_route(conv2d)
-peak = nn.kernels.peak(route) if route else max(speed.values())
-print(f"bytes of as many numbers as an image has are copied at {copied / 1e9:.0f} GB a second")
-for name, macs in list(work.items())[:3]:
-    print(f"{name:10} at most {100 * min(1, macs / 8 * copied / peak):3.0f} % of the peak, "
-          f"measured {100 * speed[name] / peak:.0f} %")
-compare("depthwise: % of the peak (derived: at most)", 100 * speed["depthwise"] / peak, yours,
+peak = nn.kernels.peak(route) if route else max(speed for _, speed in points.values())
+compare("depthwise: % of the peak (derived: at most)", 100 * points["depthwise"][1] / peak, yours,
         theory=100 * min(1, 9 / 8 * copied / peak))
-
-figure, axes = plt.subplots(figsize=(9.5, 4.4))
-along = np.geomspace(0.1, 300, 100)
-axes.plot(along, np.minimum(peak, along * copied) / 1e9, color=GREY, linewidth=2.5)
-axes.text(300, peak * 1.1 / 1e9, "the peak", ha="right", color=GREY)
-axes.text(0.105, 0.085 * copied / 1e9, "bytes", va="top", color=GREY)
-for name, colour in zip(work, (ORANGE, BLUE, BLUE, GREEN), strict=True):
-    at = work[name] / 8, speed[name] / 1e9
-    axes.plot(*at, "o", color=colour, markersize=11)
-    axes.annotate(name, at, (0, -22), textcoords="offset points", ha="center", color=colour)
-axes.set(xscale="log", yscale="log", ylim=(0.04 * copied / 1e9, 4 * peak / 1e9),
-         xlabel="multiply-adds for each byte read or written",
-         title=f"billion multiply-adds a second, {c} channels at {pixels}²")
+roofline(peak, {"a copy of as many bytes": copied}, points)
 plt.show()
 
 # %% [markdown]
 # (Winograd's point counts the multiply-adds of the definition: so it can stand above the peak.)
 #
-# If the depthwise half stays below even its own roof, there is more to count. Between the nearest cache and
-# the registers a full convolution has a tile of $R$ pixels and $F$ filters, and loads $R + F$ numbers for
-# $R\,F$ multiply-adds. With a filter for each channel a loaded pixel meets one weight: a load for every
-# multiply-add. And its loops are short, a row of the image long. Exercise 6 asks which of it matters.
+# If the depthwise half stays below even its own roof, there is more to count: between the nearest cache and
+# the registers a full convolution loads $R + F$ numbers for a tile of $R\,F$ multiply-adds; with a filter for
+# each channel it is a load for every multiply-add, and its loops are short (exercise 6).
 #
 # Both ideas take multiplications from what had plenty of them for each byte, and leave something that has
-# fewer. It costs least where channels are many and images small: there the depthwise half is a small part of
-# the whole, and the transforms are shared by many channels.
-#
-# And the fair question for a separable layer is not "how many times fewer than direct" but "how many times
-# faster than the *best* full convolution, at which accuracy".
+# fewer. It costs least where channels are many and images small. And the fair question for a separable layer
+# is not "how many times fewer than direct" but "how many times faster than the *best* full convolution, at
+# which accuracy".
 #
 # Your guesses:
 
 # %%
-for what, (guess, theory, measured) in guesses.items():
-    said, derived = ("-" if value is None else f"{value:.4g}" for value in (guess, theory))
-    print(f"{what:50} you {said:>8}   derived {derived:>8}   measured {measured:8.4g}")
+print(guesses)
 
 # %% [markdown]
 # ## Exercises
@@ -495,9 +413,11 @@ for what, (guess, theory, measured) in guesses.items():
 # 1. *Five taps.* Derive $F(2, 5)$ with the functions of sections 1 and 2, for filters of 5 taps. How many
 #    multiplications are saved in two dimensions?
 # 2. *Other points.* Replace the points of $F(4, 3)$ by 0, 1, 2, 3, 4. What becomes of $\rho$ and of the
-#    measured error? Which points would you choose, and why do powers of two help?
+#    measured error? Which points would you choose, and why do powers of two help? And how many bits more
+#    than 8 do transformed pixels need, for $m = 2$ and $m = 4$?
 # 3. *Both ways.* Count additions for $F(4 \times 4)$ with `additions` and draw its line into the figure of
-#    section 5. From how many channels on could it beat $F(2 \times 2)$?
+#    section 5. From how many channels on could it beat $F(2 \times 2)$? And what is left of $F(2 \times 2)$
+#    with 512 channels of 7 × 7 pixels? Count, then measure it with `timed(512, 7)`.
 # 4. *Winograd for the gradient.* The gradient with respect to the image is again a convolution with 3 × 3
 #    filters, turned round. Compute it with `winograd` and check it against `nn.kernels.conv2d_input_grad`.
 # 5. *Separable digits.* Build `nn.models.digits_cnn` with depthwise separable convolutions in place of its

@@ -10,33 +10,19 @@
 
 # %%
 import os
-import time
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: for matrices this small, threads cost more
 
 import matplotlib.pyplot as plt
 import numpy as np
 
 import compress
 import nn
+from nn.explain import BLUE, FAST, ORANGE, Guesses, style
 
-FAST = bool(os.environ.get("NN_FAST"))  # a short run, to see that every cell works
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#8a8a8a"  # for all eyes (Okabe & Ito 2008)
-plt.rcParams |= {"font.size": 13, "axes.titlesize": 13, "axes.spines.top": False, "axes.spines.right": False,
-                 "figure.dpi": 90, "figure.constrained_layout.use": True, "lines.linewidth": 2}
-
-verdicts = []
-
-
-def decide(what, taught, found, yours=None, shown="{:.4g}"):
-    """What was taught, what you said, and what was computed."""
-    said = ("-" if value is None else shown.format(value) for value in (taught, yours, found))
-    verdicts.append((what, *said))
-    print(f"{what}: taught {verdicts[-1][1]}, you said {verdicts[-1][2]}, computed {verdicts[-1][3]}")
-
-
-def label(axes, x, y, text, color, shift=(6, 0), **look):
-    """The name of a line, written beside it."""
-    axes.annotate(text, (x, y), shift, textcoords="offset points", color=color, va="center", **look)
-
+style()
+guesses = Guesses()
+compare = guesses.compare
 
 # %% [markdown]
 # ## 1. A gradient through rounding
@@ -54,7 +40,7 @@ yours = None
 q = nn.Tensor(np.array(1.0), requires_grad=True)
 h = q * 1.4
 (2.1 * h).backward()  # any L with ∂L/∂h = 2.1
-decide("∂L/∂q", 1.5, q.grad.item(), yours)
+compare("∂L/∂q", q.grad.item(), yours, taught=1.5)
 
 # %% [markdown]
 # **Right:** $\partial L/\partial q = \partial L/\partial h \cdot x = 2.1 \cdot 1.4$. (With $2.1 / 1.4$ one
@@ -71,7 +57,7 @@ decide("∂L/∂q", 1.5, q.grad.item(), yours)
 # %%
 yours = None
 
-decide("0.25 / 0.1, rounded", 3, np.rint(0.25 / 0.1), yours)
+compare("0.25 / 0.1, rounded", np.rint(0.25 / 0.1), yours, taught=3)
 halves = np.random.default_rng(0).integers(-1000, 1000, 10**6) + 0.5
 print(f"mean error, half up:      {np.mean(np.floor(halves + 0.5) - halves):+.4f}")
 print(f"mean error, half to even: {np.mean(np.rint(halves) - halves):+.4f}")
@@ -104,7 +90,7 @@ masked = np.array([((wide_a & low) + (wide_b & low)) ^ ((wide_a ^ wide_b) & top)
 print("wanted (modulo 256):", *(a + b))
 print("one addition:       ", *plain)
 print("masked:             ", *masked)
-decide("the top lane, one plain addition", 15, plain[-1], yours, shown="{}")
+compare("the top lane, one plain addition", plain[-1], yours, taught=15)
 print("lanes that are wrong:", np.count_nonzero(plain != a + b), "masked:", np.count_nonzero(masked != a + b))
 
 # %% [markdown]
@@ -143,7 +129,7 @@ def exponent(width, half):
 
 as_taught, taught = exponent(np.sqrt(2), 1)
 corrected, right = exponent(1, 1 / 2)
-decide("the exponent, in units of q·k", 1, as_taught, yours)
+compare("the exponent, in units of q·k", as_taught, yours, taught=1)
 print(f"with ½ in both exponents: {corrected:.4g}")
 
 softmax = {name: np.exp(z) / np.exp(z).sum() for name, z in (
@@ -191,8 +177,8 @@ forward = sum(macs for _, _, macs in layers)
 backward = 2 * forward - layers[0][2]
 print(f"forward {forward / 1e9:.2f} · 10⁹, backward {backward / 1e9:.2f} · 10⁹ multiply-adds; "
       f"{sum(values):,} activations")
-decide("backward / forward, VGG-16", 1, backward / forward, yours_backward)
-decide("activations of VGG-16, MB", 93, 4 * sum(values) / 1e6, yours_megabytes)
+compare("backward / forward, VGG-16", backward / forward, yours_backward, taught=1)
+compare("activations of VGG-16, MB", 4 * sum(values) / 1e6, yours_megabytes, taught=93)
 print(f"24 M values of 4 bytes would be {24 * 4} MB")
 
 # %% [markdown]
@@ -216,7 +202,8 @@ c = d = 64
 thin, positions = 16, 16 * 16
 pair = nn.Sequential(nn.Conv2d(c, thin, 3, padding=1, bias=False), nn.Conv2d(thin, d, 1, bias=False))
 counted = compress.convert(pair, np.zeros((1, c, 16, 16), np.float32), algorithm="direct").macs
-decide("low rank, million multiply-adds", positions * (d * 9 * c + thin * d) / 1e6, counted / 1e6, yours)
+slide = positions * (d * 9 * c + thin * d)
+compare("low rank, million multiply-adds", counted / 1e6, yours, taught=slide / 1e6)
 print(f"the original: {positions * d * 9 * c / 1e6:.4g}; "
       f"w·h·(d'k²c + d'd): {positions * (thin * 9 * c + thin * d) / 1e6:.4g}")
 
@@ -243,8 +230,8 @@ for kind in ("conv", "fc"):
     energy[kind] = 640e-9 * weights, (3.7 + 0.9) * 1e-9 * macs
 for kind, (memory, arithmetic) in energy.items():
     print(f"{kind:4}: weights from DRAM {memory:6.2f} mJ, arithmetic {arithmetic:6.2f} mJ")
-decide("memory / arithmetic, convolutions", None, energy["conv"][0] / energy["conv"][1], yours_memory)
-decide("float32 / float16, energy of a multiply-add", 4, (3.7 + 0.9) / (1.1 + 0.4), yours_half)
+compare("memory / arithmetic, convolutions", energy["conv"][0] / energy["conv"][1], yours_memory)
+compare("float32 / float16, energy of a multiply-add", (3.7 + 0.9) / (1.1 + 0.4), yours_half, taught=4)
 
 figure, axes = plt.subplots(figsize=(9, 3.2))
 names = ["13 convolutions", "3 fully connected"]
@@ -278,16 +265,9 @@ powers = rng.integers(0, 4, 1 << 16).astype(np.int16)
 factors, out = (np.int16(1) << powers), np.empty_like(numbers)
 jobs = {"multiply": lambda: np.multiply(numbers, factors, out=out),
         "shift": lambda: np.left_shift(numbers, powers, out=out)}
-seconds = {name: [] for name in jobs}
-for _ in range(100 if FAST else 400):
-    for name, job in jobs.items():
-        start = time.perf_counter()
-        job()
-        seconds[name].append(time.perf_counter() - start)
-median = {name: np.median(taken) for name, taken in seconds.items()}
-print({name: f"{1e6 * t:.1f} µs" for name, t in median.items()}, "same result:",
-      np.array_equal(numbers * factors, numbers << powers))
-decide("shift: times as fast as multiplication (NumPy)", None, median["multiply"] / median["shift"], yours)
+print("the same result:", np.array_equal(numbers * factors, numbers << powers))
+times, _ = nn.timing.race(jobs).faster("shift", than="multiply")
+compare("shift: times as fast as multiplication (NumPy)", times, yours)
 
 # %% [markdown]
 # **Right:** measure on what will run it. A vector unit multiplies as many numbers at once as it shifts, and
@@ -300,8 +280,8 @@ decide("shift: times as fast as multiplication (NumPy)", None, median["multiply"
 # > *Doubling the batch halves the time.* And some slides on: *Large batches slow down convergence.*
 #
 # Both as facts, and together they cannot both decide. The question is the time *to a goal*. Train to 97 %
-# of the training images right, with batches of 8 to 512, once with one learning rate for all and once with
-# a rate that grows like $\sqrt{\text{batch}}$. Which batch is the fastest?
+# of the training images right, with batches of 8 to 512 and a rate that grows like $\sqrt{\text{batch}}$.
+# Which batch is the fastest? (Notebook 02, section 6, draws the two factors.)
 
 # %%
 yours = None
@@ -314,39 +294,24 @@ def to_goal(batch, rate, goal=0.97, most=60):
     """Epochs and seconds until the accuracy in training reaches the goal, or until `most` epochs are over."""
     model, shuffle = nn.models.digits_mlp(rng=np.random.default_rng(0)), np.random.default_rng(0)
     optimizer = nn.optim.Adam(model.parameters(), lr=rate)
-    start = time.process_time()
+    start = nn.timing.CLOCK()
     epochs, reached = 0, 0.0
     while reached < goal and epochs < most:
         reached = nn.train.fit(model, x, y, epochs=1, batch_size=batch, optimizer=optimizer, rng=shuffle,
                                progress=False)[0].accuracy
         epochs += 1
-    return epochs, time.process_time() - start
+    return epochs, nn.timing.CLOCK() - start
 
 
 sizes = [8, 32, 128, 512] if FAST else [8, 16, 32, 64, 128, 256, 512]
-runs = {"one rate": [to_goal(batch, 1e-3) for batch in sizes],
-        "rate ∝ √batch": [to_goal(batch, 1e-3 * np.sqrt(batch / 8)) for batch in sizes]}
-grown = runs["rate ∝ √batch"]
-decide("the fastest batch to the goal", None, sizes[np.argmin([seconds for _, seconds in grown])], yours)
-for name, found in runs.items():
-    print(f"{name}: epochs", *[epochs for epochs, _ in found])
-
-figure, panels = plt.subplots(1, 3, figsize=(13, 4))
-titles = ("ms an epoch", "epochs to 97 %", "seconds to 97 %")
-for (name, found), color, marker in zip(runs.items(), (ORANGE, BLUE), "so", strict=True):
-    epochs, seconds = np.array(found).T
-    for axes, curve, title in zip(panels, (1000 * seconds / epochs, epochs, seconds), titles, strict=True):
-        axes.loglog(sizes, curve, marker + "-", color=color, label=name)
-        axes.set(title=title, xlabel="batch", xticks=sizes[::2], xticklabels=sizes[::2])
-        axes.yaxis.set_major_locator(plt.LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_major_formatter("{x:g}")
-        axes.minorticks_off()
-panels[0].legend(frameon=False)
-plt.show()
+runs = [to_goal(batch, 1e-3 * np.sqrt(batch / 8)) for batch in sizes]
+compare("the fastest batch to the goal", sizes[np.argmin([seconds for _, seconds in runs])], yours)
+for batch, (epochs, seconds) in zip(sizes, runs, strict=True):
+    print(f"{batch:3} images: {epochs:2} epochs of {1000 * seconds / epochs:.0f} ms, {seconds:.2f} s")
 
 # %% [markdown]
 # **Right:** the time an epoch falls with the batch, but not by half each time; the epochs to the goal rise,
-# how fast depends on the learning rate; and their product, on the right, decides. "Larger is faster" and
+# how fast depends on the learning rate; and their product decides. "Larger is faster" and
 # "larger is slower" are each read off one of its factors.
 #
 # ## 10. Weights or activations?
@@ -396,12 +361,12 @@ for seed in range(1 if FAST else 4):
         logits = [outputs(model, flat, **{how: bits}, seen=list(seen)) for bits in (2, 3, 4, 6, 8)]
         rows.append([100 * np.mean(z.argmax(axis=1) == digits.y_test) for z in logits])
 means = {name: np.mean(rows, axis=0) for name, rows in lost.items()}
-decide("2 bits: activations less weights, points", None, means["activations"][0] - means["weights"][0], yours)
+compare("2 bits: activations less weights, points", means["activations"][0] - means["weights"][0], yours)
 
 figure, axes = plt.subplots(figsize=(9, 4))
 for (name, mean), color, marker in zip(means.items(), (ORANGE, BLUE), "so", strict=True):
-    axes.plot((2, 3, 4, 6, 8), mean, marker + "-", color=color)
-    label(axes, 2, mean[0], name, color, (0, 14) if name == "activations" else (12, 0))
+    axes.plot((2, 3, 4, 6, 8), mean, marker + "-", color=color, label=f"{name} rounded")
+axes.legend(frameon=False, loc="lower right")
 axes.set(xlabel="bits", ylabel="test accuracy, %", xticks=(2, 3, 4, 6, 8))
 plt.show()
 
@@ -414,9 +379,7 @@ plt.show()
 # ## What was taught, and what came out
 
 # %%
-print(f"{'':55}{'taught':>9}{'you':>9}{'computed':>11}")
-for what, taught, yours, found in verdicts:
-    print(f"{what:55}{taught:>9}{yours:>9}{found:>11}")
+print(guesses)
 
 # %% [markdown]
 # ## Exercises

@@ -114,7 +114,7 @@ def _place(name: str) -> tuple[int, str]:
     return ORDER.index(name) if name in ORDER else len(ORDER), name
 
 
-def load(path: Path, name: str) -> ModuleType:
+def load(path: Path | str, name: str) -> ModuleType:
     """A file as a module of that name."""
     spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)

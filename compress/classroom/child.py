@@ -24,8 +24,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from nn.clock import NAP, Clock
+
 from . import sandbox, wire
-from .clock import NAP, Clock
 from .connection import Closed, Connection
 from .failures import Failure, Stop, described
 from .library import PACKAGES, copy_library, holds_solutions, shared_library

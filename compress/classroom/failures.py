@@ -13,6 +13,7 @@ from types import TracebackType
 
 MOST = 6  # lines of a student's traceback that are shown: the last ones
 LONGEST = 2000  # characters of a message
+INDENT = "\n    "  # before a line of a message that explains the first
 
 
 class Failure(AssertionError):
@@ -58,7 +59,7 @@ def described(function: str, kind: str, text: str, lines: list[str]) -> Failure:
     if kind == "NotImplementedError" and not text:
         return Failure(f"{function} is not written yet (it raises NotImplementedError)", kind)
     said = f"{kind}: {text}" if text else kind
-    return Failure("\n".join([f"{function} raised {said}", *(f"    {line}" for line in lines[-MOST:])]), kind)
+    return Failure(INDENT.join([f"{function} raised {said}", *lines[-MOST:]]), kind)
 
 
 def lines_of(trace: TracebackType | None, file: str) -> list[str]:

@@ -62,7 +62,7 @@ def grade_all(found: list[HandIn], json: Path | None = None, processes: int = 2,
             write(json, results, len(results) == 1)
 
     def one(i: int) -> None:
-        graded(found[i], results[i])
+        grade_one(found[i], results[i])
         with lock:
             finished(results[i])
             save()
@@ -74,7 +74,7 @@ def grade_all(found: list[HandIn], json: Path | None = None, processes: int = 2,
     return results
 
 
-def graded(handin: HandIn, result: Result) -> None:
+def grade_one(handin: HandIn, result: Result) -> None:
     """Grade a hand-in in a process of its own, into `result`."""
     start = time.perf_counter()
     try:

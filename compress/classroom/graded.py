@@ -20,7 +20,8 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from types import ModuleType
@@ -28,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from .failures import Stop, clean
+from .failures import INDENT, Stop, clean
 from .proxy import InProcess, Student
 from .timer import SECONDS
 
@@ -48,14 +49,14 @@ class Property:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of checking a property. message: for the student, empty where it holds; clumsy: whether the
+    """What came of checking a property. message: for the student, empty where it holds; errored: whether the
     property itself broke on what it was given (a fault of the assignment, though the points are lost);
     stopped: whether the hand-in crashed or ran out of time; output: what the hand-in printed meanwhile."""
 
     property: Property
     holds: bool
     message: str = ""
-    clumsy: bool = False
+    errored: bool = False
     stopped: bool = False
     seconds: float = 0.0
     output: str = ""
@@ -107,16 +108,16 @@ def check(prop: Property, student: Student) -> Outcome:
     case = _Case(student)
     try:
         student.begin()
-        with case.recorded(prop.test) as test:
+        with case.noted(prop.test) as test:
             test(None)  # Hypothesis takes the first argument for an object with methods of its own
         found = {"holds": True}
     except Stop as stop:  # a smaller example may have been looked for, when the time was up
         message = case.message() if case.error is not None else f"{stop}{case.shown()}"
-        found = {"holds": False, "message": message, "clumsy": case.clumsy, "stopped": True}
+        found = {"holds": False, "message": message, "errored": case.errored, "stopped": True}
     except Exception as error:
         again = case.error is not None and not isinstance(error, type(case.error))
         case.error = case.error or error
-        found = {"holds": False, "message": case.message(again), "clumsy": case.clumsy}
+        found = {"holds": False, "message": case.message(again), "errored": case.errored}
     found["message"] = clean(found.get("message", ""))
     return Outcome(prop, **found, seconds=time.perf_counter() - start, output=clean(student.printed()))
 
@@ -130,62 +131,50 @@ class _Case:
         self.failed = ""
         self.error: Exception | None = None
 
-    def recorded(self, test: Callable) -> _Recorded:
-        """A context in which the examples of this test are noted here."""
-        return _Recorded(self, test)
+    @contextmanager
+    def noted(self, test: Callable) -> Iterator[Callable]:
+        """The test, of which each example and what it raises are noted here; within the inner test of a
+        Hypothesis test, which draws them."""
+        handle = getattr(test, "hypothesis", None)
+        inner = test if handle is None else handle.inner_test
+
+        @wraps(inner)
+        def noting(*_: None, **given: Any) -> None:
+            self.given = {name: value for name, value in given.items() if name != "student"}
+            try:
+                inner(self.student, **self.given)
+            except Exception as error:
+                if not type(error).__module__.startswith("hypothesis"):  # as assume() raises
+                    self.error, self.failed = error, self.shown()
+                raise
+
+        if handle is None:
+            yield noting
+            return
+        handle.inner_test = noting
+        try:
+            yield test
+        finally:
+            handle.inner_test = inner
 
     def shown(self) -> str:
         """The example that is tried, if any was drawn."""
         said = ", ".join(f"{name} = {show(value)}" for name, value in self.given.items())
-        return f"\n    for {said}" if said else ""
+        return f"{INDENT}for {said}" if said else ""
 
     @property
-    def clumsy(self) -> bool:
+    def errored(self) -> bool:
         """Whether the property broke, where it should have said what is wrong."""
         return self.error is not None and not isinstance(self.error, AssertionError)
 
     def message(self, again: bool = False) -> str:
         """What the last failure says, and for which example."""
         text = str(self.error) or "this does not hold"
-        if self.clumsy:
+        if self.errored:
             text = f"the check could not go on with what was returned ({type(self.error).__name__}: {text})"
         if getattr(self.error, "kind", "") not in EVERY:
             text = f"{text}{self.failed}"
-        return f"{text}\n    (and it passes when it is tried again)" if again else text
-
-
-class _Recorded:
-    """Puts a layer around the test of a Hypothesis test, which notes the example and what it raises."""
-
-    def __init__(self, case: _Case, test: Callable):
-        self.case, self.test = case, test
-
-    def __enter__(self) -> Callable:
-        handle = getattr(self.test, "hypothesis", None)
-        if handle is None:
-            return self._noting(self.test)
-        self.inner = handle.inner_test
-        handle.inner_test = self._noting(self.inner)
-        return self.test
-
-    def __exit__(self, *_: object) -> None:
-        if hasattr(self.test, "hypothesis"):
-            self.test.hypothesis.inner_test = self.inner
-
-    def _noting(self, inner: Callable) -> Callable:
-        case = self.case
-
-        @wraps(inner)
-        def noted(*_: None, **given: Any) -> None:
-            case.given = {name: value for name, value in given.items() if name != "student"}
-            try:
-                inner(case.student, **case.given)
-            except Exception as error:
-                if not type(error).__module__.startswith("hypothesis"):  # as assume() raises
-                    case.error, case.failed = error, case.shown()
-                raise
-
-        return noted
+        return f"{text}{INDENT}(and it passes when it is tried again)" if again else text
 
 
 def show(value: Any) -> str:
@@ -197,13 +186,13 @@ def show(value: Any) -> str:
     return text if len(text) <= 200 else f"{text[:150]} … {text[-40:]}"
 
 
-def main(file: str, only: Iterable[str] | None = None) -> None:
+def main(file: str) -> None:
     """Check the module that runs as `file` (a student's own run), print a table, and exit: 0 if every
     property holds, 1 if not. Names of properties may be given on the command line, to check only these: 2 for
     others."""
     module = sys.modules["__main__"]
     found = {one.name: one for one in properties(module)}
-    wanted = list(sys.argv[1:] if only is None else only) or list(found)
+    wanted = sys.argv[1:] or list(found)
     unknown = [name for name in wanted if name not in found]
     if unknown:
         print(f"{os.path.basename(file)}: no property is called {unknown[0]!r}; there are: "

@@ -12,7 +12,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from . import sandbox
@@ -21,6 +21,7 @@ from .child import Child
 from .failures import Stop
 from .graded import Outcome, check
 from .handins import code_of
+from .timer import limited
 
 SECONDS = 30  # of the processor, that a property itself may take; where a hand-in returns strange things
 
@@ -35,31 +36,21 @@ def grade(assignment: Assignment, file: Path) -> Iterator[Outcome]:
             file = module
         with Child(file, adapter=assignment.adapter) as student:
             for one in sorted(assignment.properties, key=lambda one: one.name in assignment.hidden):
-                with at_most(SECONDS):
+                with limited(SECONDS, too_long):
                     outcome = check(one, student)
                 yield outcome
 
 
-@contextmanager
-def at_most(seconds: float) -> Iterator[None]:
-    """Raises Stop in what is done meanwhile, once this process has computed for so long."""
-    def stop(*_: object) -> None:
-        raise Stop(f"the check was stopped: to look at what was returned took {seconds:g} seconds; is it "
-                   "what was asked for?")
-
-    before = signal.signal(signal.SIGPROF, stop)
-    signal.setitimer(signal.ITIMER_PROF, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, before)
+def too_long(frame: object) -> Stop:
+    """What ends a check that does not come to an end by itself."""
+    return Stop(f"the check was stopped: to look at what was returned took {SECONDS} seconds; is it what was "
+                "asked for?")
 
 
 def to_line(outcome: Outcome) -> str:
     """An outcome as a line of JSON."""
     return json.dumps({"name": outcome.property.name, "holds": outcome.holds, "message": outcome.message,
-                       "clumsy": outcome.clumsy, "stopped": outcome.stopped, "seconds": outcome.seconds,
+                       "errored": outcome.errored, "stopped": outcome.stopped, "seconds": outcome.seconds,
                        "output": outcome.output})
 
 

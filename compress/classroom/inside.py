@@ -5,14 +5,13 @@ Nothing here decides anything. A hand-in may change all of it, for itself alone.
 from __future__ import annotations
 
 import builtins
-import importlib.util
 import socket
-import sys
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 from . import sandbox, wire
+from .assignment import load
 from .connection import Closed, Connection
 from .failures import lines_of
 from .proxy import Sent, changed
@@ -23,7 +22,7 @@ def serve(descriptor: int) -> None:
     connection = Connection(socket.socket(fileno=descriptor))
     _, nonce, file, adapter, memory, places = connection.receive()
     connection.sends = nonce
-    module = _loaded(adapter, "espalier_adapter") if adapter else None
+    module = load(adapter, "espalier_adapter") if adapter else None
     if module is not None and hasattr(module, "prepare"):
         sandbox.enclose(memory, *places, processes=True)  # an #include of the solution finds none
         module.prepare(file)  # such as a compiler's run, which needs processes
@@ -38,14 +37,6 @@ def serve(descriptor: int) -> None:
         return
 
 
-def _loaded(file: str, name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, file)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 class _Runtime:
     def __init__(self, connection: Connection, file: str):
         self.connection, self.file, self.module = connection, file, None
@@ -53,7 +44,7 @@ class _Runtime:
     def load(self, module: ModuleType | None) -> bool:
         """Import the hand-in, or take the adapter's module for it."""
         name = self.file.replace("\\", "/").rpartition("/")[2].rpartition(".")[0]
-        self.module = module or _loaded(self.file, name)
+        self.module = module or load(self.file, name)
         return True
 
     def attempt(self, name: str, action: Callable[[], Any]) -> Any:

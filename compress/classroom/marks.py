@@ -11,7 +11,7 @@ the comment is left, so that the file can still be imported."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 MARK = re.compile(r"^([ \t]*)(#+|//+|/\*+|--+|;+|%+)[ \t]*(?:#+[ \t]*)?(BEGIN|END) (SOLUTION|HIDDEN TESTS)"
@@ -74,13 +74,7 @@ def solutions(text: str) -> list[str]:
     return ["\n".join(one.lines) for one in found if one.kind == "SOLUTION"]
 
 
-def hidden(text: str) -> str:
-    """The text of all hidden tests. Raises MarkError."""
-    found = (one for one in blocks(text) if isinstance(one, Block))
-    return "\n".join(chain for one in found if one.kind == "HIDDEN TESTS" for chain in one.lines)
-
-
-def _written(text: str, instead) -> str:
+def _written(text: str, instead: Callable[[Block], list[str]]) -> str:
     lines: list[str] = []
     for one in blocks(text):
         lines += [one] if isinstance(one, str) else instead(one)

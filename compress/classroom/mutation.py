@@ -90,7 +90,7 @@ def score(assignment: Assignment, opened: Opened | None = None) -> Score:
     for name, text in {"a blank copy": blank, **_constant_copies(blank)}.items():
         outcomes = _graded(text, assignment, opened)
         found.faults += [f"{name} gets the points of {one.property.name}" for one in outcomes if one.holds]
-        found.faults += _clumsy(name, outcomes)
+        found.faults += _errors(name, outcomes)
     for bug in assignment.bugs:
         found.planted += 1
         if solved.count(bug.old) != 1:
@@ -105,7 +105,7 @@ def score(assignment: Assignment, opened: Opened | None = None) -> Score:
             kept = sorted(set(bug.loses) - lost) or ["everything"]
             found.faults.append(f"bug {bug.name!r} keeps the points of {', '.join(kept)}; it loses "
                                 f"{', '.join(sorted(lost)) or 'nothing'}")
-        found.faults += _clumsy(f"bug {bug.name!r}", outcomes)
+        found.faults += _errors(f"bug {bug.name!r}", outcomes)
     return found
 
 
@@ -137,8 +137,8 @@ def _constant_copies(blank: str) -> dict[str, str]:
             for name, value in CONSTANTS.items()}
 
 
-def _clumsy(name: str, outcomes: list[Outcome]) -> list[str]:
-    return [f"{name}: {one.property.name} breaks: {one.message}" for one in outcomes if one.clumsy]
+def _errors(name: str, outcomes: list[Outcome]) -> list[str]:
+    return [f"{name}: {one.property.name} breaks: {one.message}" for one in outcomes if one.errored]
 
 
 def _graded(text: str, assignment: Assignment, opened: Opened) -> list[Outcome]:

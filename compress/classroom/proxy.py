@@ -8,12 +8,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import nullcontext
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any
 
 from . import wire
-from .failures import Failure, Missing, Stop, raised
-from .timer import limited, paused
+from .failures import INDENT, Failure, Missing, Stop, raised
+from .timer import limited, line_of, paused
 
 
 class Student(ABC):
@@ -116,8 +116,14 @@ class InProcess(Student):
         mine = {key: wire.unpack(content, back) for key, (content, _) in sent.items()}
         named = {key: mine[key] for key in kwargs}
         file = self._module.__file__ or ""
+
+        def endless(frame: FrameType | None) -> Stop:
+            line = line_of(frame, file)
+            return Stop(f"{name} was stopped after {self._seconds:g} seconds of computing: does a loop never "
+                        f"end?{line and f'{INDENT}{line}'}")
+
         try:
-            with limited(name, self._seconds, file) if self._seconds else nullcontext():
+            with limited(self._seconds, endless) if self._seconds else nullcontext():
                 value = getattr(self._module, name)(*list(mine.values())[:len(args)], **named)
         except (KeyboardInterrupt, Stop):
             raise

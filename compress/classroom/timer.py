@@ -1,4 +1,4 @@
-"""A limit to the seconds that a call in this process computes: a student's own run may loop for ever."""
+"""A limit to the seconds that a block in this process computes: what a student wrote may loop for ever."""
 
 from __future__ import annotations
 
@@ -6,29 +6,27 @@ import linecache
 import signal
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from .failures import Stop
-
-SECONDS = 3.0  # of the processor, for one call
+SECONDS = 3.0  # of the processor, for one call of a function of a student's
 
 
 @contextmanager
-def limited(what: str, seconds: float, file: str) -> Iterator[None]:
-    """Within, Stop is raised after so many seconds of computing, and shows the line of `file` that ran.
-    (Where the system has no such timer, and outside of the main thread, nothing is limited.)"""
+def limited(seconds: float, error: Callable[[FrameType | None], BaseException]) -> Iterator[None]:
+    """Within, what `error` gives of the frame that runs is raised after so many seconds of computing, and
+    after each further one, where an `except:` has caught it. (Where the system has no such timer, and outside
+    of the main thread, nothing is limited.)"""
     if not _works():
         yield
         return
 
     def stop(number: int, frame: FrameType | None) -> None:
-        raise Stop(f"{what} was stopped after {seconds:g} seconds of computing: does a loop never end?"
-                   f"{_line(frame, file)}")
+        raise error(frame)
 
     before = signal.signal(signal.SIGPROF, stop)
-    signal.setitimer(signal.ITIMER_PROF, seconds, 1.0)  # again, where an `except:` has caught the first
+    signal.setitimer(signal.ITIMER_PROF, seconds, 1.0)
     try:
         yield
     finally:
@@ -53,10 +51,9 @@ def _works() -> bool:
     return hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
 
 
-def _line(frame: FrameType | None, file: str) -> str:
-    """The innermost line that lies in `file`."""
+def line_of(frame: FrameType | None, file: str) -> str:
+    """The innermost line of `file` that runs, "line 12, in scale: while True:"; "" where none does."""
     for inner, number in traceback.walk_stack(frame):
         if inner.f_code.co_filename == file:
-            line = linecache.getline(file, number).strip()
-            return f"\n    line {number}, in {inner.f_code.co_name}: {line}"
+            return f"line {number}, in {inner.f_code.co_name}: {linecache.getline(file, number).strip()}"
     return ""

@@ -31,6 +31,7 @@ def run(file: Path, kernel: Kernel, flags: Sequence[str], out: Path) -> int:
     does not compile or gives a wrong result. Raises UsageError where it can't be tried here."""
     from nn.testing import guard
     from nn.testing.in_c import BuildError, KernelError, NoCompilerError, built
+    from nn.testing.in_c.header import BLOCKED
 
     why = guard.why_not()
     if why is not None:
@@ -53,6 +54,9 @@ def run(file: Path, kernel: Kernel, flags: Sequence[str], out: Path) -> int:
                   "looks for a small case.")
             return 1
     print(folded(text(kernel.name, file.name, found), width(), " " * 4))
+    blocked = sorted(path.stem for path in BLOCKED.glob("*.c"))
+    if kernel.name not in blocked:
+        print(f"There is no blocked kernel beside the naive one: only {', '.join(blocked)} has one.")
     out.mkdir(parents=True, exist_ok=True)
     picture = out / f"{kernel.name}-roofline.png"
     if chart.draw(picture, kernel.name, file.name, found):

@@ -14,13 +14,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from nn.clock import Clock
+
 from .options import UsageError
 from .processes import end, start
 from .terminal import folded, width
 
 CHILD = f"{__package__}.technique"
-SLICE = 0.5  # seconds: however long everything stood still, it counts as one slice at most
-LOADING, LAW = 20, 40  # slices, of loading the file and of one law
+SLICE = 0.5  # seconds between two looks
+LOADING, LAW = 10.0, 20.0  # seconds of computing, of loading the file and of one law; on the wall if need be
+WAITING = 5.0  # seconds in which it hardly computes, though nobody keeps it from that
 
 
 def run(file: Path, name: str, examples: int) -> int:
@@ -44,8 +47,8 @@ def run(file: Path, name: str, examples: int) -> int:
         how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
         print(f"{file.name} ended the process {how} during {doing}")
         return 1
-    except TimeoutError:
-        print(f"{file.name} does not come back from {doing}: a loop without an end?")
+    except TimeoutError as error:
+        print(f"{file.name} does not come back from {doing}: {error}")
         return 1
     finally:
         end(child)
@@ -55,15 +58,19 @@ def run(file: Path, name: str, examples: int) -> int:
 
 
 def _told(child: Any) -> Iterator[dict[str, Any]]:
-    """What the child tells, as it comes. Raises TimeoutError where nothing comes for too long."""
-    rest, waited, limit = b"", 0, LOADING
+    """What the child tells, as it comes. Raises TimeoutError, which says why, where nothing comes for too
+    long."""
+    rest, slices, limit, clock, told = b"", 0, LOADING, Clock(child.pid), sys.platform == "linux"
     while True:
         if sys.platform != "win32" and not select.select([child.stdout], [], [], SLICE)[0]:
-            waited += 1
-            if waited > limit:
-                raise TimeoutError
+            slices += 1
+            clock.tick()
+            if told and clock.waited > WAITING:
+                raise TimeoutError("it waits for something")
+            if (clock.computed() if told else slices * SLICE) > limit:
+                raise TimeoutError("a loop without an end?")
             continue
-        got, waited, limit = child.stdout.read1(1 << 16), 0, LAW
+        got, slices, limit, clock = child.stdout.read1(1 << 16), 0, LAW, Clock(child.pid)
         if not got:
             return
         *lines, rest = (rest + got).split(b"\n")

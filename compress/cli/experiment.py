@@ -238,14 +238,7 @@ def measure(data: Data, paths: list[Path], timed: list[Path], rounds: int) -> di
 def equal_bytes(trainer: Trainer, network: str, wanted: int) -> nn.Module:
     """The untrained dense float network whose file is nearest to `wanted` bytes, by its width."""
 
-    def size(width: float) -> int:
-        program = compress.convert(trainer.network(network, width), trainer.calibration[:1])
-        return compress.report(program).on_disk
+    def on_disk(model: nn.Module) -> int:
+        return compress.report(compress.convert(model, trainer.calibration[:1])).on_disk
 
-    widths = [i / 64 for i in range(1, 64)]
-    low, high = 0, len(widths) - 1
-    while low < high:  # the size grows with the width: find the first that reaches `wanted`
-        middle = (low + high) // 2
-        low, high = (low, middle) if size(widths[middle]) >= wanted else (middle + 1, high)
-    nearest = min(widths[max(low - 1, 0) : low + 1], key=lambda width: abs(size(width) - wanted))
-    return trainer.network(network, nearest)
+    return nn.models.nearest(lambda width: trainer.network(network, width), wanted, on_disk)

@@ -7,14 +7,21 @@ import json
 import os
 import re
 import sys
-import time
 import traceback
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 
 from compress import Transform
 
-SHRINKING, OTHERS = 4.0, 3.0  # seconds for a smaller weight, and for all the other laws
+from ..classroom.timer import limited, line_of
+
+if TYPE_CHECKING:
+    from compress.testing import Law
+    from nn.testing import Case
+
+FIRST, KNOWN = 2.0, 0.5  # seconds of the processor, for one weight; and once one has taken as long
 
 
 def main(file: str, name: str, examples: str) -> None:
@@ -32,7 +39,7 @@ def main(file: str, name: str, examples: str) -> None:
             tell(error=_why(error, file))
             return
         for subject in subjects:
-            _check(subject, int(examples), tell)
+            _Checker(subject, file, int(examples), tell).check()
         tell(done=True)
 
 
@@ -85,37 +92,37 @@ def _why(error: BaseException, file: str) -> str:
     return f"{type(error).__name__}{where} when it is imported: {error}"
 
 
-def _check(subject: Any, examples: int, tell: Any) -> None:
-    """Every law of one subject; the first that is broken gets a small weight, of the others the names."""
-    from compress.testing import laws_for
-    from nn.testing.check import Report
+class _Checker:
+    """Asks the laws of one subject, that of a class in `file`."""
 
-    report, laws = Report(subject.name), list(laws_for(subject))
-    while laws:
-        law = laws.pop(0)
-        tell(asking=f"the law {law.__name__} of {subject.name}")
-        if not report.run(law.__name__, subject, lambda law=law: _holds(law, subject, examples, SHRINKING)):
-            break
-    text = []
-    if report.failures:
-        text.append(f"    the law: {' '.join((law.__doc__ or '').split())}")
-        until = time.monotonic() + OTHERS
-        for other in laws:
-            if time.monotonic() > until:
-                break
-            tell(asking=f"the law {other.__name__} of {subject.name}")
-            try:
-                _holds(other, subject, 3, 0)
-            except AssertionError:
-                report.others.append(other.__name__)
-        if report.others:
-            text.append(f"    broken too: {', '.join(report.others)}")
-    tell(text="\n".join([str(report), *text]), failed=bool(report.failures))
+    def __init__(self, subject: Any, file: str, examples: int, tell: Callable[..., None]) -> None:
+        self.subject, self.file, self.examples, self.tell = subject, file, examples, tell
+        self.seconds = FIRST
 
+    def check(self) -> None:
+        """Every law; the first that is broken gets a small weight, of the others the names."""
+        from compress.testing import laws_for
+        from nn.testing.brief import check_briefly
+        from nn.testing.check import Report
 
-def _holds(law: Any, subject: Any, examples: int, seconds: float) -> None:
-    from compress.testing import weights
-    from nn.testing.brief import for_all_briefly
+        report, laws = Report(self.subject.name), {law.__name__: law for law in laws_for(self.subject)}
+        check_briefly(report, self.subject, laws, self.examples, self._holds)
+        self.tell(text=str(report), failed=not report)
 
-    drawn = weights(dimensions=subject.dimensions).filter(lambda case: subject.takes(*case.args))
-    for_all_briefly(drawn, lambda case: law(subject, case), examples, seconds)
+    def _holds(self, law: Law, examples: int, seconds: float) -> None:
+        from compress.testing import weights
+        from nn.testing.brief import for_all_briefly
+
+        def test(case: Case) -> None:
+            with limited(self.seconds, self._endless):
+                law(self.subject, case)
+
+        one = self.subject
+        self.tell(asking=f"the law {law.__name__} of {one.name}")
+        drawn = weights(dimensions=one.dimensions).filter(lambda case: one.takes(*case.args))
+        for_all_briefly(drawn, test, examples, seconds)
+
+    def _endless(self, frame: FrameType | None) -> AssertionError:
+        line, seconds, self.seconds = line_of(frame, self.file), self.seconds, KNOWN
+        return AssertionError(f"it does not come back in {seconds:g} seconds of computing: a loop without an "
+                              f"end?{line and f' ({line})'}")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from nn.kernels import qgemm
+from nn.kernels import nbit_gemm, qgemm
 
 from .format import SMALLEST, Format, Grid, format_named
 from .least_squares import least_squares
@@ -34,6 +34,13 @@ class Affine(Format):
     def sums(self, activations: Format) -> Any:
         """`qgemm`, where a scale a column is enough; and what convolves the same."""
         return qgemm if self.grouping in ("tensor", "channel") else None
+
+    def operand(self, kernel: Any, codes: np.ndarray, scales: np.ndarray) -> Any:
+        """For `nbit_gemm` codes of few bits, and a scale for each block; a channel is one block."""
+        if kernel is not nbit_gemm:
+            return super().operand(kernel, codes, scales)
+        blocks = scales.T if scales.ndim == 2 else np.broadcast_to(scales, (1, len(codes)))
+        return nbit_gemm.pack(codes.T, np.ascontiguousarray(blocks), bits=max(self.bits, 2))
 
     def error(self, w: np.ndarray, scales: Any) -> np.ndarray:
         """Half a step, or what |w| is beyond the largest integer: where that is clipped it may be more. Two
@@ -84,10 +91,10 @@ BLOCKS = (32, 64, 128)  # of numbers of a row
 for bits in range(1, 9):
     Asymmetric(f"uint{bits}", bits=bits)
 for bits in range(2, 9):
-    usual = format_named("uint8")
-    Symmetric(f"int{bits}", bits=bits, activations=usual)
-    Symmetric(f"int{bits}-tensor", bits=bits, grouping="tensor", activations=usual)
+    usual, kernel = format_named("uint8"), nbit_gemm if bits <= 4 else None
+    Symmetric(f"int{bits}", bits=bits, kernel=kernel, activations=usual)
+    Symmetric(f"int{bits}-tensor", bits=bits, grouping="tensor", kernel=kernel, activations=usual)
     for block in BLOCKS:
-        Symmetric(f"int{bits}-block{block}", bits=bits, grouping=block)
+        Symmetric(f"int{bits}-block{block}", bits=bits, grouping=block, kernel=kernel)
 
 INT8, UINT8 = map(format_named, ("int8", "uint8"))

@@ -2,30 +2,30 @@
 
     s = mean|w|     makes ‖w − s·sign(w)‖₂ smallest (Rastegari et al. 2016, "XNOR-Net", eq. 6)
 
-sign(0) is +1: a bit has no third value."""
+sign(0) is +1: a bit has no third value. As everywhere in this library a bit 0 is +1 and 1 is −1."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from nn.kernels import qgemm
+from nn.kernels import bgemm, qgemm
 
-from .bits import check_bits, pack_bits, unpack_bits
+from .bits import as_words, check_bits, pack_bits, unpack_bits
 from .format import SMALLEST, Format, Grid, format_named
 
 
 class Signs(Format):
-    """Codes −1 and 1, of one bit: 0 stands for −1."""
+    """Codes 1 and −1, of one bit."""
 
     highest, lowest = 1, -1
 
     def pack(self, codes: np.ndarray) -> np.ndarray:
         """8 codes in a byte, in row order, the first in the lowest bit."""
-        return pack_bits((codes > 0).astype(np.uint16), 1)
+        return pack_bits((codes < 0).astype(np.uint16), 1)
 
     def unpack(self, packed: np.ndarray, count: int) -> np.ndarray:
-        return (2 * unpack_bits(packed, 1, count).astype(np.int8) - 1).astype(self.dtype)
+        return (1 - 2 * unpack_bits(packed, 1, count).astype(np.int8)).astype(self.dtype).reshape(-1)
 
     def check_packed(self, who: str, packed: np.ndarray, count: int) -> None:
         check_bits(who, packed, 1, count, 2)
@@ -51,8 +51,14 @@ class BinaryWeights(Signs):
         return np.abs(np.abs(w, dtype=np.float64) - np.asarray(scales, np.float64))
 
     def sums(self, activations: Format) -> Any:
-        """`qgemm`, for which a sign is an integer."""
-        return qgemm
+        """`bgemm`, where activations have one bit, too; else `qgemm`, for which a sign is an integer."""
+        return bgemm if activations.bits == 1 else qgemm
+
+    def operand(self, kernel: Any, codes: np.ndarray, scales: np.ndarray) -> Any:
+        """For `bgemm` bits."""
+        if kernel is not bgemm:
+            return super().operand(kernel, codes, scales)
+        return bgemm.pack(as_words(codes < 0), codes.shape[1])
 
 
 @dataclass(frozen=True, repr=False)

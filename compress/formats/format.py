@@ -196,6 +196,10 @@ class Format:
         """The inverse of `multipliers`."""
         return multipliers
 
+    def operand(self, kernel: Any, codes: np.ndarray, scales: np.ndarray) -> Any:
+        """What a kernel reads of codes, a matrix (out, in), and their scales: here their multipliers."""
+        return kernel.pack(self.multipliers(codes).T)
+
     @property
     def most(self) -> int:
         """The largest magnitude of `multipliers`."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nn.kernels import qgemm
+from nn.kernels import pow2_gemm
 
 from .format import SMALLEST, Format, format_named
 
@@ -50,7 +50,14 @@ class PowerOfTwo(Format):
         return np.exp2(np.ceil(np.log2(super().at_least(scales, least)))).astype(np.float32)
 
     def sums(self, activations: Format) -> Any:
-        return qgemm
+        """`pow2_gemm`: shifts and additions."""
+        return pow2_gemm
+
+    def operand(self, kernel: Any, codes: np.ndarray, scales: np.ndarray) -> Any:
+        """For `pow2_gemm` the sign in the bit above the others."""
+        if kernel is not pow2_gemm:
+            return super().operand(kernel, codes, scales)
+        return pow2_gemm.pack((np.abs(codes) | (codes < 0) << 3).astype(np.uint8).T)
 
     def multipliers(self, codes: np.ndarray) -> np.ndarray:
         """± 2^(|code| − 1), int8."""

@@ -50,12 +50,12 @@ class QuantizedWeight(Stored, abstract=True):
         return self.format.kernel or gemm if activations is None else self.format.sums(activations)
 
     def operand(self, kernel: Any = None) -> Any:
-        """What this kernel reads: one that adds up products of integers their integers, `gemm` the weight as
-        reals. By default the kernel with the usual activations of the format."""
+        """What this kernel reads: `gemm` the weight as reals, others what the format says. By default it is
+        the kernel with the format's usual activations."""
         kernel = kernel or self.kernel
         if kernel is gemm:
             return gemm.pack(as_matrix(self.decode()).T)
-        return kernel.pack(self.multipliers().T)
+        return self.format.operand(kernel, self.codes(), self.held["scale"])
 
     def product_bound(self, x: np.ndarray) -> np.ndarray:
         """Half a step of x through Σ|w|, and float32 rounding of the product (the integers are exact)."""

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from nn.kernels import nbit_gemm
+
 from .affine import Affine
 from .format import SMALLEST, format_named
 
@@ -25,4 +27,4 @@ class Ternary(Affine):
         return scales
 
 
-TERNARY = Ternary("ternary", bits=2, activations=format_named("uint8"))
+TERNARY = Ternary("ternary", bits=2, kernel=nbit_gemm, activations=format_named("uint8"))

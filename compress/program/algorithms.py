@@ -4,12 +4,15 @@
     winograd     float32 3×3 filters: 16 multiplications for 2×2 outputs, directly 36 (Lavin & Gray 2016)
     im2col       any weight: patches are laid out as rows (Chellapilla, Puri & Simard 2006)
     depthwise    a filter for each channel
+    bits         filters and images of signs, as bits
 
 Winograd is no compression: in memory its filters take 16 numbers for 9, and they move by a rounding."""
 
 from typing import Any
 
 import numpy as np
+
+from nn.kernels import bgemm, qgemm
 
 from ..stored import Stored
 
@@ -29,6 +32,10 @@ def algorithm(line: Any, size: tuple[int, int]) -> str:
         if groups > 1:
             return "depthwise" if shape[1] == 1 and shape[0] == groups else "direct"
         pointwise = shape[2:] == line["stride"] == (1, 1) and line["padding"] == (0, 0)  # its pixels are rows
+        grid = line.inputs[0].grid
+        kernel = qgemm if grid is None else weight.kernel_with(grid.format)  # (None: made of reals)
+        if kernel is not qgemm:
+            return "bits" if kernel is bgemm and not pointwise else "im2col"
         grids = [grid for grid in (line.inputs[0].grid, line.grid) if grid is not None]
         unsigned = all(np.dtype(grid.format.dtype) == np.uint8 for grid in grids)
         rows = (pointwise or wanted == "im2col") and not line["activations"]

@@ -96,10 +96,15 @@ class Bound:
         values, dims = self.check(*arrays)
         run = self._ready(dims)
         made = {**self.inputs, **{step.output: step.made for step in self.steps}}
+
+        def cost(step: Step) -> tuple[int, int, int, int]:
+            if step.output in run.views:
+                return 0, 0, 0, 0
+            return (step.macs_at(dims), sum(made[name].nbytes(dims) for name in step.inputs),
+                    _nbytes(self.held[step.output]), step.made.nbytes(dims))
+
         steps = [StepProfile(step.output, step.kernel, str(Value(step.made.dtype, step.made.shape)), call,
-                             step.macs_at(dims), sum(made[name].nbytes(dims) for name in step.inputs),
-                             _nbytes(self.held[step.output]), step.made.nbytes(dims))
-                 for call, some in self.calls.items() for step in some]
+                             *cost(step)) for call, some in self.calls.items() for step in some]
         return profiled(self.name, dims, steps, lambda: self(*arrays),
                         lambda clock: run.timed(dict(values), clock), rounds, seconds, clock)
 

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from nn.kernels import all_kernels, best_route, call_cost, copy_speed, isa, peak_loop, thread_count
+from nn.timing import CLOCK
 
 from ..table import whole
 
@@ -23,10 +24,6 @@ FEWEST = 5  # rounds
 FAR = 0.25  # a step for which its bound is less of its time has another reason to be slow
 SHORT = 1e-3  # seconds: a run that is as short is seldom interrupted
 
-# The time that this thread spent computing: it stands still while another program has the core. (Where its
-# tick is too coarse, as on Windows, the wall clock.)
-CLOCK: Callable[[], float] = (time.thread_time if time.get_clock_info("thread_time").resolution < 1e-6
-                              else time.perf_counter)
 ABOVE = 1.05  # of a peak
 WHY_ABOVE = ("above 100% of peak: the kernel leaves out the padding, or takes Winograd's way, and multiplies "
              "less than is counted here")
@@ -39,10 +36,10 @@ class StepProfile:
     """One step, or several as one. output: the value that it makes; made: what that is; call: the output of
     the Program's call that it belongs to. macs: multiply-adds, those of padding included. inputs, operand,
     written: the bytes of the values that it reads, of what it holds (weight, bias, scales), and of what it
-    writes. seconds, best: median and least of the rounds. route: that of its multiplies (see
-    nn.kernels.best_route), None where it has none; peak: what that reaches, in MACs a second, measured in the
-    same rounds. copy: bytes a second of a copy of about as many bytes. empty: seconds of an empty call, if it
-    takes as long."""
+    writes; 0 where it only gives another shape to what lies there. seconds, best: median and least of the
+    rounds. route: that of its multiplies (see nn.kernels.best_route), None where it has none; peak: what that
+    reaches, in MACs a second, measured in the same rounds. copy: bytes a second of a copy of about as many
+    bytes. empty: seconds of an empty call, if it takes as long."""
 
     output: str
     kernel: str
@@ -187,9 +184,11 @@ class Profile:
         macs = (f"{step.macs / 1e3:,.1f}", _giga(step.macs_per_second), f"{step.intensity:.1f}")
         thousands, speed, intensity = macs if step.macs else ("", "", "")
         peak = "" if step.of_peak is None else f"{100 * step.of_peak:.0f}"
-        return (name, step.made, f"{1e6 * step.seconds:.1f}", f"{100 * share:.0f}", thousands,
-                f"{step.nbytes / 1e3:,.1f}", speed, _giga(step.bytes_per_second), intensity, peak,
-                f"{step.bound_by} {100 * step.of_bound:.0f} %")
+        moved = (f"{step.nbytes / 1e3:,.1f}", _giga(step.bytes_per_second),
+                 f"{step.bound_by} {100 * step.of_bound:.0f} %")
+        kilobytes, copied, bound = moved if step.nbytes else ("", "", "")
+        return (name, step.made, f"{1e6 * step.seconds:.1f}", f"{100 * share:.0f}", thousands, kilobytes,
+                speed, copied, intensity, peak, bound)
 
 
 def together(kernel: str, steps: Any) -> StepProfile:

@@ -82,7 +82,8 @@ class Ready:
     """The steps of a Bound for some lengths, and its buffers. inputs: of the Program, shape and dtype.
 
     arrays: where each value lies that lies in the same place in each run. taken: of these the copies of
-    inputs; given: the results that are copied when a run ends."""
+    inputs; given: the results that are copied when a run ends. views: the values that are another shape of
+    the one before, in the same memory: their steps do nothing."""
 
     def __init__(self, plan: list[Planned], inputs: Mapping[str, tuple[tuple[int, ...], str]]) -> None:
         calls = [step for step in plan if isinstance(step.run, KernelCall)]
@@ -99,6 +100,7 @@ class Ready:
         self.steps = [(self._again(step), step) for step in plan]
         every = [again for again, _ in self.steps]
         self.every = None if None in every else [again for again in every if again is not _nothing]
+        self.views = {step.output for again, step in self.steps if again is _nothing}
         self.shared = {name: self.arrays[name] for again, step in self.steps if again is None
                        for name in step.inputs if name in self.arrays}
 

@@ -4,15 +4,20 @@ An operand is the weight to the bit, but for Winograd's, whose filters move by a
 arrays of the stored form are made from it whenever somebody asks, to save it or to print its bytes."""
 
 from collections.abc import Iterator, Mapping
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from nn.kernels import (
+    bconv2d,
+    bgemm,
     codebook_gemm,
     conv2d,
     depthwise_conv2d,
     gemm,
+    nbit_gemm,
+    pow2_gemm,
     qconv2d,
     qdepthwise_conv2d,
     qgemm,
@@ -33,6 +38,11 @@ TOLD: dict[tuple[str, Any], dict[str, Any]] = {
     ("codes", qgemm): {"values": lambda w, shape, format: packed(format, np.ascontiguousarray(w.T))},
     ("codes", qconv2d): {"values": lambda w, shape, format: packed(format, as_matrix(w))},
     ("codes", qdepthwise_conv2d): {"values": lambda w, shape, format: packed(format, as_matrix(w))},
+    ("codes", nbit_gemm): {"values": lambda w, shape, format: packed(format, np.ascontiguousarray(w[0].T))},
+    ("codes", pow2_gemm): {"values": lambda w, shape, format: format.pack(
+        np.ascontiguousarray(((w & 7).astype(np.int8) * (1 - 2 * (w >> 3).astype(np.int8))).T))},
+    ("codes", bgemm): {"values": lambda w, shape, format: format.pack(1 - 2 * bits_of(w, shape))},
+    ("codes", bconv2d): {"values": lambda w, shape, format: format.pack(1 - 2 * bits_of(w, shape))},
     ("csr", spmm_csr): {name: lambda w, shape, _, i=i: w[i] for i, name in
                         enumerate(("values", "indices", "indptr"))},
     ("shared", codebook_gemm): {"codes": lambda w, shape, _: pack_bits(w[0], width_of(w[1]))},
@@ -42,6 +52,12 @@ TOLD: dict[tuple[str, Any], dict[str, Any]] = {
 def packed(format: Any, multipliers: np.ndarray) -> np.ndarray:
     """The codes of a weight's integers (out, in), as they are stored."""
     return format.pack(format.codes_of(multipliers))
+
+
+def bits_of(words: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """What was packed to words along its channels, int8, row by row; `shape`: of the weight."""
+    bits = np.unpackbits(np.ascontiguousarray(words, "<u4").view(np.uint8), axis=-1, bitorder="little")
+    return bits[..., :shape[1] if words.ndim == 4 else prod(shape[1:])].astype(np.int8)
 
 
 class _Told(Mapping):

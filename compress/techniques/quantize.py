@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from nn.arguments import is_int, is_number
+from nn.kernels import qgemm
 from nn.kernels.requantization import ROUNDINGS
 from nn.tensor import Tensor
 
@@ -101,6 +102,9 @@ class Quantize(Transform):
         if self.rounding != "float" and (activations is None or made_inside):
             real = f"{activations} makes reals" if made_inside else f"{weights} weights multiply reals"
             raise ValueError(f"Quantize: rounding is of sums of integers; {real}")
+        if self.rounding != "float" and weights.sums(activations) is not qgemm:
+            raise ValueError(f"Quantize: the sums of {weights} weights and {activations} are rounded by a "
+                             "float scale")
         if self.ranges != "minmax" and made_inside:
             raise ValueError("Quantize: ranges are found on the example; those of "
                              f"{activations} are of the call")

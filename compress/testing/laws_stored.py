@@ -5,8 +5,7 @@ from contextlib import nullcontext
 
 import numpy as np
 
-import nn
-from nn.kernels import gemm
+from nn.kernels import gemm, use
 from nn.testing.case import Case
 
 from ..stored import Stored, as_matrix
@@ -61,20 +60,19 @@ def survives_a_file(subject: Subject, case: Case) -> None:
 
 
 def multiplies(subject: Subject, case: Case) -> None:
-    """The product is x · decode()ᵀ in float64, within product_bound(x), whichever kernel runs; 0 for x = 0.
+    """The product is x · decode()ᵀ in float64, within product_bound(x), whichever variant runs; 0 for x = 0.
     What a kernel of its own reads is made without decode()."""
     packed = stored(subject, case)
     w = as_matrix(packed.decode()).astype(np.float64)
     sealed = packed if packed.kernel is gemm else without_decode(packed)
-    variants = [v for kernel in nn.kernels.all_kernels() for v in kernel.variants()]
-    forced = [("", nullcontext()), *((f"with {v.name}: ", nn.kernels.use(v)) for v in variants)]
+    forced = [("", nullcontext()), *((f"with {v.name}: ", use(v)) for v in packed.kernel.variants())]
     for x in inputs(case.rng(), w.shape[1]):
         exact = x @ w.T
         bound = packed.product_bound(x)
         if bound.shape != exact.shape or bound.dtype != np.float64:
             raise AssertionError(f"product_bound has {bound.dtype} {bound.shape}, not float64 {exact.shape}")
-        for which, use in forced:    # first whichever is taken: only if that is right, a variant is to blame
-            with use:
+        for which, block in forced:  # first whichever is taken: only if that is right, a variant is to blame
+            with block:
                 y = product(sealed, x)
             if y.dtype != np.float32 or y.shape != exact.shape:
                 raise AssertionError(f"{which}the product is {y.dtype} {y.shape}, wanted float32 "

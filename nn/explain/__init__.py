@@ -8,6 +8,12 @@
 
 Drawings need matplotlib (`pip install espalier[plot]`) and return its Axes. The module is a function, too:
 explain(output, names=None), as in nn/explain/text.py.
+
+What the notebooks share is here for your own, too: the reader's predictions beside what was measured, and the
+look of figures (`style`, colours, `note`, `ticks`, `picture`, `numbers`, `roofline`).
+
+    guesses = nn.explain.Guesses()
+    guesses.compare("the largest logit", logits.max(), yours=3)
 """
 
 from __future__ import annotations
@@ -19,9 +25,12 @@ from typing import Any
 
 from .text import explain
 
-__all__ = ["Step", "explain", "graph", "steps"]
-
-_LATER = {"graph": "drawing", "steps": "stepping", "Step": "stepping"}    # their files, not loaded with nn
+_FILES = {  # not loaded with nn
+    "drawing": ("graph",), "stepping": ("Step", "steps"), "notebook": ("FAST", "Guesses"),
+    "figures": ("BLUE", "DARK", "GREEN", "GREY", "ORANGE", "note", "numbers", "picture", "style", "ticks"),
+    "roofs": ("roofline",)}
+_LATER = {name: file for file, names in _FILES.items() for name in names}
+__all__ = sorted({"explain", *_LATER})
 
 
 class _Module(ModuleType):

@@ -120,7 +120,9 @@ def short(value: Any) -> str:
         return ":".join(ends if ends[2] else ends[:2])
     if isinstance(value, tuple):
         parts = ", ".join(map(short, value))
-        return f"[{parts}]" if ":" in parts else f"({parts},)" if len(value) == 1 else f"({parts})"
+        if ":" in parts or "…" in parts:
+            return f"[{parts}]"
+        return f"({parts},)" if len(value) == 1 else f"({parts})"
     return "…" if value is Ellipsis else str(value)
 
 

@@ -3,7 +3,7 @@
     products        gemm(a, b); qgemm, of 8-bit integers, exact; and with a matrix that is sparse (spmm_csr),
                     of codes into a codebook (codebook_gemm), of 2 to 4 bits with a scale a block (nbit_gemm),
                     or in the tensor-train format (tt_matmul); bgemm, of +1 and −1 as bits, which sign_bits
-                    makes of floats
+                    makes of floats; pow2_gemm, of powers of two
     convolutions    conv2d(x, w, ...), depthwise_conv2d, winograd_conv2d; qconv2d and qdepthwise_conv2d;
                     bconv2d, of bits; all channels last; the gradients of the first two; im2col
     layers          relu, erf, gelu, batch_norm, max_pool2d, avg_pool2d, softmax_cross_entropy; relu_grad, ...
@@ -36,6 +36,7 @@ from .nbit_gemm import nbit_gemm
 from .operand import Operand
 from .peaks import best_route, call_cost, copy_speed, peak, peak_loop, peak_routes, route_of
 from .pool2d import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad, qavg_pool2d, qmax_pool2d
+from .pow2_gemm import pow2_gemm
 from .qconv2d import qconv2d
 from .qdepthwise_conv2d import qdepthwise_conv2d
 from .qgemm import qgemm
@@ -55,7 +56,7 @@ __all__ = [
     "conv2d", "conv2d_input_grad", "conv2d_weight_grad", "copy_speed", "depthwise_conv2d",
     "depthwise_conv2d_input_grad", "depthwise_conv2d_weight_grad", "dequantize", "erf", "gelu", "gelu_grad",
     "gemm", "im2col", "isa", "kernel", "kmeans1d", "matmul", "max_pool2d", "max_pool2d_grad", "nbit_gemm",
-    "peak", "peak_loop", "peak_routes", "qadd", "qavg_pool2d", "qconv2d", "qdepthwise_conv2d", "qgemm",
-    "qmax_pool2d", "quantize", "relu", "relu_grad", "requantize", "route_of", "sign_bits",
+    "peak", "peak_loop", "peak_routes", "pow2_gemm", "qadd", "qavg_pool2d", "qconv2d", "qdepthwise_conv2d",
+    "qgemm", "qmax_pool2d", "quantize", "relu", "relu_grad", "requantize", "route_of", "sign_bits",
     "softmax_cross_entropy", "softmax_cross_entropy_grad", "spmm_csr", "thread_count", "threads", "transpose",
     "tt_matmul", "use", "why_not_c", "winograd_conv2d"]

@@ -55,7 +55,7 @@ def no_bits_beyond(who: str, name: str, bits: np.ndarray, k: int, called: str = 
         raise ValueError(f"{who}: {name} must have no bit beyond the first {called} = {k} of a row")
 
 
-def _plan(who, a_bits, k) -> None:
+def _plan(who, a_bits, b_bits, k) -> None:
     fits(who, "a_bits", a_bits, k)
 
 

@@ -16,18 +16,25 @@ from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+from hypothesis.errors import InvalidArgument
 
 from ..kernels import all_kernels, isa, use, why_not_c
 from ..kernels.native import Variant
-from .profiles import load_profile
+from .profiles import PROFILES, load_profile
 
 LONG = ("ci", "long")    # the profiles that run what is marked as long
 
 load_profile("default")
 
 
+@pytest.hookimpl(tryfirst=True)  # before Hypothesis takes the name of the profile
 def pytest_configure(config: pytest.Config) -> None:
-    """The markers that tests may have."""
+    """The markers that tests may have. Raises UsageError for a profile that there is not."""
+    name = config.getoption("--hypothesis-profile", None)
+    try:
+        settings.get_profile(name or "default")
+    except InvalidArgument:
+        raise pytest.UsageError(f"--hypothesis-profile: {name!r} is none of {', '.join(PROFILES)}") from None
     config.addinivalue_line("markers", f"long: run by the profiles {' and '.join(LONG)} only")
     config.addinivalue_line("markers", "variants(name, ...): run once for each variant that can run here of "
                                        "these kernels; it is forced, and is the argument `variant`")

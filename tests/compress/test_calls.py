@@ -301,6 +301,12 @@ def test_an_array_among_the_attributes_comes_back():
     assert (array.dtype, array.tolist(), rest) == (np.int64, [[2, 0]], slice(None))
 
 
+def test_an_index_is_printed_as_it_is_written():
+    found = line("numpy: index", index=(slice(None), slice(1, 3), slice(None, None, 2), ..., None, 3),
+                 makes=("float32", (2,)))
+    assert "index=[:,1:3,::2,…,None,3]" in str(found)
+
+
 @pytest.mark.parametrize(
     "data",
     [

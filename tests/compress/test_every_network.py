@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import compress
 import nn
-from compress import Cluster, Prune, Quantize
+from compress import GPTQ, Cluster, Prune, Quantize
 from nn import functional as F
 from nn.testing.networks import networks
 
@@ -43,7 +43,7 @@ def test_it_converts_to_what_it_computes_and_comes_back_from_a_file(folder, netw
         np.testing.assert_array_equal(again(*x), got)
 
 
-RECIPES = st.sampled_from([Quantize(), Prune(0.5), [Prune(0.5), Quantize()], Cluster(2)])
+RECIPES = st.sampled_from([Quantize(), Prune(0.5), [Prune(0.5), Quantize()], Cluster(2), GPTQ(4)])
 
 
 @given(networks(), RECIPES)

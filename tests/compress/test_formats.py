@@ -112,10 +112,12 @@ def test_activations_have_an_exact_0_whatever_their_range(bits):
 
 @pytest.mark.parametrize(("recipe", "said"),
                          [({"bits": 4}, "qgemm"), ({"weights": "int3", "activations": "uint2"}, "qgemm"),
-                          ({"weights": "pow2"}, "qgemm"),
-                          ({"weights": "binary", "activations": "uint1"}, "qgemm"),
+                          ({"weights": "pow2"}, "pow2_gemm"),
+                          ({"weights": "binary", "activations": "uint1"}, "bgemm"),
                           ({"weights": "ternary", "activations": "sign"}, "qgemm"),
-                          ({"weights": "int4", "activations": None}, " = gemm")])
+                          ({"weights": "int4", "activations": None}, "nbit_gemm"),
+                          ({"weights": "int3-block32"}, "nbit_gemm"),
+                          ({"weights": "int6", "activations": None}, " = gemm")])
 def test_a_network_comes_back_from_a_file_after_it_ran(recipe, said, tmp_path):
     rng = np.random.default_rng(0)
     model = nn.Sequential(nn.Linear(20, 12, rng=rng), nn.ReLU(), nn.Linear(12, 5, rng=rng)).eval()
@@ -135,3 +137,34 @@ def test_a_pair_that_nothing_multiplies_is_refused():
         compress.Quantize(weights="int4-block32", activations="uint8")
     with pytest.raises(ValueError, match="int4 is a format of weights, not of activations"):
         compress.Quantize(activations="int4")
+
+
+@pytest.mark.parametrize("activations", ["uint1", "sign", "uint2", "uint8"])
+@pytest.mark.parametrize("weights", ["binary", "ternary", "pow2", "int3"])
+@pytest.mark.parametrize("low", [0.0, -1.0], ids=["from 0", "of both signs"])
+def test_a_product_is_that_of_the_reals_that_the_codes_stand_for(weights, activations, low):
+    """Whatever kernel adds up the integers, with padding, strides, and filters of one pixel."""
+    rng = np.random.default_rng(0)
+    x = rng.uniform(low, 1, (4, 5, 6, 7)).astype(np.float32)
+    for options in ({"padding": 1}, {"padding": 1, "stride": 2, "dilation": 2}, {"kernel_size": 1}, None):
+        if options is None:
+            model, given = nn.Linear(35, 9, rng=rng), x.reshape(24, 35)
+        else:
+            model, given = nn.Conv2d(5, 9, **{"kernel_size": 3, **options}, rng=rng), x
+        compress.prepare(model, compress.Quantize(weights=weights, activations=activations), given)
+        program = compress.convert(model.eval())
+        values = program.every_value(given)
+        name, grid = next((name, value.grid) for name, value in program.values.items() if value.grid)
+        seen = grid.dequantize(values[name])
+        seen = seen if options is None else seen.transpose(0, 3, 1, 2)
+        weight = program.constants["weight"]
+        bias = program.constants["bias"] * (weight.scale.astype(np.float64) * grid.scale)
+        seen, w, bias = (nn.Tensor(one.astype(np.float64)) for one in (seen, weight.decode(), bias))
+        how = {name: n for name, n in (options or {}).items() if name != "kernel_size"}
+        product = nn.functional.linear if options is None else nn.functional.conv2d
+        with nn.no_grad():
+            exact = product(seen, w, bias, **how).data
+        np.testing.assert_allclose(program(given), exact, atol=1e-5 * np.abs(exact).max())
+        if weights == "binary" and activations in ("uint1", "sign"):
+            kernel = "bgemm" if options is None or "kernel_size" in options else "bconv2d"
+            assert kernel in str(program.bound)

@@ -34,6 +34,8 @@ def test_bytes_and_macs_are_those_of_the_shapes(programs):
     assert conv.macs == pixels * weight
     assert (conv.inputs, conv.operand, conv.written) == (4 * pixels * 32, 4 * (weight + 64), 4 * pixels * 64)
     assert conv.intensity == conv.macs / conv.nbytes
+    view = found["x.nhwc"]
+    assert (view.macs, view.nbytes) == (0, 0), "one channel: the images lie there already"
     pool = found["max_pool2d"]
     assert (pool.macs, pool.inputs, pool.operand, pool.written) == (0, 4 * 3 * 64 * 32, 0, 4 * 3 * 16 * 32)
     assert pool.of_peak is None
@@ -137,6 +139,7 @@ def test_it_can_be_sorted_printed_and_written_as_json(programs):
     assert all(name in columns for name in COLUMNS)
     for step, line in zip(found.steps, lines, strict=False):
         assert line.startswith(f"{step.output} = {step.kernel} ")
+        assert line.endswith("%") == bool(step.nbytes), "what moves nothing has no share of a copy's speed"
     assert lines[len(found.steps)].startswith("all steps ")
     assert lines[len(found.steps) + 1].startswith(f"slowest: {found.slowest.output} = ")
     answer = json.loads(json.dumps(found.to_json()))

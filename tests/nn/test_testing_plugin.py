@@ -54,6 +54,12 @@ def test_profiles_markers_header_and_variants(tmp_path, profile, skipped):
     assert f"{variants + 3 - skipped} passed" in said
 
 
+def test_a_profile_that_there_is_not_is_an_error_of_usage(tmp_path):
+    code, said = run(tmp_path, TESTS, "--hypothesis-profile=nope")
+    assert code == pytest.ExitCode.USAGE_ERROR
+    assert said.strip() == "ERROR: --hypothesis-profile: 'nope' is none of brief, default, ci, grading, long"
+
+
 @pytest.mark.parametrize(("test", "message"), [
     ('@pytest.mark.variants("gemm")\ndef test_a(): pass', "test_a: marked with variants, it needs"),
     ('@pytest.mark.variants("gem")\ndef test_a(variant): pass', "test_a: variants wants names of kernels")])

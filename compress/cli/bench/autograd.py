@@ -20,9 +20,7 @@ def rows(seconds: float) -> Iterator[Row]:
     if why:
         yield Row("autograd", measure, None, unit, bar, why=why)
         return
-    import torch
-
-    torch.set_num_threads(1)
+    torch = peers.import_torch()
     values = np.linspace(-1, 1, 10, dtype=np.float32)
     ours = nn.Tensor(values.copy(), requires_grad=True)
     theirs = torch.tensor(values, requires_grad=True)

@@ -25,7 +25,8 @@ CALLS = (
     (kernels.winograd_conv2d, "winograd_conv2d(a, b, padding=1)", np.float32),
     (kernels.codebook_gemm, "codebook_gemm(a, b)", np.float32),
     (kernels.nbit_gemm, 'nbit_gemm(a, b, activations="int8")', np.float32),
-    (kernels.bgemm, "bgemm(a, b, 4)", np.int32), (kernels.bconv2d, "bconv2d(a, b, 4)", np.int32))
+    (kernels.pow2_gemm, "pow2_gemm(a, b)", np.int32), (kernels.bgemm, "bgemm(a, b, 4)", np.int32),
+    (kernels.bconv2d, "bconv2d(a, b, 4)", np.int32))
 
 
 def rows(seconds: float) -> Iterator[Row]:
@@ -42,7 +43,9 @@ def _row(kernel: Kernel, statement: str, dtype: type, seconds: float) -> Row:
     a, b = (x.astype(np.uint8), w.astype(np.int8)) if name[0] == "q" else (x, w)
     weights = {"tt_matmul": ([b.reshape(1, 4, 4, 1)],), "codebook_gemm": (b.astype(np.uint8), b[0] * 2),
                "nbit_gemm": (b.astype(np.int8), w[:1])}
-    if name == "bgemm":
+    if name == "pow2_gemm":
+        a, weights[name] = a.astype(np.uint8), (b.astype(np.uint8),)
+    elif name == "bgemm":
         a, weights[name] = kernels.sign_bits(a), (kernels.sign_bits(b), 4)
     elif name == "bconv2d":
         a, weights[name] = kernels.sign_bits(a)[None, None], (kernels.sign_bits(b)[:, None, None], 4)

@@ -46,9 +46,7 @@ def _beside_dense(shape: tuple[int, int, int], numbers: int, seconds: float) -> 
                    "NumPy": timer("matmul(x, w, out=y)", matmul=np.matmul, x=x, w=w.T, y=out),
                    "our gemm": timer("gemm(x, w, out=y)", gemm=gemm, x=x, w=gemm.pack(w.T), y=out)}
     if not peers.missing("torch"):
-        import torch
-
-        torch.set_num_threads(1)
+        torch = peers.import_torch()
         tensors = {"x": torch.from_numpy(x), "w": torch.from_numpy(w), "y": torch.from_numpy(out)}
         contestants["PyTorch"] = timer("mm(x, w.T, out=y)", mm=torch.mm, **tensors)
     times = interleaved(contestants, seconds)

@@ -5,12 +5,12 @@ from timeit import Timer
 
 import numpy as np
 
-from nn.kernels import Variant, conv2d, peak_routes, use
+from nn.kernels import Variant, conv2d, use
 
 from . import peers, variants
 from .gemm import PARITY, ROUTES, beyond_avx2
 from .row import Row
-from .timing import context, digits, interleaved, share_of_peak, timer
+from .timing import context, digits, interleaved, share_beside, share_of_peak, timer
 
 # channels in and out, side of the image; N = 1
 SHAPES = ((64, 56), (128, 28), (256, 14), (64, 224), (512, 14))
@@ -54,10 +54,7 @@ def _beside_peers(channels: int, size: int, seconds: float) -> Row:
     times = interleaved(contestants, seconds)
     best = min(times[name].median for name in theirs)
     beside = context(times, "GMAC/s", lambda seconds: macs / seconds / 1e9)
-    route = next((route for route in ROUTES if route in peak_routes()), None)
-    if route:
-        share = share_of_peak(route, contestants["ours"], macs, seconds).share
-        beside = {f"% of the peak of {route}": digits(100 * share), **beside}
+    beside = {**share_beside(ROUTES, contestants["ours"], macs, seconds), **beside}
     return Row("conv2d", measure, round(best / times["ours"].median, 3), unit, PARITY, context=beside)
 
 

@@ -74,9 +74,7 @@ def _beside_peers(name: str, channels: int, side: int, seconds: float) -> Row:
 
 def _torch(name: str, arrays: dict[str, Any]) -> Timer:
     """PyTorch's own gradient, of tensors that lie channels last."""
-    import torch
-
-    torch.set_num_threads(1)
+    torch = peers.import_torch()
     x, g = (torch.from_numpy(arrays[a]).permute(0, 3, 1, 2) for a in ("x", "g"))
     w = torch.from_numpy(arrays["w"]).contiguous(memory_format=torch.channels_last)
     mask = [name.endswith("input_grad"), name.endswith("weight_grad"), False]

@@ -5,12 +5,12 @@ from timeit import Timer
 
 import numpy as np
 
-from nn.kernels import Variant, gemm, isa, peak_routes, use, why_not_c
+from nn.kernels import Variant, gemm, isa, use, why_not_c
 
 from . import peers, two_threads, variants
 from .qgemm import peak_context
 from .row import Row
-from .timing import context, digits, interleaved, share_of_peak, timer
+from .timing import context, digits, first_route, interleaved, share_of_peak, timer
 
 ROUTES = ("fma_avx512", "fma_avx2")  # the peaks, the highest first
 PARITY = 0.98  # as fast as the best peer: closer than that two runs do not agree
@@ -50,7 +50,7 @@ def _of_peak(packed: bool, seconds: float, only: str = "") -> Row:
     if why_not_c():
         return variants.no_kernels("gemm", measure, unit, bar)
     measure += f", {only}" if only else ""
-    route = next((route for route in ROUTES if route in peak_routes() and route.endswith(only)), None)
+    route = first_route(route for route in ROUTES if route.endswith(only))
     if route is None:
         return Row("gemm", measure, None, unit, bar, why="no peak is known for this kind of machine")
     a, b = _operands(1024, 1024, 1024)
@@ -72,9 +72,7 @@ def _beside_peers(seconds: float) -> Row:
     contestants = {"ours": _ours(a, b), "ours, b not packed": _ours(a, b, packed=False),
                    "NumPy": timer("matmul(a, b, out=out)", matmul=np.matmul, a=a, b=b, out=out)}
     if not peers.missing("torch"):
-        import torch
-
-        torch.set_num_threads(1)
+        torch = peers.import_torch()
         tensors = {"a": torch.from_numpy(a), "b": torch.from_numpy(b), "out": torch.from_numpy(out)}
         contestants["PyTorch"] = timer("mm(a, b, out=out)", mm=torch.mm, **tensors)
     if not peers.missing("onnxruntime", "onnx"):

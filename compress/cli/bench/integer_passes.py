@@ -75,9 +75,7 @@ def _onnx(op: str, x: np.ndarray, y: np.ndarray, *constants: Any, **how: Any) ->
 
 def _torch(statement: str, *images: np.ndarray, grid: tuple[float, int] = GRID) -> Timer:
     """A statement of PyTorch on images that are quantized there, channels last."""
-    import torch
-
-    torch.set_num_threads(1)
+    torch = peers.import_torch()
     q = [torch._make_per_tensor_quantized_tensor(torch.from_numpy(x), *grid) for x in images]
     first = [x.permute(0, 3, 1, 2) for x in q]
     return timer(statement, torch=torch, F=torch.nn.functional, q=q, first=first, grid=grid)
@@ -87,9 +85,7 @@ def _quantize(rng: np.random.Generator) -> Work:
     x = rng.standard_normal(IMAGES, np.float32)
 
     def others() -> dict[str, Timer]:
-        import torch
-
-        torch.set_num_threads(1)
+        torch = peers.import_torch()
         call = timer("torch.quantize_per_tensor(x, *grid, torch.quint8)", torch=torch, x=torch.from_numpy(x),
                      grid=GRID)
         return {"onnxruntime QuantizeLinear": _onnx("QuantizeLinear", x, x.astype(np.uint8),

@@ -143,7 +143,7 @@ def _work(variant: Variant) -> variants.Work:
     """A variant that multiplies floats has float32 activations."""
     side, m = variants.SIDE, variant.tile[0] if variant.tile else 8
     shape = Shape(m, side, side)
-    activations = "float32" if variant.name.startswith("rows_f32") else "int8"
+    activations = "float32" if "_f32_" in variant.name else "int8"
     with use(variant):
         return variants.Work(f"{m}×{side}×{side}, 4 bits, {activations}", shape.macs,
                              _ours(_operands(shape), shape, activations))

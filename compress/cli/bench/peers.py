@@ -29,6 +29,14 @@ def missing(*packages: str) -> str | None:
     return f"needs the extra bench ({', '.join(absent)} missing)" if absent else None
 
 
+def import_torch() -> Any:
+    """PyTorch, told to compute in one thread."""
+    import torch
+
+    torch.set_num_threads(1)
+    return torch
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """No warnings: what a peer thinks of its own interface is not our reader's concern."""
@@ -40,9 +48,7 @@ def quiet() -> Iterator[None]:
 def torch_qgemm(a: np.ndarray, b: np.ndarray, a_zero: int, scale: np.ndarray,
                 out_zero: int) -> dict[str, Peer]:
     """PyTorch's quantized Linear with every engine it has for this machine. It can't be given its output."""
-    import torch
-
-    torch.set_num_threads(1)
+    torch = import_torch()
     no_zeros = torch.zeros(len(scale), dtype=torch.int64)
     scales = torch.from_numpy(scale.astype(np.float64))
     peers = {}
@@ -90,9 +96,7 @@ def torch_qconv2d(x: np.ndarray, w: np.ndarray, x_zero: int, scale: np.ndarray,
                   out_zero: int) -> dict[str, Peer]:
     """PyTorch's quantized conv2d of x (N,H,W,C) by w (O,C/groups,3,3), padding 1, with every engine that it
     has for this machine, in its layout channels_last. It can't be given its output."""
-    import torch
-
-    torch.set_num_threads(1)
+    torch = import_torch()
     zeros, scales = torch.zeros(len(scale), dtype=torch.int64), torch.from_numpy(scale.astype(np.float64))
     image = torch.from_numpy(x).permute(0, 3, 1, 2)
     filters = torch.from_numpy(w).contiguous(memory_format=torch.channels_last)
@@ -150,9 +154,7 @@ def onnx_conv2d(x: np.ndarray, w: np.ndarray) -> dict[str, Peer]:
 
 def torch_conv2d(x: np.ndarray, w: np.ndarray) -> dict[str, Timer]:
     """PyTorch's conv2d of x (N,H,W,C) by w (O,C/groups,3,3), padding 1, in both of its layouts."""
-    import torch
-
-    torch.set_num_threads(1)
+    torch = import_torch()
     timers = {}
     for name, layout in (("channels_last", torch.channels_last), ("N,C,H,W", torch.contiguous_format)):
         image = torch.from_numpy(x).permute(0, 3, 1, 2).contiguous(memory_format=layout)

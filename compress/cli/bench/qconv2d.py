@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nn.kernels import Variant, conv2d, isa, peak_routes, qconv2d, use, why_not_c
+from nn.kernels import Variant, conv2d, isa, qconv2d, use, why_not_c
 
 from . import peers, variants
 from .conv2d import SHAPES
 from .qgemm import VNNI
 from .row import Row
-from .timing import context, digits, interleaved, share_of_peak, timer
+from .timing import context, interleaved, share_beside, timer
 
 # Of the best peer. As fast as it is 0.98: the rest is the noise of a run. Without VNNI the peers saturate.
 BARS = {True: 0.98, False: 0.95}
@@ -81,10 +81,7 @@ def _beside_peers(channels: int, size: int, seconds: float) -> Row:
     ratio = min(times[name].median / times["ours, new output" if "PyTorch" in name else "ours"].median
                 for name in theirs)
     beside = context(times, "GMAC/s", lambda seconds: work.macs / seconds / 1e9)
-    route = next((route for route in PEAKS if route in peak_routes()), None)
-    if route:
-        share = share_of_peak(route, ours["ours"], work.macs, seconds).share
-        beside = {f"% of the peak of {route}": digits(100 * share), **beside}
+    beside = {**share_beside(PEAKS, ours["ours"], work.macs, seconds), **beside}
     if wrong:
         beside["results that are wrong"] = wrong
     return Row("qconv2d", measure, round(ratio, 3), unit, bar, context=beside)

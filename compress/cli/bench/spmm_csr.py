@@ -54,9 +54,7 @@ def _beside_peers(zeros: float, seconds: float) -> Row:
 
 
 def _torch(w: np.ndarray, columns: np.ndarray) -> Timer:
-    import torch
-
-    torch.set_num_threads(1)
+    torch = peers.import_torch()
     with peers.quiet():  # sparse CSR support is in beta state
         sparse = torch.from_numpy(w).to_sparse_csr()
     return timer("w @ x", w=sparse, x=torch.from_numpy(columns))

@@ -10,7 +10,7 @@ against the two turns of the loop around it, which ran at its clock rate; the me
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from timeit import Timer
 from typing import Any, NamedTuple
 
@@ -77,6 +77,19 @@ def interleaved(contestants: Mapping[str, Timer], seconds: float) -> dict[str, T
             turns[name].append(_turn(one, calls[name]))
         done += 1
     return {name: _times([turn.seconds for turn in _quiet(taken)]) for name, taken in turns.items()}
+
+
+def first_route(routes: Iterable[str]) -> str | None:
+    """The first of these routes whose peak can be measured here; None where there is none."""
+    return next((route for route in routes if route in kernels.peak_routes()), None)
+
+
+def share_beside(routes: Iterable[str], one: Timer, macs: int, seconds: float) -> dict[str, float]:
+    """What stands beside a comparison: the share of the peak of the first of these routes, if one is here."""
+    route = first_route(routes)
+    if route is None:
+        return {}
+    return {f"% of the peak of {route}": digits(100 * share_of_peak(route, one, macs, seconds).share)}
 
 
 def share_of_peak(route: str, one: Timer, macs: int, seconds: float) -> Share:

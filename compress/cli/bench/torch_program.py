@@ -9,7 +9,7 @@ import numpy as np
 
 from ...program.program import Program
 from .integer_layers import Layer, integer_layers
-from .peers import TORCH_ENGINES, Peer, quiet
+from .peers import TORCH_ENGINES, Peer, import_torch, quiet
 from .timing import timer
 
 STATEMENT = "with mode():\n  result[0] = run(x)"
@@ -17,9 +17,7 @@ STATEMENT = "with mode():\n  result[0] = run(x)"
 
 def torch_float(network: Any, x: np.ndarray) -> dict[str, Peer]:
     """What runs a network of PyTorch's, in evaluation mode, on x and in both of its layouts."""
-    import torch
-
-    torch.set_num_threads(1)
+    import_torch()  # in one thread
     return _both_layouts("PyTorch", x, lambda layout: copy.deepcopy(network).to(memory_format=layout))
 
 
@@ -27,9 +25,7 @@ def torch_program(program: Program, x: np.ndarray) -> dict[str, Peer]:
     """What runs the Program on x with every engine that PyTorch has for this machine, from images in both of
     its layouts. It quantizes the result of the last layer too, here on a grid for the reals that the Program
     gives. RuntimeError for what it can't be told."""
-    import torch
-
-    torch.set_num_threads(1)
+    torch = import_torch()
     layers, logits, made = integer_layers(program), program(x), {}
     for engine in [one for one in TORCH_ENGINES if one in torch.backends.quantized.supported_engines]:
         torch.backends.quantized.engine = engine

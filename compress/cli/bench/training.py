@@ -54,9 +54,7 @@ def _row(measure: str, times: dict[str, Times] | None, peer: str, bar: float, wh
 
 def _measured(seconds: float) -> Iterator[dict[str, Times]]:
     """The times of each of the four, in their order."""
-    import torch
-
-    torch.set_num_threads(1)
+    peers.import_torch()  # in one thread
     data, rng = nn.data.digits(), np.random.default_rng(0)
     random = rng.standard_normal((IMAGES, 3, SIDE, SIDE), np.float32), rng.integers(10, size=IMAGES)
     epoch = list(nn.data.batches(data.x_train, data.y_train, BATCH, rng))

@@ -10,12 +10,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from nn.kernels import Variant, conv2d, peak_routes, use, why_not_c, winograd_conv2d
+from nn.kernels import Variant, conv2d, use, why_not_c, winograd_conv2d
 
 from . import peers, variants
 from .gemm import ROUTES
 from .row import AT_MOST, Row
-from .timing import context, digits, interleaved, share_of_peak, timer
+from .timing import context, digits, first_route, interleaved, share_of_peak, timer
 
 LAYERS = ((64, 56), (128, 28), (256, 14), (512, 14), (64, 224))  # channels in and out, side of the image
 BAR = 100  # % of the peak of multiply-adds
@@ -62,7 +62,7 @@ def _of_peak(channels: int, side: int, seconds: float) -> Row:
     measure, unit = f"{_name(channels, side)}, direct multiply-adds", "% of peak"
     if why_not_c():
         return variants.no_kernels("winograd_conv2d", measure, unit, BAR)
-    route = next((route for route in ROUTES if route in peak_routes()), None)
+    route = first_route(ROUTES)
     if route is None:
         why = "no peak is known for this kind of machine"
         return Row("winograd_conv2d", measure, None, unit, BAR, why=why)

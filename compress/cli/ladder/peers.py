@@ -43,8 +43,6 @@ def peers_of(name: str, one: Work) -> dict[str, Timer]:
 
 
 def _torch(name: str, *arrays: np.ndarray) -> Timer:
-    import torch
-
-    torch.set_num_threads(1)
+    torch = peers.import_torch()
     function = getattr(torch, name, None) or getattr(torch.nn.functional, name)
     return timer("function(*tensors)", function=function, tensors=[torch.from_numpy(a) for a in arrays])

@@ -73,6 +73,11 @@ def _nbit_gemm(rng: np.random.Generator) -> Work:
     return Work(args, {"activations": "int8"}, SIZE**3, f"{SIZE}×{SIZE}×{SIZE}, 4 bits, blocks of 32, int8")
 
 
+def _pow2_gemm(rng: np.random.Generator) -> Work:
+    a, codes = _bytes(rng, SIZE, SIZE), rng.integers(0, 8, (SIZE, SIZE)).astype(np.uint8)
+    return Work((a, codes), {}, SIZE**3, f"{SIZE}×{SIZE}×{SIZE}, powers of two")
+
+
 def _bits(rng: np.random.Generator, *shape: int) -> np.ndarray:
     """Of ±1, of which 32 are in a word."""
     return rng.integers(0, 2**32, shape, np.uint32)
@@ -162,7 +167,7 @@ def _classes(rng: np.random.Generator) -> np.ndarray:
 
 WORKS: dict[str, Callable[[np.random.Generator], Work]] = {
     "gemm": _gemm, "qgemm": _qgemm, "spmm_csr": _spmm_csr, "codebook_gemm": _codebook_gemm,
-    "nbit_gemm": _nbit_gemm, "bgemm": _bgemm, "bconv2d": _bconv2d,
+    "nbit_gemm": _nbit_gemm, "pow2_gemm": _pow2_gemm, "bgemm": _bgemm, "bconv2d": _bconv2d,
     "tt_matmul": _tt_matmul, "conv2d": _convolution(), "qconv2d": _convolution(quantized=True),
     "depthwise_conv2d": _convolution(depthwise=True),
     "qdepthwise_conv2d": _convolution(quantized=True, depthwise=True),

@@ -1,13 +1,7 @@
-"""Ops that multiply with a weight in its stored form: linear and conv2d, of reals and of integers.
+"""Ops that multiply with a weight in its stored form: linear and conv2d, of reals and of integers (sums.py).
+"""
 
-On integers a sum of products is exact: acc = Σ (q − zero) · w + bias, with bias in units of x_scale ·
-w_scale. It becomes real by acc · x_scale · w_scale, or an integer of the next grid by
-
-    clamp(round_half_even(acc · (x_scale · w_scale / y_scale)) + y_zero)      (Jacob et al. 2018, eq. 5)
-
-or, where a line has the rounding "fixed-point", by a multiplier and a shift (nn/kernels/fixed_point.py)."""
-
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from math import prod
 from operator import methodcaller
 from typing import Any
@@ -17,16 +11,16 @@ import numpy as np
 from nn.geometry import positions
 from nn.kernels import (
     Operand,
+    bconv2d,
+    bgemm,
     conv2d,
     depthwise_conv2d,
-    dequantize,
     im2col,
     qconv2d,
     qdepthwise_conv2d,
     qgemm,
     winograd_conv2d,
 )
-from nn.kernels.fixed_point import LEAST, MOST
 from nn.kernels.requantization import ROUNDINGS
 
 from ...overflow import int32_sums
@@ -38,10 +32,11 @@ from ..ready import KernelCall, Said
 from ..released import released
 from ..value import Value
 from .dynamic import check, form_of, steps
-from .pointwise import clamp, codes_of, ends_of
+from .pointwise import clamp, ends_of
+from .signs import filters_of_bits, sums_of_bits
+from .sums import multiplier, numbers, said, sums
 
 KERNELS = {"direct": conv2d, "depthwise": depthwise_conv2d, "winograd": winograd_conv2d}  # of float images
-TINY = np.finfo(np.float32).tiny
 
 
 class _Product(Op, roles={"weight": True, "bias": False}):
@@ -58,8 +53,11 @@ class _Product(Op, roles={"weight": True, "bias": False}):
         if grid is None:
             line.vector("bias", weight.shape[0])
             return line.value("float32", shape)
-        if weight.kernel_with(grid.format) is None:
+        kernel = weight.kernel_with(grid.format)
+        if kernel is None:
             raise line.fail(f"no kernel multiplies {weight.kind} weights by {grid.format}")
+        if line["rounding"] != "float" and kernel is not qgemm:
+            raise line.fail(f"the sums of {kernel.name} are rounded by a float scale")
         bias = line.vector("bias", weight.shape[0], np.int32)
         if bias is None:
             raise line.fail("integers need a bias, if only of zeros")
@@ -77,6 +75,8 @@ class _Product(Op, roles={"weight": True, "bias": False}):
         stored, ends = line.weight(), ends_of(line["clip"])
         grid = line.inputs[0].grid
         kernel, skips = stored.kernel_with(grid and grid.format), stored.skips
+        if kernel is bgemm:
+            return sums_of_bits(line, bgemm, methodcaller("operand", bgemm), macs, {}, **of)
         if grid is not None:
             return sums(line, kernel, methodcaller("operand", kernel), macs, {}, **of)
 
@@ -198,6 +198,8 @@ class Conv2d(_Product, name="conv2d", stride=(1, 1), dilation=(1, 1), padding=(0
 
     def of_integers(self, line: Line, by: str, macs: int, how: dict, windows: str) -> list[Step]:
         """One step, whatever the geometry."""
+        if by == "bits":
+            return sums_of_bits(line, bconv2d, filters_of_bits, macs, how, windows)
         kernel, groups = ((qdepthwise_conv2d, {}) if by == "depthwise"
                           else (qconv2d, {"groups": line["groups"]}))
 
@@ -208,81 +210,3 @@ class Conv2d(_Product, name="conv2d", stride=(1, 1), dilation=(1, 1), padding=(0
         if form is not None:
             return steps(line, form, kernel, pack, macs, {**how, **groups}, windows)
         return sums(line, kernel, pack, macs, {**how, **groups}, windows)
-
-
-def numbers(line: Line, constants: Mapping[str, Any]) -> tuple[Stored, np.ndarray | None]:
-    """The weight of a line and its bias, if it has one."""
-    names = line.call.constants
-    return constants[names["weight"]], constants.get(names.get("bias"))
-
-
-def sums(line: Line, kernel: Any, pack: Callable[[Stored], Any], macs: int, how: Mapping[str, Any],
-         windows: str = "", **of: Any) -> list[Step]:
-    """The steps of a product of integers: onto the line's grid, or by its int32 sums to reals.
-
-    how: options of the kernel that are no numbers; windows: what of them is printed."""
-    (x,), output, clip, names = line.call.inputs, line.call.output, line["clip"], line.call.constants
-    of_x, grid = line.inputs[0].grid, line.made.grid
-    zero = "a_zero" if kernel is qgemm else "x_zero"
-
-    def load(constants: Mapping[str, Any], grids: Mapping[str, Any]) -> tuple:
-        weight, bias, grid = constants[names["weight"]], constants[names["bias"]], grids.get(output)
-        options = {zero: grids.get(x).zero, "bias": bias}
-        if grid is not None:
-            options |= {"scale": multiplier(line, weight, grids.get(x), grid), "out_zero": grid.zero,
-                        "clip": codes_of(clip, grid), "rounding": line["rounding"]}
-            options |= {"out_dtype": grid.format.dtype} if kernel is qgemm else {}
-        return pack(weight), bias, options.get("scale"), options  # (arrays are counted)
-
-    def says(held: tuple, out: np.ndarray, x: np.ndarray) -> Said:
-        operand, *_, options = held
-        x, out = (as_rows(x), as_rows(out)) if kernel is qgemm else (x, out)
-        return kernel, (x, operand), {**options, **how, "out": out}
-
-    onto = KernelCall(says)
-    text = f"{windows}{said(line)}, zero {of_x.zero} → "
-    if grid is not None:
-        text += f"scale {grid.scale:.4g}, zero {grid.zero}"
-        return [line.step(kernel.name, onto, text, load=load, macs=macs, **of)]
-
-    def real(held: tuple, out: np.ndarray, q: np.ndarray) -> Said:
-        scale, positive = held
-        if positive:
-            return dequantize, (q, scale), {"out": out}
-        return np.multiply, (q, scale), {"out": out, "casting": "unsafe", "dtype": np.float32}
-
-    def unit(constants: Mapping[str, Any], grids: Mapping[str, Any]) -> tuple:
-        scale = multiplier(line, constants[names["weight"]], grids.get(x), None)
-        return scale, bool(scale.all())  # where one has underflowed to 0, it is the sum's as well
-
-    between, reals = f"{output}.s32", ends_of(clip)
-    to_reals = KernelCall(real, (lambda held, out, q: clamp(out, reals)) if reals else None)
-    of_weight = f", scale {of_x.scale:.4g} × {names['weight']}.scale"
-    return [line.step(kernel.name, onto, f"{text}s32", load=load, macs=macs, output=between,
-                      made=Value("int32", line.made.shape), **of),
-            line.step("dequantize", to_reals, of_weight, load=unit, inputs=(between,))]
-
-
-def said(line: Line) -> str:
-    """The constants of a step, and what of its line is done in it."""
-    done = line.op.said(line.call, "clip" if line.inputs[0].grid is None else "rounding")
-    return behind([*line.call.constants.values(), *done])
-
-
-def multiplier(line: Line, weight: Stored, x: Any, grid: Any) -> np.ndarray:
-    """What a sum is multiplied by, per channel: x_scale · w_scale on the way to reals, over y_scale on the
-    way to a grid; there it is rounded to float32 once, and never to 0, which would mean no scale, or kept as
-    it is for fixed point, and never below the least that has a shift. Raises ProgramError where that leaves
-    float32, or the range of fixed point."""
-    if grid is None:
-        made, said = weight.scale * np.float32(x.scale), f"scale · {line.call.constants['weight']}.scale"
-    else:
-        exact, said = weight.scale.astype(np.float64) * x.scale / grid.scale, "x_scale · w_scale / y_scale"
-        if line["rounding"] == "fixed-point":
-            if np.maximum.reduce(exact, initial=0) > MOST:
-                raise line.fail(f"{said} is more than 2^29, the most that fixed-point rounding takes")
-            return np.maximum(exact, LEAST)
-        made = np.maximum(exact, TINY).astype(np.float32)
-    if not np.maximum.reduce(made, initial=0) < np.inf:
-        raise line.fail(f"{said} leaves float32")
-    return made

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from nn.explain.text import short
 from nn.rules import RULES
 from nn.sizes import Size, at, names_in
 
@@ -87,9 +88,8 @@ class Numpy(Op, name="numpy", arity=None, none=()):
         """The arguments in the order of the rule, then what its attributes are."""
         if self.wrong(call):
             return super().arguments(call)
-        own = {name: f"array{value.shape}" if isinstance(value, np.ndarray) else str(value).replace(" ", "")
-               for name, value in own_of(call).items()}
-        return [*map(str, arranged(call, call.inputs, call.constants.values())), *map("=".join, own.items())]
+        own = (f"{name}={short(value).replace(' ', '')}" for name, value in own_of(call).items())
+        return [*map(str, arranged(call, call.inputs, call.constants.values())), *own]
 
 
 def rule_of(call: Call) -> str:

@@ -1,20 +1,13 @@
-"""Is a kernel in C right? Every law of nn.testing that is about what it computes, and its memory.
-
-A wrong kernel is to be answered within seconds. So the first law that is broken is the one that gets a small
-case; of the others it is only said whether they are broken too.
-"""
+"""Is a kernel in C right? Every law of nn.testing that is about what it computes, and its memory."""
 
 from __future__ import annotations
 
-import inspect
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from ...kernels import Kernel
-from ..brief import for_all_briefly
+from ..brief import check_briefly, for_all_briefly
 from ..case import Case
 from ..check import Report, domain_of, laws_of
 from ..laws import Implementation, Law
@@ -30,7 +23,6 @@ FIRST = ("equals_specification", "agrees_with_the_specification", "gives_the_bit
          "costs_what_the_specification_costs")
 MEMORY = "stays_inside", "writes_all_of_its_result"    # without which no result means anything
 SECONDS = 0.5                   # of CPU time for a call: the cases are small
-SHRINKING, OTHERS = 2.0, 1.0    # seconds for a smaller case, and for all the other laws
 
 
 def check(source: Path | str, kernel: Kernel, examples: int = 30, flags: Sequence[str] = (),
@@ -69,34 +61,11 @@ def implementation(function: InC, kernel: Kernel) -> Implementation:
 
 def _checked(function: InC, kernel: Kernel, examples: int) -> Report:
     f, report = implementation(function, kernel), Report(f"{function.__name__} as {kernel.name}")
-    laws = laws_for(function, kernel)
-    for name in list(laws):
-        law = laws.pop(name)
-        if report.run(name, f, partial(_holds, law, f, function, examples, SHRINKING)):
-            continue
-        says = " ".join(inspect.cleandoc(law.__doc__ or "").split())
-        report.others = [] if name in MEMORY else _broken(laws, f, function)
-        more = [f"the law: {says}", *([f"broken too: {', '.join(report.others)}"] if report.others else [])]
-        broken = report.failures.pop()
-        report.failures.append(replace(broken, message="\n".join([broken.message, *more])))
-        break
+    check_briefly(report, f, laws_for(function, kernel), examples, partial(_holds, f, function), MEMORY)
     return report
 
 
-def _broken(laws: dict[str, Law], f: Implementation, function: InC) -> list[str]:
-    """Which of the other laws are broken too, as far as there is time."""
-    broken, until = [], time.monotonic() + OTHERS
-    for name, law in laws.items():
-        if time.monotonic() > until:
-            break
-        try:
-            _holds(law, f, function, 3, 0)
-        except AssertionError:
-            broken.append(name)
-    return broken
-
-
-def _holds(law: Law, f: Implementation, function: InC, examples: int, seconds: float) -> None:
+def _holds(f: Implementation, function: InC, law: Law, examples: int, seconds: float) -> None:
     """Run a law on drawn cases, and look for a smaller one that fails for so many seconds."""
     def test(case: Case) -> None:
         try:

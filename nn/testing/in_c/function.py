@@ -226,7 +226,6 @@ class InC:
         number, printed = answer.signal, self.host.last_line()
         said = f"; it printed {printed!r}" if printed else ""
         if number == signal.SIGPROF:
-            self.host.seconds = min(self.host.seconds, 0.25)  # from now on it is known to hang
             return process.ENDLESS
         if number in SIGNALS:
             return f"{signal.Signals(number).name}: {SIGNALS[number]}{said}"

@@ -20,16 +20,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...clock import NAP, Clock, processor
 from .building import Library
 
 VALUE, NOTHING, READ, WRITTEN, LIST_READ, LIST_WRITTEN = range(6)   # kinds of an argument
 RETURNED, TOUCHED, CHANGED, CRASHED, READY, UNLOADABLE = range(6)   # kinds of an answer
 ELSEWHERE, ON_STACK = -1, -2                                        # in place of an argument's number
 ANSWER = struct.Struct("=6iq")
-SLICE = 0.25     # seconds: however long everything stood still, it counts as one slice at most
 PIPE = 1 << 20   # bytes that a pipe holds, where it can be told
-PATIENCE = 14    # slices in which an answer must come, once; it is known to take too long then
-
+PATIENCE = 2.5   # seconds that a call may wait, once; it is known to wait then
+OVERDUE = 5.0    # seconds that it computes beyond twice its limit, which it has then switched off
+KNOWN = 0.2      # of its seconds a call has where another one did not come back
 
 ENDLESS = "it does not come back: a loop without an end?"
 WAITS = "it does not come back, and uses little CPU time: it waits for something"
@@ -58,9 +59,10 @@ class Host:
 
     def __init__(self, library: Library, seconds: float = 1.0, limit: Callable[[], None] | None = None
                  ) -> None:
-        self.library, self.seconds, self.limit = library, seconds, limit
-        self.patience, self.began = max(PATIENCE, 4 * seconds / SLICE), 0.0
+        self.library, self.seconds, self.known, self.limit = library, seconds, KNOWN * seconds, limit
+        self.patience = PATIENCE if sys.platform == "linux" else max(PATIENCE, 4 * seconds)  # or all counts
         self.process: subprocess.Popen | None = None
+        self.clock: Clock | None = None
         self.printed = tempfile.TemporaryFile()
 
     def call(self, arguments: Sequence[tuple[int, Any]], at_start: bool = False) -> tuple[Answer, bytes]:
@@ -71,7 +73,7 @@ class Host:
         if self.process is None:
             self._start()
         parts = [struct.pack("=IId", len(arguments), at_start, self.seconds)]
-        size, self.began = 0, self.processor()
+        size, self.clock = 0, Clock(self.process.pid)
         for kind, value in arguments:
             if kind in (VALUE, NOTHING):
                 parts.append(struct.pack("=Q8s", kind, value or bytes(8)))
@@ -91,6 +93,8 @@ class Host:
             raise GoneError(str(error) if isinstance(error, GoneError) and error.args else said) from None
         if answer.what == CRASHED:
             self._end()
+            if answer.signal == signal.SIGPROF:
+                self.seconds = min(self.seconds, self.known)
         return answer, written
 
     def opened(self) -> subprocess.Popen:
@@ -111,15 +115,14 @@ class Host:
         the wall."""
         if self.process is None:
             self._start()
-        if sys.platform == "linux":
-            with suppress(OSError):  # the clock of another process: its number is ~pid · 8 + 2
-                return time.clock_gettime(~self.process.pid << 3 | 2)
-        return time.monotonic()
+        found = processor(self.process.pid)
+        return time.monotonic() if found is None else found
 
     def _start(self) -> None:
         self.printed.seek(0)
         self.printed.truncate()
         self.process = self.opened()
+        self.clock = Clock(self.process.pid)
         try:
             answer = Answer(*ANSWER.unpack(self._read(ANSWER.size)))
         except GoneError as error:
@@ -129,15 +132,17 @@ class Host:
             raise GoneError(f"it could not be loaded: {self._end() or why}")
 
     def _read(self, size: int) -> bytes:
-        parts, left, waited, pipe = [], size, 0, self.process.stdout
+        parts, left, pipe = [], size, self.process.stdout
         while left:
-            if not select.select([pipe], [], [], SLICE)[0]:
-                waited += 1
-                if waited > self.patience:
-                    computed = self.processor() - self.began > self.seconds / 4
+            if not select.select([pipe], [], [], NAP)[0]:
+                self.clock.tick()
+                if self.clock.waited > self.patience:
                     self._end()
-                    self.patience = 2
-                    raise GoneError(ENDLESS if computed else WAITS)
+                    self.patience = min(self.patience, 0.5)
+                    raise GoneError(WAITS)
+                if self.clock.computed() > 2 * self.seconds + OVERDUE:
+                    self._end()
+                    raise GoneError(ENDLESS)
                 continue
             got = os.read(pipe.fileno(), left)
             if not got:
@@ -161,12 +166,9 @@ class Host:
             process.wait(1)
         process.stdin.close()
         process.stdout.close()
-        self.printed.seek(0)
-        lines = self.printed.read().decode(errors="replace").strip().splitlines()
-        if lines:
-            return lines[-1][:300]
-        if code is None:
-            return ""
+        printed = self.last_line()
+        if printed or code is None:
+            return printed
         return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
     def last_line(self) -> str:

@@ -12,7 +12,8 @@ from compress.classroom import marks, sandbox
 from compress.classroom.child import Child, Limits
 from compress.classroom.failures import Stop
 from compress.classroom.graded import check
-from compress.classroom.grading import at_most, grade
+from compress.classroom.grading import grade, too_long
+from compress.classroom.timer import limited
 from tests.compress.classroom import tiny
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="limits and signals of POSIX")
@@ -34,7 +35,7 @@ def graded(assignment, tmp_path):
         with Child(file, limits) as student:
             outcomes = {one.name: check(one, student) for one in assignment.properties}
         assert file.read_text(encoding="utf-8") == text
-        assert not [one.message for one in outcomes.values() if one.clumsy]
+        assert not [one.message for one in outcomes.values() if one.errored]
         return outcomes
 
     return grade
@@ -217,9 +218,9 @@ def test_what_is_printed_is_shown_after_much_was_printed_before(graded):
 
 
 def test_a_check_that_does_not_end_is_stopped():
-    with pytest.raises(Stop, match="to look at what was returned took"), at_most(0.05):
+    with pytest.raises(Stop, match="to look at what was returned took"), limited(0.05, too_long):
         all(iter(lambda: True, False))
-    with at_most(9):
+    with limited(9, too_long):
         assert signal.getitimer(signal.ITIMER_PROF)[0] > 8
     assert signal.getitimer(signal.ITIMER_PROF)[0] == 0
 

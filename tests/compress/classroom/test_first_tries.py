@@ -44,5 +44,5 @@ def test_the_message_says_what_is_wrong(name, bug, prop, says):
     with in_process(text, assignment) as student:
         outcome = check(looked_at, student)
     assert not outcome.holds
-    assert not outcome.clumsy
+    assert not outcome.errored
     assert says in outcome.message

@@ -13,23 +13,14 @@ from compress.classroom.gemm8 import NAIVE, Runner, contract
 from compress.classroom.graded import check
 from compress.classroom.mutation import isolated
 from compress.classroom.release import copies
-from nn.testing import guard
-from nn.testing.in_c import NoCompilerError, header
-from nn.testing.in_c.building import compiler
+from nn.testing.in_c import header
+from tests.in_c import in_c
 
 KERNEL = assignments()["kernel"]
 COMMAND = "python kernel.py"
 
 
-def why_not():
-    try:
-        compiler()
-    except NoCompilerError as error:
-        return str(error)
-    return guard.why_not()
-
-
-pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+pytestmark = in_c
 
 
 @pytest.fixture
@@ -56,10 +47,10 @@ def test_the_header_is_that_of_the_contract():
 
 
 def test_a_blank_copy_compiles_and_has_no_points(handout):
-    code, out, error = run(handout, "the_product_is_exact", "axes_may_be_empty")
+    code, out, error = run(handout, "the_product_is_exact", "axes_may_be_empty", "it_is_twice_as_fast")
     assert code == 1
-    assert "gemm8 is not written yet" in out
-    assert "0 of 5 points" in out
+    assert out.count("gemm8 is not written yet") == 3
+    assert "0 of 7 points" in out
     assert "error" not in error
 
 

@@ -13,6 +13,7 @@ def small(monkeypatch):
         monkeypatch.setattr(gptq, name, value)
 
 
+@pytest.mark.long
 def test_it_pairs_seeds_and_holds_errors_to_their_certificates(small):
     rows = list(gptq.rows(0))
     won = [row for row in rows if row.unit == "standard errors better"]

@@ -11,20 +11,7 @@ from compress.cli.ladder import chart
 from compress.cli.ladder.text import text
 from compress.cli.ladder.works import WORKS
 from nn import kernels
-from nn.testing import guard
-from nn.testing.in_c import NoCompilerError
-from nn.testing.in_c.building import compiler
-
-
-def why_not():
-    try:
-        compiler()
-    except NoCompilerError as error:
-        return str(error)
-    return guard.why_not()
-
-
-in_c = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+from tests.in_c import in_c, why_not
 
 BINARY = """
 import numpy as np
@@ -126,6 +113,7 @@ def test_without_hypothesis():
     ("Mine = 3", 2, "it is no subclass of compress.Transform: Mine"),
     ("del Mine", 2, "there is no class Mine; such classes are: none"),
     ("Mine.fit = lambda *_: __import__('os')._exit(3)", 1, "with exit code 3 during the law "),
+    ("def fit(*_):\n    while True: pass\nMine.fit = fit", 1, "without an end? (line 17, in fit: while True"),
 ])
 def test_a_technique_that_is_wrong(more, code, message, tmp_path, capsys):
     (tmp_path / "mine.py").write_text(f"{BINARY.lstrip()}{more}\n")
@@ -134,11 +122,19 @@ def test_a_technique_that_is_wrong(more, code, message, tmp_path, capsys):
 
 
 def test_a_technique_that_never_comes_back(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(check_technique, "LOADING", 4)
-    monkeypatch.setattr(check_technique, "SLICE", 0.25)
+    monkeypatch.setattr(check_technique, "LOADING", 1.5)
     (tmp_path / "mine.py").write_text("while True:\n    pass\n")
     assert command(["check-technique", "mine.py:Mine"]) == 1
     assert "mine.py does not come back from loading mine.py" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others do not say whether a process waits")
+def test_a_technique_that_waits(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(check_technique, "WAITING", 0.4)
+    (tmp_path / "mine.py").write_text("import time\ntime.sleep(999)\n")
+    assert command(["check-technique", "mine.py:Mine"]) == 1
+    said = capsys.readouterr().out
+    assert "mine.py does not come back from loading mine.py: it waits for something" in said
 
 
 # ---- the ladder ----
@@ -187,6 +183,7 @@ def test_a_ladder_is_measured(name, tmp_path, monkeypatch, capsys):
     said = capsys.readouterr().out
     for rung in ("naive", f"→ {name}.c", "ours, scalar", "NumPy specification", "times as fast as the naive"):
         assert rung in said
+    assert ("There is no blocked kernel beside" in said) == (name != "gemm")
 
 
 @in_c

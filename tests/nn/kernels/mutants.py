@@ -16,6 +16,7 @@ from nn.kernels import (
     codebook_gemm,
     gemm,
     nbit_gemm,
+    pow2_gemm,
     qgemm,
     spmm_csr,
     thread_count,
@@ -25,7 +26,7 @@ from nn.kernels import (
 from nn.testing import laws, laws_float, laws_qgemm, laws_tt
 from nn.testing.check import DOMAINS
 
-EVERY = (gemm, qgemm, spmm_csr, tt_matmul, winograd_conv2d, codebook_gemm, nbit_gemm, bgemm)
+EVERY = (gemm, qgemm, spmm_csr, tt_matmul, winograd_conv2d, codebook_gemm, nbit_gemm, bgemm, pow2_gemm)
 MUTANTS: list[tuple] = []
 
 
@@ -113,12 +114,13 @@ def loses_the_last_row_to_a_second_thread(y, *args, **options):
         y[-1:] = 0
 
 
-@output(laws.splits_into_columns, gemm, qgemm, spmm_csr, winograd_conv2d, codebook_gemm, nbit_gemm, bgemm)
+@output(laws.splits_into_columns, gemm, qgemm, spmm_csr, winograd_conv2d, codebook_gemm, nbit_gemm, bgemm,
+        pow2_gemm)
 def starts_the_second_panel_late(y, *args, **options):
     y[..., 16:17] = y[..., 17:18] if y.shape[-1] > 17 else y[..., 16:17]
 
 
-@arguments(laws.permutes, gemm, qgemm)
+@arguments(laws.permutes, gemm, qgemm, pow2_gemm)
 def rounds_k_down_to_a_multiple_of_4(a, b, **options):
     k = a.shape[1] // 4 * 4
     return (a[:, :k], b[:k]), options

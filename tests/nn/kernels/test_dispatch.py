@@ -57,6 +57,7 @@ print(json.dumps({
     "bgemm": int(kernels.bgemm(*map(kernels.sign_bits, (x, w)), 77) @ np.arange(21) @ np.arange(9)),
     "bconv2d": int(kernels.bconv2d(kernels.sign_bits(x)[:, :2].reshape(1, 3, 3, 2),
                                    np.arange(98, dtype="u4").reshape(7, 7, 1, 2), 64, padding=(3, 1)).sum()),
+    "pow2_gemm": int(kernels.pow2_gemm(a, b.view("u1") & 7, a_zero=3) @ np.arange(21) @ np.arange(9)),
     "kmeans1d": kernels.kmeans1d(rng.integers(-50, 50, 40).astype("f4"), 5).tolist(),
     "network": np.asarray(program(images)).argmax(1).tolist()}))
 """
@@ -96,7 +97,7 @@ def test_cap(cap, on_numpy):
     for result in ("qgemm", "gemm", "spmm_csr", "tt_matmul", "conv2d", "conv2d_input_grad",
                    "conv2d_weight_grad", "depthwise_conv2d", "depthwise_conv2d_input_grad",
                    "depthwise_conv2d_weight_grad", "winograd_conv2d", "codebook_gemm", "bgemm", "bconv2d",
-                   "kmeans1d", "network"):
+                   "pow2_gemm", "kmeans1d", "network"):
         assert here[result] == on_numpy[result], result
 
 
@@ -223,6 +224,8 @@ def test_threads_share_a_packed_weight(kernel):
     if kernel.name == "bconv2d":
         w, more = (np.resize(x.view("u4"), (35, 3, 3, 10)), 320), (320,)
         x = kernels.sign_bits(x).reshape(2, 5, 5, 10)
+    if kernel.name == "pow2_gemm":
+        x, w = rng.integers(0, 256, (50, 300), np.uint8), (rng.integers(0, 8, (300, 70), np.uint8),)
     packed, start, wrong = kernel.pack(*w), threading.Barrier(4), []
 
     def work(number):

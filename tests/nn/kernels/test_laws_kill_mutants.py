@@ -18,6 +18,7 @@ from tests.nn.kernels import (
     mutants_fixed_point,  # noqa: F401
     mutants_nbit,  # noqa: F401
     mutants_pass,
+    mutants_pow2,  # noqa: F401
     mutants_quantized,  # noqa: F401
     mutants_winograd,  # noqa: F401
 )

@@ -8,24 +8,16 @@ import pytest
 
 from nn import kernels
 from nn.kernels import conv2d, gemm, qgemm, relu
-from nn.testing import guard
-from nn.testing.in_c import BuildError, KernelError, NoCompilerError, build, built, check, example, header
+from nn.testing import in_c
+from nn.testing.in_c import BuildError, KernelError, build, built, check, example, header
 from nn.testing.in_c.building import compiler
 from nn.testing.in_c.header import BLOCKED, NAIVE
+from tests.in_c import in_c as can_be_built
 
 KERNELS = {one.name: one for one in vars(kernels).values() if isinstance(one, kernels.Kernel)}
 
 
-def why_not():
-    """None where a C file can be built and run, else why not."""
-    try:
-        compiler()
-    except NoCompilerError as error:
-        return str(error)
-    return guard.why_not()
-
-
-pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
+pytestmark = can_be_built
 
 
 def written(folder: Path, name: str, *changes: tuple[str, str]) -> Path:
@@ -182,6 +174,22 @@ def test_a_new_process_comes_after_a_crash(tmp_path):
     path = written(tmp_path, "relu", ("return 0", "if (size == 3) __builtin_trap(); return 0"))
     with built(path, relu) as mine:
         with pytest.raises(KernelError, match="SIGILL"):
+            mine(np.ones(3, np.float32))
+        np.testing.assert_array_equal(mine(np.array([-1, 2], np.float32)), [0, 2])
+
+
+@pytest.mark.parametrize(("body", "said"), [
+    ("pause();", "it waits for something"),
+    ("setitimer(ITIMER_PROF, &(struct itimerval){0}, 0); for (volatile int i = 1; i;) {}", "a loop without"),
+])
+def test_what_does_not_come_back_is_ended(body, said, tmp_path, monkeypatch):
+    """Waiting, or computing with the timer switched off that would end it."""
+    monkeypatch.setattr(in_c.host, "OVERDUE", 0.1)
+    path = written(tmp_path, "relu", ("return 0", f"if (size == 3) {{ {body} }} return 0"))
+    path.write_text(f"#define _GNU_SOURCE\n#include <sys/time.h>\n#include <unistd.h>\n{path.read_text()}")
+    with built(path, relu, seconds=0.1) as mine:
+        mine.host.patience = 0.3
+        with pytest.raises(KernelError, match=said):
             mine(np.ones(3, np.float32))
         np.testing.assert_array_equal(mine(np.array([-1, 2], np.float32)), [0, 2])
 

@@ -243,6 +243,11 @@ def every_channel_fills_its_own_grid(student, shape, bits, seed):
             f"channel {o} of w = {w.tolist()}: an error of {error:.3g} with the scale {scales[o]:.3g}")
 
 
+def exact_sum(x, zero, w):
+    """Σ_k (x_k − zero) · w_k in Python's integers."""
+    return sum((int(a) - zero) * int(b) for a, b in zip(x, w, strict=True))
+
+
 @graded(points=2)
 @given(shape=st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 3)), zero=ZEROS, seed=SEEDS)
 def products_of_integers_are_exact(student, shape, zero, seed):
@@ -252,7 +257,7 @@ def products_of_integers_are_exact(student, shape, zero, seed):
     w = rng.choice([-128, -127, -1, 0, 1, 100, 127], (k, n)).astype(np.int8)
     got = expect.array(student.integer_product(x, zero, w), "integer_product", dtype=np.int32, shape=(m, n))
     for i, j in np.ndindex(m, n):
-        exact = sum((int(a) - zero) * int(b) for a, b in zip(x[i], w[:, j], strict=True))
+        exact = exact_sum(x[i], zero, w[:, j])
         assert got[i, j] == exact, (f"x = {x[i].tolist()} with zero = {zero}, times w = {w[:, j].tolist()}: "
                                     f"wanted {exact}; got {got[i, j]}")
 
@@ -294,54 +299,43 @@ def tight(w, low, high, zero, closer):
     return max(2, largest.bit_length() + 1 + closer)
 
 
-def answer(student, w, low, high, zero, bits):
-    """None, or the column and the codes of the hand-in's counter-example, checked."""
+def check_certificate(student, w, low, high, zero, bits):
+    """Raise unless counter_input gives None where all sums fit, and else codes for which one does not."""
+    said = f"w = {w.tolist()}, codes {low} … {high}, zero {zero}"
+    least, most = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+    ends = [end for n in range(w.shape[1]) for end in reached(w, low, high, zero, n)]
     given = student.counter_input(w, low, high, zero, bits)
-    if given is None:
-        return None
+    if least <= min(ends) and max(ends) <= most:
+        assert given is None, f"{said}: all sums fit {bits} bits; got {given}"
+        return
+    assert given is not None, f"{said}: a sum does not fit {bits} bits"
     column, x = expect.items(given, "counter_input gives None, or a column and codes", 2)
     column = expect.whole(column, "the column of counter_input")
     assert 0 <= column < w.shape[1], f"counter_input: there is no column {column}; w has {w.shape[1]}"
-    return column, expect.array(x, "the codes of counter_input", dtype=np.uint8, shape=w.shape[:1])
+    x = expect.array(x, "the codes of counter_input", dtype=np.uint8, shape=w.shape[:1])
+    assert low <= x.min() <= x.max() <= high, f"the codes {x.tolist()} are not all in {low} … {high}"
+    total = exact_sum(x, zero, w[:, column])
+    assert not least <= total <= most, (
+        f"{said}: the sum of column {column} for x = {x.tolist()} is {total}, which fits {bits} bits")
 
 
 @graded(points=2)
 @given(size=SIZES, codes=CODES, zero=ZEROS, seed=SEEDS, power=st.integers(1, 7))
 def a_counter_input_overflows(student, size, codes, zero, seed, power):
     """Where a sum does not fit, be it by 1, an input is given for which it does not."""
-    w, high = np.array([[0], [1]], np.int8), 2**power
-    found = answer(student, w, 0, high, 0, power + 1)
-    assert found is not None, f"w = [[0], [1]], codes 0 … {high}: {high} · 1 does not fit {power + 1} bits"
-    assert found[1][1] == high, f"w = [[0], [1]]: only the code {high} overflows; got {found[1].tolist()}"
-    w, (low, high) = weights(seed, *size), codes
-    bits, said = tight(w, low, high, zero, -1), f"w = {w.tolist()}, codes {low} … {high}, zero {zero}"
-    fits = all(-(2 ** (bits - 1)) <= end < 2 ** (bits - 1) for n in range(size[1])
-               for end in reached(w, low, high, zero, n))
-    found = answer(student, w, low, high, zero, bits)
-    if fits:
-        assert found is None, f"{said}: all sums fit {bits} bits"
-        return
-    assert found is not None, f"{said}: a sum does not fit {bits} bits"
-    column, x = found
-    assert low <= x.min() <= x.max() <= high, f"the codes {x.tolist()} are not all in {low} … {high}"
-    total = sum((int(a) - zero) * int(b) for a, b in zip(x, w[:, column], strict=True))
-    assert not -(2 ** (bits - 1)) <= total < 2 ** (bits - 1), (
-        f"{said}: the sum of column {column} for x = {x.tolist()} is {total}, which fits {bits} bits")
+    check_certificate(student, np.array([[0], [1]], np.int8), 0, 2**power, 0, power + 1)
+    w = weights(seed, *size)
+    check_certificate(student, w, *codes, zero, tight(w, *codes, zero, -1))
 
 
 @graded(points=1)
 @given(size=SIZES, codes=CODES, zero=ZEROS, seed=SEEDS, power=st.integers(1, 7))
 def no_false_alarm(student, size, codes, zero, seed, power):
     """Where every sum fits, be it just so, the certificate says so."""
-    w, high = np.array([[0], [-1]], np.int8), 2**power
-    said = f"w = [[0], [−1]], codes 0 … {high}: {high} · (−1)"
-    found = answer(student, w, 0, high, 0, power + 1)
-    assert found is None, f"{said} fits {power + 1} bits; got {found}"
-    assert answer(student, w, 0, high, 0, power) is not None, f"{said} does not fit {power} bits"
-    w, (low, high) = weights(seed, *size), codes
-    bits = tight(w, low, high, zero, 0)
-    found, said = answer(student, w, low, high, zero, bits), f"codes {low} … {high}, zero {zero}"
-    assert found is None, f"w = {w.tolist()}, {said}: all sums fit {bits} bits; got {found}"
+    for bits in (power + 1, power):  # one more on the negative side: −2^power fits power + 1 bits
+        check_certificate(student, np.array([[0], [-1]], np.int8), 0, 2**power, 0, bits)
+    w = weights(seed, *size)
+    check_certificate(student, w, *codes, zero, tight(w, *codes, zero, 0))
 
 
 ### BEGIN HIDDEN TESTS

@@ -1,4 +1,4 @@
-"""How long a process has computed and waited, seen from outside."""
+"""How long another process has computed and waited, seen from outside."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Clock:
     def __init__(self, pid: int):
         self.pid, self.waited = pid, 0.0
         self.last, self.before = time.monotonic(), 0.0
-        self.start = self._processor()
+        self.start = processor(pid)
 
     def is_due(self) -> bool:
         """Whether it is time to look again."""
@@ -34,19 +34,20 @@ class Clock:
 
     def computed(self) -> float:
         """Seconds of the processor since this clock began; 0 where the system can't tell."""
-        now = self._processor()
+        now = processor(self.pid)
         return 0.0 if now is None or self.start is None else now - self.start
-
-    def _processor(self) -> float | None:
-        """By the clock of another process: its number is ~pid · 8 + 2 (clock_getcpuclockid of Linux)."""
-        if sys.platform != "linux":
-            return None
-        with suppress(OSError):
-            return time.clock_gettime(~self.pid << 3 | 2)
-        return None
 
     def _runnable(self) -> bool:
         """Whether it would compute if it had a processor."""
         with suppress(OSError):
             return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "R"
         return False
+
+
+def processor(pid: int) -> float | None:
+    """Seconds of the processor that a process has used; None where the system can't tell. By the clock of
+    that process, whose number is ~pid · 8 + 2 (clock_getcpuclockid of Linux)."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            return time.clock_gettime(~pid << 3 | 2)
+    return None
