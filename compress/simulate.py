@@ -25,7 +25,7 @@ from nn.tensor import Tensor, apply, shared
 
 from .correction import corrected
 from .formats.dynamic import is_dynamic
-from .formats.straight_through import STRAIGHT_THROUGH, USUAL_GRADIENT
+from .formats.straight_through import STRAIGHT_THROUGH
 from .lower.lowering import Lowered, lowered
 from .lower.numbers import Numbers
 from .lower.table import Need
@@ -183,7 +183,7 @@ class Seen:
         """What a layer multiplies with and adds, with the norm after it folded in."""
         w, chain, own = self.parameters[layer.weight], self.chains.get(layer.weight), self.parameters.get
         if chain is not None:  # straight through, the last stage's own rounding is what the Program does
-            whole = chain.activations is None or chain.gradient != USUAL_GRADIENT
+            whole = chain.activations is None or chain.own_gradient
             w = chain.project(w) if whole else chain.before_last(w) if len(chain.stages) > 1 else w
         target = shared(self.numbers.stored(layer.weight).decode())
         if layer.norm is None:

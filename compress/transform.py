@@ -68,6 +68,7 @@ class Transform:
     observer: type[Observer] = MinMax  # what finds the range of these numbers
     rounding: str = "float"  # how sums of their products are requantised (nn.kernels.qgemm)
     schedule: Once | Cubic = Once()  # when it tightens
+    beside: ClassVar[bool] = False  # whether the weight is trained beside the `trainables`
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

@@ -30,6 +30,7 @@ REALS = [compress.Quantize(weights=weights, activations=None)
 SCALED = [compress.Quantize(weights=weights, activations=activations, gradient="ewgs", clip=clip)
           for weights, activations, clip in (("int2", "uint2", None), ("binary", "sign", 0.2),
                                              ("ternary", "uint1", None), ("pow2", "uint4", 0.1))]
+SCALED += [compress.LearnedStep(3), compress.LearnedStep(2, activations="uint2", ranges="mse")]
 
 
 @given(networks(), st.randoms(use_true_random=False), st.integers(0, 2))
