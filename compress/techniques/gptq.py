@@ -41,8 +41,9 @@ class GPTQState:
 class GPTQ(Quantize):
     """Quantize, but rounded by optimal brain surgery: after training, with an example and no step more.
 
-    bits, weights, activations and rounding are those of Quantize, as are the stored form and its kernel; the
-    weights' format has a scale for each channel or block, which is that of the weight before it is rounded.
+    bits, weights, activations, ranges, rounding and freeze are those of Quantize, as are the stored form and
+    its kernel; the weights' format has a scale for each channel or block, which is that of the weight before
+    it is rounded. There are no other scales than those, no gradient but straight through, and no clip.
     It trains straight-through, slowly: every step rounds anew. After a stage that prunes, zeros stay zero.
     While a model is prepared, each of its layers keeps H, (in, in) float64.
 
@@ -61,8 +62,9 @@ class GPTQ(Quantize):
         super().__post_init__()
         number("GPTQ", "damping", self.damping, 0, 1, above=True, closed=True)
         flag("GPTQ", "activation_order", self.activation_order)
-        if self.gradient != USUAL_GRADIENT or self.clip is not None:
-            raise ValueError("GPTQ: it trains straight-through and without clip; take Quantize to train")
+        if (self.scales, self.gradient, self.clip) != ("minmax", USUAL_GRADIENT, None):
+            raise ValueError("GPTQ: it has neither other scales nor another gradient, nor a clip; take "
+                             "Quantize for these")
         if self.weights.grouping in ("none", "tensor"):
             raise ValueError(f"GPTQ: rounds row by row, for formats with a scale a channel or a block; "
                              f"{self.weights} has none of these: take Quantize for it")

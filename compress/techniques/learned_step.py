@@ -21,7 +21,6 @@ from nn.rules.record import CONSTANT, Rule
 from nn.tensor import Tensor, apply, shared
 from nn.versions import wrote
 
-from ..formats.affine import Symmetric
 from ..formats.format import SMALLEST
 from ..formats.straight_through import USUAL_GRADIENT
 from ..stored import per_channel
@@ -61,20 +60,21 @@ class LearnedStepState(QuantizeState):
 class LearnedStep(Quantize):
     """Quantize, but the step of each output channel is trained with the weights.
 
-    Its arguments are those of Quantize, but for `scales` and `gradient`. The steps are among
-    `model.parameters()`. A decay would make them smaller for no reason: where weights decay, give them a
-    group of their own, {"params": steps, "weight_decay": 0}.
+    bits, weights, activations, ranges, rounding, freeze and clip are those of Quantize; the scales are the
+    steps, and the gradient is that of above. The steps are among `model.parameters()`. A decay would make
+    them smaller for no reason: where weights decay, give them a group of their own, {"params": steps,
+    "weight_decay": 0}.
 
-    Raises ValueError for weights that are not symmetric integers with a scale for each channel, and for
-    other `scales` and gradients."""
+    Raises ValueError for weights that are not integers with a scale for each channel, and for other `scales`
+    and gradients."""
 
     beside = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not isinstance(self.weights, Symmetric) or self.weights.grouping != "channel":
-            raise ValueError("LearnedStep: weights must be symmetric integers with a scale for each channel; "
-                             f"got {self.weights}")
+        if not self.weights.uniform or self.weights.grouping != "channel":
+            raise ValueError("LearnedStep: weights must be integers with a scale for each channel; got "
+                             f"{self.weights}")
         if self.scales != "minmax" or self.gradient != USUAL_GRADIENT:
             raise ValueError("LearnedStep: it has a gradient of its own, and trains the scales; leave "
                              "scales= and gradient= out")

@@ -82,8 +82,8 @@ def test_folded_norms_and_files(tmp_path):
 
 
 @pytest.mark.parametrize(("said", "how"), [
-    ("symmetric integers with a scale for each channel; got ternary", {"weights": "ternary"}),
-    ("symmetric integers with a scale for each channel; got int4-tensor", {"weights": "int4-tensor"}),
+    ("integers with a scale for each channel; got binary", {"weights": "binary"}),
+    ("integers with a scale for each channel; got int4-tensor", {"weights": "int4-tensor"}),
     ("has a gradient of its own", {"gradient": "ewgs"}), ("has a gradient of its own", {"scales": "mse"})])
 def test_what_it_does_not_take(said, how):
     with pytest.raises(ValueError, match=f"LearnedStep: .*{said}"):
