@@ -8,6 +8,7 @@ from typing import Any
 import nn
 
 from .examples import Example, observe
+from .lower.halves import without_halves
 from .lower.lowering import program_of
 from .lower.numbers import Numbers
 from .prepare import prepared
@@ -25,8 +26,9 @@ def convert(model: nn.Module, example: Any = None, *, algorithm: str = "auto", i
     """The Program of a model, prepared or not, in evaluation mode.
 
     `example`, float32 (N, …) or integers, gives the shapes and calibrates quantized activations; the one
-    given to `prepare` is used if there is none here. A network of several inputs takes a tuple of arrays, or
-    a dict by name; dims and state as in nn.trace. The model is not changed.
+    given to `prepare` is used if there is none here. Weights that are float16 (`model.half()`) stay in 2
+    bytes, and all is computed in float32, as the model does for float32 inputs. A network of several inputs
+    takes a tuple of arrays, or a dict by name; dims and state as in nn.trace. The model is not changed.
 
     `algorithm` says how float32 convolutions multiply: all as they are written down ("direct"), or as
     products with their patches ("im2col"); by Winograd's algorithm wherever it is possible (3×3 filters,
@@ -49,7 +51,7 @@ def convert(model: nn.Module, example: Any = None, *, algorithm: str = "auto", i
         example = attached.example
         ranges = simulation.ranges if isinstance(simulation, Simulation) else None
     example = Example.of("convert", example, dims, state)
-    graph = example.trace(model)
+    graph = without_halves(example.trace(model))
     for name, chain in graph.parametrizations.items():
         try:
             chain.check_finished()

@@ -8,6 +8,7 @@ import numpy as np
 
 import nn
 from nn.graph import Graph
+from nn.half import is_half
 
 from .lower.numbers import Numbers
 from .ranges.minmax import MinMax
@@ -26,12 +27,14 @@ class Example:
     @classmethod
     def of(cls, who: str, given: Any, dims: Any = None, state: Any = None) -> "Example":
         """An array or Tensor, a tuple of them by position, or a dict by name. Raises TypeError or ValueError
-        for what is no batch of finite numbers; the only input of a network must be float32 or integers."""
+        for what is no batch of finite numbers; the only input of a network must be float32, or float16, which
+        is computed with as float32, or integers."""
         if isinstance(given, Example):
             return given
         named = dict(given) if isinstance(given, Mapping) else {}
         arrays = list(named.values()) if named else given if isinstance(given, tuple) else (given,)
         arrays = tuple(array.data if isinstance(array, nn.Tensor) else array for array in arrays)
+        arrays = tuple(array.astype(np.float32) if is_half(array) else array for array in arrays)
         for i, x in enumerate(arrays):
             what = "example" if len(arrays) == 1 else f"example {i}"
             if not isinstance(x, np.ndarray) or (x.dtype != np.float32 and x.dtype.kind not in "biu"):

@@ -27,7 +27,7 @@ class LayerInputs:
     def __init__(self, model: nn.Module, graph: Graph, example: Example) -> None:
         self.model, self.graph, self.example = model, graph, example
         nodes = {node.output: node for node in graph.nodes}
-        whole = replace(graph, parametrizations=dict.fromkeys(graph.constants))  # though rows are read
+        whole = replace(graph, parametrizations=dict.fromkeys(graph.constants))  # and not some of their rows
         self._layers: dict[str, list[Node]] = {}  # of each weight, in the order in which they run
         for output, layer in Folding.of(whole).layers.items():
             self._layers.setdefault(layer.weight, []).append(nodes[output.removesuffix("@whole")])
@@ -40,7 +40,7 @@ class LayerInputs:
                    default=len(self.graph.nodes))
 
     def hessian(self, weight: str) -> Hessian:
-        """H of what is multiplied with a weight, found once: of all layers that share it together.
+        """H of what is multiplied with a weight, found once: of all layers that read it, or rows of it.
 
         Raises ValueError, naming it, where no layer multiplies with it, or becomes NaN or infinite."""
         if weight not in self._found:

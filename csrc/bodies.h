@@ -8,6 +8,7 @@
 #include "csr.h"
 #include "depthwise_f32.h"
 #include "depthwise_u8s8.h"
+#include "halves.h"
 #include "nbit_bodies.h"
 #include "pow2.h"
 #include "requantize.h"

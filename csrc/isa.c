@@ -14,7 +14,9 @@ static int bit(unsigned word, int n) { return (int)(word >> n & 1); }
 static int detect(void)
 {
     unsigned a, b, c, d, xcr0, high;
-    if (!__get_cpuid(1, &a, &b, &c, &d) || !bit(c, 27) || !bit(c, 28) || !bit(c, 12)) /* OSXSAVE, AVX, FMA */
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !bit(c, 27) || !bit(c, 28)) /* OSXSAVE, AVX */
+        return 0;
+    if (!bit(c, 12) || !bit(c, 29)) /* FMA, F16C */
         return 0;
     __asm__("xgetbv" : "=a"(xcr0), "=d"(high) : "c"(0));
     if ((xcr0 & 0x06) != 0x06 || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || !bit(b, 5)) /* AVX2 */

@@ -13,8 +13,8 @@
 
 #define API /* marks what Python may call or read: build.py collects the declarations that begin with it */
 
-/* Features of a CPU are bits, and what a function needs is a set of them. AVX2 stands for AVX2 and FMA, AVX512 for the
- * parts F, BW, DQ and VL. */
+/* Features of a CPU are bits, and what a function needs is a set of them. AVX2 stands for AVX2, FMA and F16C,
+ * which every CPU with AVX2 has so far, AVX512 for the parts F, BW, DQ and VL. */
 enum { AVX2 = 1, AVXVNNI = 2, AVX512 = 4, AVX512VNNI = 8, AVX512VPOPCNTDQ = 16 };
 enum {
     NEEDS_scalar = 0,
@@ -38,10 +38,11 @@ enum {
 #define HAVE_avx512vnni ON_X86
 #define HAVE_avx512vpopcntdq ON_X86
 #define TARGET_scalar
-#define TARGET_avx2 __attribute__((target("avx2,fma")))
-#define TARGET_avx512 __attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")))
-#define TARGET_avx512vnni __attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")))
-#define TARGET_avx512vpopcntdq __attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq")))
+#define TARGET_avx2 __attribute__((target("avx2,fma,f16c")))
+#define TARGET_avx512 __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")))
+#define TARGET_avx512vnni __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")))
+#define TARGET_avx512vpopcntdq \
+    __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq")))
 
 /* AVX-VNNI is known to GCC 11, Clang 12 and later. NN_AVXVNNI_BY_EVEX: vec_avx2.h says why. */
 #if NN_X86 && defined(__has_include)
@@ -56,7 +57,7 @@ enum {
 #define VPDPBUSD_YMM(s, a, b) _mm256_dpbusd_epi32(s, a, b)
 #define VPDPBUSD_ENCODING "%{evex%}"
 #else
-#define TARGET_avxvnni __attribute__((target("avx2,fma,avxvnni")))
+#define TARGET_avxvnni __attribute__((target("avx2,fma,f16c,avxvnni")))
 #define VPDPBUSD_YMM(s, a, b) _mm256_dpbusd_avx_epi32(s, a, b)
 #define VPDPBUSD_ENCODING "%{vex%}"
 #endif

@@ -11,7 +11,8 @@ static const nn_micro rows[] = {
 #include "micro.def"
 };
 
-#define KERNEL(kernel, families, beside) { #kernel, families, beside },
+#define KERNEL(kernel, families, beside) { #kernel, families, beside, 0 },
+#define ALONE(kernel, family) { #kernel, 1, 0, FAMILY_##family },
 static const nn_kernel kernels[] = {
 #include "micro.def"
 };
@@ -35,6 +36,8 @@ static const int first[] = {
                    #name " has a tile that is larger than the loops allow for");
 #include "micro.def"
 
+_Static_assert(FAMILY_pass_adam_step <= 64, "the families before those of passes are bits of a word");
+
 API int nn_row_count(void) { return COUNT; }
 API const nn_micro *nn_row(int i) { return &rows[i]; }
 API int nn_kernel_count(void) { return (int)(sizeof kernels / sizeof *kernels); }
@@ -49,12 +52,12 @@ double nn_cycles(const nn_micro *row, int64_t m, int64_t n, int64_t steps)
 /* The cheapest row of these families that needs no feature but `has`. (The length of K multiplies all costs alike and
  * drops out.) As in YNNPACK, loads and multiplies are counted and nothing is timed, so that the same shapes always run
  * the same code. With `last`, the columns that its tiles leave over may be another row's. */
-static const nn_micro *cheapest(uint64_t families, int has, int64_t m, int64_t n, const nn_micro **last)
+static const nn_micro *cheapest(uint64_t families, int base, int has, int64_t m, int64_t n, const nn_micro **last)
 {
     const nn_micro *best = 0, *of_width[MAX_NR + 1] = { 0 }; /* the best for what tiles of so many columns leave over */
     double least = 0;
     for (uint64_t left = families; left; left &= left - 1) {
-        int family = __builtin_ctzll(left);
+        int family = base + __builtin_ctzll(left);
         for (const nn_micro *row = rows + first[family]; row < rows + first[family + 1]; row++) {
             if (row->needs & ~has)
                 continue;
@@ -62,7 +65,7 @@ static const nn_micro *cheapest(uint64_t families, int has, int64_t m, int64_t n
             int64_t rest = last ? n % row->nr : 0;
             if (rest) {
                 if (!of_width[row->nr])
-                    of_width[row->nr] = cheapest(families, has, m, rest, 0);
+                    of_width[row->nr] = cheapest(families, base, has, m, rest, 0);
                 for_rest = of_width[row->nr];
             }
             double cycles = nn_cycles(row, m, n - rest, 1) + (rest ? nn_cycles(for_rest, m, rest, 1) : 0);
@@ -77,11 +80,15 @@ static const nn_micro *cheapest(uint64_t families, int has, int64_t m, int64_t n
     return best;
 }
 
+/* Whether bit f is set, of any f. */
+static int has_family(uint64_t families, int f) { return f >= 0 && f < 64 && (int)(families >> f & 1); }
+
 const nn_micro *nn_select(int kernel, int variant, int64_t m, int64_t n, uint64_t without, const nn_micro **last)
 {
+    const int base = kernels[kernel].base;
     uint64_t families = kernels[kernel].families & ~without;
-    if (variant < 0 || !(families >> rows[variant].family & 1))
-        return cheapest(families, nn_features() & (variant < 0 ? variant : -1), m, n, last);
+    if (variant < 0 || !has_family(families, rows[variant].family - base))
+        return cheapest(families, base, nn_features() & (variant < 0 ? variant : -1), m, n, last);
     if (last)
         *last = &rows[variant];
     return &rows[variant];

@@ -31,7 +31,7 @@ enum {
 enum {
 #include "micro.def"
 };
-#define OF(family) (UINT64_C(1) << FAMILY_##family)
+#define OF(family) (UINT64_C(1) << FAMILY_##family) /* of families before those of passes */
 
 /* A row of micro.def. */
 API typedef struct {
@@ -44,7 +44,8 @@ API typedef struct {
 
 API typedef struct {
     const char *name;
-    uint64_t families, beside; /* bit f: the family with that number */
+    uint64_t families, beside; /* bit f: the family with that number; of `families` with the number base + f */
+    int base;                  /* 0; of a kernel with one family its number: there are more than bits */
 } nn_kernel;
 
 /* The row of this kernel that computes m x n results at the least cost under `variant`, but none of the families

@@ -173,3 +173,8 @@ typedef struct {
 #define SHIFTS(c) _mm256_sub_epi32(_mm256_and_si256(c, _mm256_set1_epi32(7)), _mm256_set1_epi32(1))
 #define SIGNS(c) _mm256_srai_epi32(_mm256_slli_epi32(c, 28), 31)
 #define SHIFTED(v, by) _mm256_sllv_epi32(v, by)
+
+/* Floats of 16 bits (halves.h), eight of them. */
+#define FROM_F16(p) _mm256_cvtph_ps(_mm_load_si128((const __m128i *)(p)))
+#define FROM_BF16(p)                                                                                           \
+    _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_load_si128((const __m128i *)(p))), 16))

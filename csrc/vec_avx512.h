@@ -91,3 +91,8 @@ typedef __m512 look_up_table;
 #define SHIFTS(c) _mm512_sub_epi32(_mm512_and_si512(c, _mm512_set1_epi32(7)), _mm512_set1_epi32(1))
 #define SIGNS(c) _mm512_srai_epi32(_mm512_slli_epi32(c, 28), 31)
 #define SHIFTED(v, by) _mm512_sllv_epi32(v, by)
+
+/* Floats of 16 bits (halves.h), sixteen of them. */
+#define FROM_F16(p) _mm512_cvtph_ps(_mm256_load_si256((const __m256i *)(p)))
+#define FROM_BF16(p)                                                                                           \
+    _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_load_si256((const __m256i *)(p))), 16))

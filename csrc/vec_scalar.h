@@ -190,3 +190,16 @@ typedef const float *look_up_table;
 #define SHIFTS(c) (((c) & 7) - 1)
 #define SIGNS(c) ((four_ints)((four_words)(c) << 28) >> 31)
 #define SHIFTED(v, by) ((four_ints)((four_words)(v) << (four_words)((by) & 31)) & ~((by) >> 31))
+
+/* Floats of 16 bits (halves.h), four of them. The exponent of float16 has the bias 15, that of a float 127: moved to its
+ * place it stands for a number that is 2^-112 times too small. A multiplication makes up for it, exactly, and for
+ * subnormal numbers too: without a leading one before and after the move, they become normal by it. Infinity and NaN have
+ * the largest exponent in both formats. */
+#define WIDE(p) (four_words){ (p)[0], (p)[1], (p)[2], (p)[3] }
+#define FROM_BF16(p) (four)(WIDE(p) << 16)
+static INLINE four FROM_F16(const uint16_t *p)
+{
+    four_words h = WIDE(p), magnitude = h & 0x7fff, special = (four_words)(magnitude >= 0x7c00) & 0x7f800000;
+    four x = (four)(magnitude << 13) * 0x1p112f;
+    return (four)((four_words)x | special | (h & 0x8000) << 16);
+}

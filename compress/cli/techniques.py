@@ -46,6 +46,11 @@ def quantize(option: float | None, steps: int) -> Recipe:
 ENDS = ("conv1", "fc")  # the first and the last layer of digits_cnn
 
 
+def everywhere(how: Transform, option: float | None, steps: int) -> Recipe:
+    """`how` in all layers."""
+    return Recipe(how)
+
+
 def in_the_middle(how: Transform, option: float | None, steps: int) -> Recipe:
     """`how` in all layers but the first and the last, which are small and see the image, and the answer,
     itself (Zhou et al. 2016, "DoReFa-Net", §2.7): they have int8."""
@@ -132,6 +137,8 @@ def _both(name: str, how: Transform) -> tuple[Technique, ...]:
 CLOSEST = {"ranges": "mse", "scales": "mse"}  # few values do better to clip the largest numbers
 
 TECHNIQUES += (
+    *(Technique(name, "cnn", partial(everywhere, Quantize(weights=name)), more=True)
+      for name in ("float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")),
     *_both("int4", Quantize(4, **CLOSEST)), _after("int4 GPTQ", GPTQ(4)),
     *_both("int3", Quantize(3, **CLOSEST)), _after("int3 GPTQ", GPTQ(3)),
     *_both("int2", Quantize(2, **CLOSEST)), _after("int2 GPTQ", GPTQ(2)),

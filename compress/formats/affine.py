@@ -42,6 +42,9 @@ class Affine(Format):
         blocks = scales.T if scales.ndim == 2 else np.broadcast_to(scales, (1, len(codes)))
         return nbit_gemm.pack(codes.T, np.ascontiguousarray(blocks), bits=max(self.bits, 2))
 
+    def told(self, kernel: Any, unpacked: Any, shape: tuple[int, ...]) -> np.ndarray:
+        return super().told(kernel, unpacked[0] if kernel is nbit_gemm else unpacked, shape)
+
     def error(self, w: np.ndarray, scales: Any) -> np.ndarray:
         """Half a step, or what |w| is beyond the largest integer: where that is clipped it may be more. Two
         float32 roundings of at most `highest` steps come on top."""

@@ -5,13 +5,14 @@
 sign(0) is +1: a bit has no third value. As everywhere in this library a bit 0 is +1 and 1 is −1."""
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from nn.kernels import bgemm, qgemm
+from nn.kernels import bconv2d, bgemm, qgemm
 
-from .bits import as_words, check_bits, pack_bits, unpack_bits
+from .bits import as_words, check_bits, from_words, pack_bits, unpack_bits
 from .format import SMALLEST, Format, Grid, format_named
 
 
@@ -59,6 +60,12 @@ class BinaryWeights(Signs):
         if kernel is not bgemm:
             return super().operand(kernel, codes, scales)
         return bgemm.pack(as_words(codes < 0), codes.shape[1])
+
+    def told(self, kernel: Any, unpacked: Any, shape: tuple[int, ...]) -> np.ndarray:
+        if kernel not in (bgemm, bconv2d):
+            return super().told(kernel, unpacked, shape)
+        k = prod(shape[1:]) if unpacked.ndim == 2 else shape[1]  # of bits: in a row, or at a tap
+        return 1 - 2 * from_words(unpacked, k).reshape(shape[0], -1).astype(np.int8)
 
 
 @dataclass(frozen=True, repr=False)

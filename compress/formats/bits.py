@@ -33,3 +33,9 @@ def as_words(bits: np.ndarray) -> np.ndarray:
     words = np.zeros((*packed.shape[:-1], -(-bits.shape[-1] // 32) * 4), np.uint8)
     words[..., :packed.shape[-1]] = packed
     return words.view("<u4").astype(np.uint32, copy=False)
+
+
+def from_words(words: np.ndarray, k: int) -> np.ndarray:
+    """The inverse of `as_words`: uint8 (…, k) of 0 and 1."""
+    each = np.ascontiguousarray(words, "<u4").view(np.uint8)
+    return np.unpackbits(each, axis=-1, count=k, bitorder="little")

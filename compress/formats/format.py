@@ -47,6 +47,7 @@ class Format:
     kernel: Any = None
     activations: Format | None = None
 
+    rescales: ClassVar[bool] = False  # `kernel` leaves it to others to multiply columns by the scale
     uniform: ClassVar[bool] = False  # its reals are equal steps apart, and each gets the nearest
     dynamic: ClassVar[bool] = False  # of activations: the scale is found inside of the call that reads them
 
@@ -199,6 +200,11 @@ class Format:
     def operand(self, kernel: Any, codes: np.ndarray, scales: np.ndarray) -> Any:
         """What a kernel reads of codes, a matrix (out, in), and their scales: here their multipliers."""
         return kernel.pack(self.multipliers(codes).T)
+
+    def told(self, kernel: Any, unpacked: Any, shape: tuple[int, ...]) -> np.ndarray:
+        """The inverse of `operand`: the codes (out, in) that a kernel's operand unpacks to, a matrix (in,
+        out) or filters; `shape`: of the weight."""
+        return self.codes_of(as_matrix(unpacked) if unpacked.ndim == 4 else np.ascontiguousarray(unpacked.T))
 
     @property
     def most(self) -> int:

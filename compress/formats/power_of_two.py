@@ -59,6 +59,11 @@ class PowerOfTwo(Format):
             return super().operand(kernel, codes, scales)
         return pow2_gemm.pack((np.abs(codes) | (codes < 0) << 3).astype(np.uint8).T)
 
+    def told(self, kernel: Any, unpacked: Any, shape: tuple[int, ...]) -> np.ndarray:
+        if kernel is not pow2_gemm:
+            return super().told(kernel, unpacked, shape)
+        return np.where(unpacked >> 3, -(unpacked & 7).astype(np.int8), unpacked & 7).T.astype(np.int8)
+
     def multipliers(self, codes: np.ndarray) -> np.ndarray:
         """± 2^(|code| − 1), int8."""
         return (np.sign(codes) * (1 << np.maximum(np.abs(codes).astype(int) - 1, 0))).astype(np.int8)

@@ -14,8 +14,6 @@ from ..stored import STORED, Part, Stored, as_matrix, from_matrix, gamma, read
 class QuantizedWeight(Stored, abstract=True):
     """Codes of a Format and their scales. `define(format)` makes its subclass for that format."""
 
-    rescales = False
-
     def __init__(self, codes: np.ndarray, scales: np.ndarray) -> None:
         """`codes` in the weight's own shape."""
         self.hold(codes.shape, {"values": self.format.pack(as_matrix(codes)), "scale": scales})
@@ -28,6 +26,8 @@ class QuantizedWeight(Stored, abstract=True):
     def check(self, who: str) -> None:
         self.format.check_packed(who, self.held["values"], self.count())
         scales, wanted = self.held["scale"], self.format.scales(np.zeros(self.shape, np.float32)).shape
+        if self.format.grouping == "none" and scales.size:  # the factors of a norm
+            wanted = self.shape[:1]
         if scales.shape != wanted or not (scales > 0).all():
             raise ValueError(f"{who}: scale must have shape {wanted} and be positive; got {scales.shape}")
 
@@ -110,11 +110,11 @@ def define(format: Any) -> type[QuantizedWeight]:
     values = Part("payload", format.dtype if format.whole else np.uint8,
                   ("out", "in") if format.whole else (None,))
     left = Part("payload", values.dtype, (None,))
-    sizes = {"none": (0,), "tensor": (1,), "channel": ("out",)}
-    scale = Part("tables", np.float32, sizes.get(format.grouping, ("out", None)))
+    sizes = {"none": ("out",), "tensor": (1,), "channel": ("out",)}
+    scale = Part("tables", np.float32, sizes.get(format.grouping, ("out", None)), format.grouping == "none")
     mask = Part("indices", np.uint8, (None,))
     usual = None if format.activations is None else format.sums(format.activations)
-    own = {"format": format, "kernel": usual or format.kernel or gemm}
+    own = {"format": format, "kernel": usual or format.kernel or gemm, "rescales": format.rescales}
     type("MaskedWeight", (MaskedWeight,),
          own | {"kind": f"{format.name}-masked", "parts": {"values": left, "mask": mask, "scale": scale}})
     return type("QuantizedWeight", (QuantizedWeight,),

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from nn.graph import Signature
+from nn.half import is_half
 from nn.sizes import Size, names_in
 
 from ..stored import Stored
@@ -104,6 +105,8 @@ class Program(Signature):
         given = self.given(arrays, named)
         for name, value in self.inputs.items():
             x = given[name]
+            if is_half(x) and value.dtype == "float32":  # which is exact
+                given[name] = x = x.astype(np.float32)
             if not isinstance(x, np.ndarray) or x.dtype != value.dtype:
                 got = x.dtype if isinstance(x, np.ndarray) else type(x).__name__
                 raise TypeError(f"{self.name}: {name} must be a {value.dtype} array; got {got}")

@@ -111,9 +111,9 @@ class Quantize(Transform):
         if self.gradient not in tuple(GRADIENTS):
             raise ValueError(f"Quantize: gradient must be one of {', '.join(GRADIENTS)}; got "
                              f"{self.gradient!r}")
-        if self.gradient != USUAL_GRADIENT and weights.grouping == "none":
-            raise ValueError(f"Quantize: the gradient {self.gradient!r} needs weights with scales; {weights} "
-                             "has none")
+        if self.gradient != USUAL_GRADIENT and weights.activations is None and not weights.uniform:
+            raise ValueError(f"Quantize: the gradient {self.gradient!r} is in units of integers; {weights} "
+                             "are floats")
         if self.clip is not None and not (is_number(self.clip) and 0 < self.clip < np.inf):
             raise ValueError(f"Quantize: clip must be a positive number, or None; got {self.clip!r}")
 
@@ -149,6 +149,8 @@ class Quantize(Transform):
         """The State with the scale of its own range for every channel that was written to since. Elsewhere
         the two scales differ at most by the rounding of weights to their grid, or of a factor."""
         own = self.fitted(w)
+        if not own.size:  # there is no scale, but for the factors of a norm
+            return state
         written = np.abs(own - state.scale) > 2.0**-20 * state.scale
         if not np.logical_or.reduce(written, axis=None):
             return state

@@ -1,9 +1,9 @@
 """The kernels: each one file that defines it in NumPy, checks its arguments, and calls its C.
 
-    products        gemm(a, b); qgemm, of 8-bit integers, exact; and with a matrix that is sparse (spmm_csr),
-                    of codes into a codebook (codebook_gemm), of 2 to 4 bits with a scale a block (nbit_gemm),
-                    or in the tensor-train format (tt_matmul); bgemm, of +1 and −1 as bits, which sign_bits
-                    makes of floats; pow2_gemm, of powers of two
+    products        gemm(a, b); qgemm, of 8-bit integers, exact; and with a matrix of 16-bit floats
+                    (half_gemm), that is sparse (spmm_csr), of codes into a codebook (codebook_gemm), of 2 to
+                    4 bits with a scale a block (nbit_gemm), or in the tensor-train format (tt_matmul); bgemm,
+                    of +1 and −1 as bits, which sign_bits makes of floats; pow2_gemm, of powers of two
     convolutions    conv2d(x, w, ...), depthwise_conv2d, winograd_conv2d; qconv2d and qdepthwise_conv2d;
                     bconv2d, of bits; all channels last; the gradients of the first two; im2col
     layers          relu, erf, gelu, batch_norm, max_pool2d, avg_pool2d, softmax_cross_entropy; relu_grad, ...
@@ -28,6 +28,7 @@ from .convolution import channels_last
 from .depthwise_conv2d import depthwise_conv2d, depthwise_conv2d_input_grad, depthwise_conv2d_weight_grad
 from .erf import erf, gelu, gelu_grad
 from .gemm import gemm, matmul
+from .half_gemm import half_gemm
 from .im2col import im2col
 from .kernel import Kernel, Variant, all_kernels, isa, kernel, use
 from .kmeans1d import kmeans1d
@@ -55,8 +56,8 @@ __all__ = [
     "batch_norm_grad", "bconv2d", "best_route", "bgemm", "call_cost", "channels_last", "codebook_gemm",
     "conv2d", "conv2d_input_grad", "conv2d_weight_grad", "copy_speed", "depthwise_conv2d",
     "depthwise_conv2d_input_grad", "depthwise_conv2d_weight_grad", "dequantize", "erf", "gelu", "gelu_grad",
-    "gemm", "im2col", "isa", "kernel", "kmeans1d", "matmul", "max_pool2d", "max_pool2d_grad", "nbit_gemm",
-    "peak", "peak_loop", "peak_routes", "pow2_gemm", "qadd", "qavg_pool2d", "qconv2d", "qdepthwise_conv2d",
-    "qgemm", "qmax_pool2d", "quantize", "relu", "relu_grad", "requantize", "route_of", "sign_bits",
-    "softmax_cross_entropy", "softmax_cross_entropy_grad", "spmm_csr", "thread_count", "threads", "transpose",
-    "tt_matmul", "use", "why_not_c", "winograd_conv2d"]
+    "gemm", "half_gemm", "im2col", "isa", "kernel", "kmeans1d", "matmul", "max_pool2d", "max_pool2d_grad",
+    "nbit_gemm", "peak", "peak_loop", "peak_routes", "pow2_gemm", "qadd", "qavg_pool2d", "qconv2d",
+    "qdepthwise_conv2d", "qgemm", "qmax_pool2d", "quantize", "relu", "relu_grad", "requantize", "route_of",
+    "sign_bits", "softmax_cross_entropy", "softmax_cross_entropy_grad", "spmm_csr", "thread_count", "threads",
+    "transpose", "tt_matmul", "use", "why_not_c", "winograd_conv2d"]

@@ -24,12 +24,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .arguments import F32, F64, FLOATS, I8, I32, I64, INTEGERS, U8, U16, U32, array, disagree
+from .arguments import F16, F32, F64, FLOATS, I8, I32, I64, INTEGERS, U8, U16, U32, array, disagree
 from .native import ffi
 from .operand import Operand
 
-DTYPES = {"f32": (F32,), "f64": (F64,), "u8": (U8,), "s8": (I8,), "s32": (I32,), "s64": (I64,), "u16": (U16,),
-          "u32": (U32,), "int": INTEGERS, "real": (*FLOATS, *INTEGERS)}
+DTYPES = {"f16": (F16,), "f32": (F32,), "f64": (F64,), "u8": (U8,), "s8": (I8,), "s32": (I32,),
+          "s64": (I64,), "u16": (U16,), "u32": (U32,), "int": INTEGERS, "real": (*FLOATS, *INTEGERS)}
 _TYPE = (r"(number\|)?([a-z0-9]+(?:\|[a-z0-9]+)*)(?:\|\|([a-z0-9]+))?\[([^\]]*)\](\*?)(\??)"
          r"(?: (rows|strided|pixels))?")
 _PAIR = "an integer, or a pair (vertical, horizontal)"

@@ -165,7 +165,7 @@ def micro_kernels() -> dict[str, Variant]:
 def micro_kernels_of(kernel: str) -> tuple[Variant, ...]:
     """Those that a kernel can choose, on this machine or another: it has a bit for each of its families."""
     each = (lib.nn_kernel_row(i) for i in range(lib.nn_kernel_count() if lib else 0))
-    families = next((row.families for row in each if _text(row.name) == kernel), 0)
+    families = next((row.families << row.base for row in each if _text(row.name) == kernel), 0)
     return tuple(row for row in micro_kernels().values() if families >> row.family & 1)
 
 

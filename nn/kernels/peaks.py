@@ -22,8 +22,9 @@ from .native import NUMPY, Variant, lib, micro_kernels
 
 PEAK = "peak_"  # begins the names of the rows that are loops to measure against
 # What the types in a micro-kernel's name are multiplied with. (Of a codebook's 4-bit codes the floats are.)
-MULTIPLIES = {"f32": "fma", "f32u4": "fma", "u8s8": "vnni", "s8s8": "signed", "s16s16": "madd16",
-              "u8s7": "maddubs", "u8s6": "two", "u8s4": "nine", "bits": "popcount", "pow2": "shift"}
+MULTIPLIES = {"f32": "fma", "f32u4": "fma", "f32f16": "fma", "f32bf16": "fma", "u8s8": "vnni",
+              "s8s8": "signed", "s16s16": "madd16", "u8s7": "maddubs", "u8s6": "two", "u8s4": "nine",
+              "bits": "popcount", "pow2": "shift"}
 NARROW = ("two", "nine")  # which only weights of fewer bits than 8 can take
 SMALLEST, LARGEST = 2**18, 2**26  # bytes of a copy: less of it is the call, more is slow to get
 

@@ -64,6 +64,17 @@ class Domain:
         none = slice(0, 0)
         return {"M": self.rows(case, none), "N": self.columns(case, none), "K": self.inner(case, none)}
 
+    def whole(self, a: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """An argument with integers up to 99 in place of its floats."""
+        return rng.integers(-99, 100, a.shape).astype(np.float32) if a.dtype == np.float32 else a
+
+    def spoiled(self, a: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """An argument with a NaN or an infinity in place of one of its floats."""
+        a = a.copy()
+        if a.dtype == np.float32 and a.size:
+            a[tuple(rng.integers(0, a.shape))] = rng.choice([np.nan, np.inf, -np.inf])
+        return a
+
     def unpacked(self, w: np.ndarray) -> np.ndarray | float:
         """How far from w `unpack` may be: not at all, where what is packed keeps every bit."""
         return 0.0

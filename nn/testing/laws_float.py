@@ -1,9 +1,10 @@
-"""The laws of the float kernels: exact where float32 is exact, honest about NaN; of CSR and codebooks."""
+"""The laws of the float kernels: exact where float32 is exact, honest about NaN; of some of them."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from ..kernels.half_gemm import floats_of
 from .case import Case, floats
 from .laws import LAWS, Implementation, Law, alike, obeys, same
 
@@ -13,8 +14,7 @@ def is_exact_on_small_integers(f: Implementation, case: Case) -> None:
     rng = case.rng()
 
     def integers(a: object) -> object:
-        floats = isinstance(a, np.ndarray) and a.dtype == np.float32
-        return rng.integers(-99, 100, a.shape).astype(np.float32) if floats else a
+        return f.domain.whole(a, rng) if isinstance(a, np.ndarray) else a
 
     options = {name: integers(v) for name, v in case.options.items()}
     whole = case.on(*map(integers, case.args), **options)
@@ -23,10 +23,8 @@ def is_exact_on_small_integers(f: Implementation, case: Case) -> None:
 
 def propagates_nan_and_infinity(f: Implementation, case: Case) -> None:
     """A NaN or an infinity spoils exactly the entries it takes part in: 0·∞ is NaN, no zero is skipped."""
-    args, rng = [a.copy() for a in case.args], case.rng()
-    for a in args:
-        if a.dtype == np.float32 and a.size:
-            a[tuple(rng.integers(0, a.shape))] = rng.choice([np.nan, np.inf, -np.inf])
+    rng = case.rng()
+    args = [f.domain.spoiled(a, rng) for a in case.args]
     with np.errstate(invalid="ignore", over="ignore"):
         want, got = f.spec(*args, **case.options), f(case.on(*args))
     for what, where in (("NaN", np.isnan), ("+infinity", np.isposinf), ("-infinity", np.isneginf)):
@@ -98,8 +96,21 @@ def renames_codes(f: Implementation, case: Case) -> None:
     alike(f, f(renamed), f(case), case, "codes renamed")
 
 
+# ---- 16-bit floats ----
+
+def reads_every_half(f: Implementation, case: Case) -> None:
+    """Each of the 65,536 numbers of a format, times 1: also the subnormal ones, infinity, NaN."""
+    every = np.arange(1 << 16, dtype=np.uint16)[None].view(case.args[1].dtype)
+    one = case.on(np.ones((1, 1), np.float32), every)
+    with np.errstate(invalid="ignore"):
+        got, want = f(one), floats_of(every)
+    same(np.isnan(got), np.isnan(want), "which of the 65,536 numbers are NaN")
+    same(*(np.nan_to_num(x) for x in (got, want)), f"the 65,536 numbers of {every.dtype}")
+
+
 GEMM_LAWS: tuple[Law, ...] = (*LAWS, is_exact_on_small_integers, propagates_nan_and_infinity)
 obeys("gemm", *GEMM_LAWS)
 obeys("spmm_csr", *GEMM_LAWS, reads_both_index_widths, gives_zero_for_empty_rows, equals_the_dense_product,
       adds_up_repeated_columns)
+obeys("half_gemm", *GEMM_LAWS, reads_every_half)
 obeys("codebook_gemm", *GEMM_LAWS, reads_both_code_widths, renames_codes)

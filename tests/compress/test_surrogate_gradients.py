@@ -145,6 +145,10 @@ def test_a_norm_before_a_sign_is_a_threshold_which_turns_with_its_factor(gamma):
 
 
 @pytest.mark.parametrize(("said", "how"), [
+    ("the gradient 'ewgs' is in units of integers; float16 are floats", {
+        "gradient": "ewgs", "weights": "float16"}),
+    ("the gradient 'ewgs' is in units of integers; float8_e4m3fn are floats", {
+        "gradient": "ewgs", "weights": "float8_e4m3fn"}),
     ("gradient must be one of straight-through, ewgs; got 'lsq'", {"gradient": "lsq"}),
     ("clip must be a positive number, or None; got 0", {"clip": 0}),
     ("clip must be a positive number, or None; got nan", {"clip": float("nan")}),

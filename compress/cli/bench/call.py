@@ -24,6 +24,7 @@ CALLS = (
     (kernels.qdepthwise_conv2d, "qdepthwise_conv2d(a, b)", np.int32),
     (kernels.winograd_conv2d, "winograd_conv2d(a, b, padding=1)", np.float32),
     (kernels.codebook_gemm, "codebook_gemm(a, b)", np.float32),
+    (kernels.half_gemm, "half_gemm(a, b)", np.float32),
     (kernels.nbit_gemm, 'nbit_gemm(a, b, activations="int8")', np.float32),
     (kernels.pow2_gemm, "pow2_gemm(a, b)", np.int32), (kernels.bgemm, "bgemm(a, b, 4)", np.int32),
     (kernels.bconv2d, "bconv2d(a, b, 4)", np.int32))
@@ -42,7 +43,7 @@ def _row(kernel: Kernel, statement: str, dtype: type, seconds: float) -> Row:
     name = kernel.name
     a, b = (x.astype(np.uint8), w.astype(np.int8)) if name[0] == "q" else (x, w)
     weights = {"tt_matmul": ([b.reshape(1, 4, 4, 1)],), "codebook_gemm": (b.astype(np.uint8), b[0] * 2),
-               "nbit_gemm": (b.astype(np.int8), w[:1])}
+               "half_gemm": (b.astype(np.float16),), "nbit_gemm": (b.astype(np.int8), w[:1])}
     if name == "pow2_gemm":
         a, weights[name] = a.astype(np.uint8), (b.astype(np.uint8),)
     elif name == "bgemm":

@@ -49,6 +49,11 @@ def _gemm(rng: np.random.Generator) -> Work:
     return Work((_floats(rng, SIZE, SIZE), _floats(rng, SIZE, SIZE)), {}, SIZE**3, f"{SIZE}×{SIZE}×{SIZE}")
 
 
+def _half_gemm(rng: np.random.Generator) -> Work:
+    args = _floats(rng, SIZE, SIZE), _floats(rng, SIZE, SIZE).astype(np.float16)
+    return Work(args, {}, SIZE**3, f"{SIZE}×{SIZE}×{SIZE}, float16")
+
+
 def _qgemm(rng: np.random.Generator) -> Work:
     one = product(SIZE, SIZE, SIZE, "normal")
     return Work((one.a, one.b), dict(one.around), one.macs, f"{SIZE}×{SIZE}×{SIZE} → uint8")
@@ -166,9 +171,10 @@ def _classes(rng: np.random.Generator) -> np.ndarray:
 
 
 WORKS: dict[str, Callable[[np.random.Generator], Work]] = {
-    "gemm": _gemm, "qgemm": _qgemm, "spmm_csr": _spmm_csr, "codebook_gemm": _codebook_gemm,
-    "nbit_gemm": _nbit_gemm, "pow2_gemm": _pow2_gemm, "bgemm": _bgemm, "bconv2d": _bconv2d,
-    "tt_matmul": _tt_matmul, "conv2d": _convolution(), "qconv2d": _convolution(quantized=True),
+    "gemm": _gemm, "half_gemm": _half_gemm, "qgemm": _qgemm, "spmm_csr": _spmm_csr,
+    "codebook_gemm": _codebook_gemm, "nbit_gemm": _nbit_gemm, "pow2_gemm": _pow2_gemm, "bgemm": _bgemm,
+    "bconv2d": _bconv2d, "tt_matmul": _tt_matmul, "conv2d": _convolution(),
+    "qconv2d": _convolution(quantized=True),
     "depthwise_conv2d": _convolution(depthwise=True),
     "qdepthwise_conv2d": _convolution(quantized=True, depthwise=True),
     "winograd_conv2d": _convolution(winograd=True), "conv2d_input_grad": _gradient("x"),

@@ -26,7 +26,8 @@ from ...kernels.contract import Contract, Kind, in_brackets
 
 C_TYPES = {"f4": "float", "f8": "double", "u1": "uint8_t", "i1": "int8_t", "u2": "uint16_t", "u4": "uint32_t",
            "i4": "int32_t", "i8": "int64_t"}
-TYPES = {"f4": "NN_F32", "u1": "NN_U8", "i1": "NN_S8", "i4": "NN_S32"}  # what a `void *` may point to
+TYPES = {"f4": "NN_F32", "u1": "NN_U8", "i1": "NN_S8", "i4": "NN_S32", "f2": "NN_F16",
+         "u2": "NN_U16"}  # what a `void *` may point to
 AXES = {"size": ("H", "W"), "kernel_size": ("kH", "kW")}  # attributes that are the sizes of axes
 PAIRS = ("_h", "_w")  # vertical, horizontal
 ENDS = ("_low", "_high")

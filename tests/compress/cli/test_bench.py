@@ -22,8 +22,8 @@ ROOT = Path(__file__).resolve().parents[3]
 MODULES = {name: bench.group(name) for name in (
     "gemm", "qgemm", "spmm_csr", "tt_matmul", "conv2d", "conv2d_input_grad", "conv2d_weight_grad",
     "depthwise_conv2d", "depthwise_conv2d_input_grad", "depthwise_conv2d_weight_grad",
-    "winograd_conv2d", "qconv2d", "qdepthwise_conv2d", "codebook_gemm", "nbit_gemm", "pow2_gemm", "bgemm",
-    "bconv2d", "kmeans1d")}
+    "winograd_conv2d", "qconv2d", "qdepthwise_conv2d", "codebook_gemm", "half_gemm", "nbit_gemm", "pow2_gemm",
+    "bgemm", "bconv2d", "kmeans1d")}
 two_threads = bench.group("two_threads")
 
 

@@ -15,6 +15,7 @@ from nn.kernels import (
     bgemm,
     codebook_gemm,
     gemm,
+    half_gemm,
     nbit_gemm,
     pow2_gemm,
     qgemm,
@@ -26,7 +27,8 @@ from nn.kernels import (
 from nn.testing import laws, laws_float, laws_qgemm, laws_tt
 from nn.testing.check import DOMAINS
 
-EVERY = (gemm, qgemm, spmm_csr, tt_matmul, winograd_conv2d, codebook_gemm, nbit_gemm, bgemm, pow2_gemm)
+EVERY = (gemm, qgemm, spmm_csr, tt_matmul, winograd_conv2d, codebook_gemm, half_gemm, nbit_gemm, bgemm,
+         pow2_gemm)
 MUTANTS: list[tuple] = []
 
 
@@ -114,8 +116,8 @@ def loses_the_last_row_to_a_second_thread(y, *args, **options):
         y[-1:] = 0
 
 
-@output(laws.splits_into_columns, gemm, qgemm, spmm_csr, winograd_conv2d, codebook_gemm, nbit_gemm, bgemm,
-        pow2_gemm)
+@output(laws.splits_into_columns, gemm, qgemm, spmm_csr, winograd_conv2d, codebook_gemm, half_gemm, nbit_gemm,
+        bgemm, pow2_gemm)
 def starts_the_second_panel_late(y, *args, **options):
     y[..., 16:17] = y[..., 17:18] if y.shape[-1] > 17 else y[..., 16:17]
 
@@ -305,7 +307,7 @@ def rounds_to_half_precision(a, b, *rest):
     return ((a * np.float32(1 + 2**-13)).astype(np.float32), b, *rest), {}
 
 
-@output(laws_float.propagates_nan_and_infinity, gemm, spmm_csr, codebook_gemm)
+@output(laws_float.propagates_nan_and_infinity, gemm, spmm_csr, codebook_gemm, half_gemm)
 def calls_nan_zero(y, *args):
     return np.where(np.isnan(y), np.float32(0), y)
 

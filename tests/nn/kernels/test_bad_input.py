@@ -19,6 +19,7 @@ BITS = np.ones((3, 1), np.uint32)
 
 GOOD = {
     "gemm": {"a": X, "b": W},
+    "half_gemm": {"a": X, "b": W.astype(np.float16)},
     "qgemm": {"a": A8, "b": W8, "bias": np.zeros(5, np.int32), "scale": np.ones(5, F)},
     "spmm_csr": {"x": X, "values": np.ones(2, F), "indices": np.array([0, 3], np.uint16),
                  "indptr": np.array([0, 1, 1, 2, 2, 2], np.int32)},
@@ -150,6 +151,12 @@ BAD = {
         (VALUE, np.zeros((2, 3, 4, 5), F)[:, ::-1], "strides"),
         (VALUE, np.zeros((2, 5, 3, 4), F).transpose(0, 2, 3, 1), "strides"),
         (VALUE, np.zeros((3, 2, 4, 5), F).transpose(1, 0, 2, 3), "strides")],
+    ("half_gemm", "a"): bad_float_matrix(np.ones((4, 6), F)),
+    ("half_gemm", "b"): [
+        *BAD_MATRIX, (TYPE, W, "float32"), (TYPE, W.astype(np.int16), "int16"),
+        (TYPE, W.astype(">f2"), "byte-swapped"), (VALUE, W[0].astype(np.float16), r"\(5,\)"),
+        (VALUE, np.ones((6, 5), np.uint16), r"\(6, 5\)")],
+    ("half_gemm", "out"): bad_out(F, np.int32),
     ("nbit_gemm", "a"): bad_float_matrix(np.ones((4, 6), F)),
     ("nbit_gemm", "codes"): [
         *NO_ARRAY, (TYPE, None, "None|nothing"), (TYPE, W, "float32"), (TYPE, W8.astype(np.uint8), "uint8"),
@@ -215,6 +222,8 @@ def test_the_good_call_is_good(kernel):
     ("spmm_csr", {"x": SHARED[:3, :4], "out": SHARED[:3, 3:]}),
     ("spmm_csr", {"values": SHARED[0, :2], "out": SHARED[:3, :5]}),
     ("tt_matmul", {"x": SHARED[:3, :4], "out": SHARED[2:5, :5]}),
+    ("half_gemm", {"a": SHARED[:3, :4], "out": SHARED[2:5, :5]}),
+    ("half_gemm", {"b": SHARED.view(np.uint16)[:4, :5], "out": SHARED[:3, :5]}),
     ("codebook_gemm", {"x": SHARED[:3, :4], "out": SHARED[2:5, :5]}),
     ("nbit_gemm", {"a": SHARED[:3, :4], "out": SHARED[2:5, :5]}),
     ("nbit_gemm", {"scales": SHARED[:1, :5], "out": SHARED[:3, :5]}),

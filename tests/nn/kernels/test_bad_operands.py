@@ -12,7 +12,7 @@ from tests.nn.kernels.test_bad_input import A8, BITS, FILTERS, GOOD, W8, B, F, W
     ("gemm", "qgemm", W8, "b"), ("qgemm", "gemm", W, "b"), ("spmm_csr", "gemm", W, "values"),
     ("tt_matmul", "gemm", W, "cores"), ("winograd_conv2d", "gemm", W, "w"), ("conv2d", "gemm", W, "w"),
     ("depthwise_conv2d", "conv2d", FILTERS, "w"),
-    ("nbit_gemm", "gemm", W, "codes"), ("codebook_gemm", "gemm", W, "indices"),
+    ("nbit_gemm", "gemm", W, "codes"), ("codebook_gemm", "gemm", W, "indices"), ("half_gemm", "gemm", W, "b"),
     ("gemm", "codebook_gemm", (A8, np.ones(2, F)), "b"), ("gemm", "bgemm", (BITS, 4), "b")])
 def test_packed_by_another_kernel(kernel, packed_by, weight, argument):
     foreign = getattr(kernels, packed_by).pack(*(weight if isinstance(weight, tuple) else [weight]))
@@ -24,7 +24,7 @@ def test_packed_by_another_kernel(kernel, packed_by, weight, argument):
 @pytest.mark.usefixtures("backend")
 @pytest.mark.parametrize(("kernel", "weight", "shape"), [
     ("gemm", np.ones((6, 5), F), r"\(6, 5\)"), ("qgemm", np.ones((6, 5), B), r"\(6, 5\)"),
-    ("spmm_csr", np.ones((5, 6), F), r"\(5, 6\)"),
+    ("spmm_csr", np.ones((5, 6), F), r"\(5, 6\)"), ("half_gemm", np.ones((6, 5), np.float16), r"\(6, 5\)"),
     ("codebook_gemm", (np.ones((5, 6), np.uint8), np.ones(2, F)), r"\(5, 6\)"),
     ("nbit_gemm", (np.ones((6, 5), B), W[:1]), r"\(6, 5\)"),
     ("tt_matmul", [np.ones((1, 6, 5, 1), F)], r"\(6, 5\)")])
@@ -37,7 +37,8 @@ def test_packed_of_another_shape(kernel, weight, shape):
 @pytest.mark.usefixtures("backend")
 @pytest.mark.parametrize(("kernel", "error", "weight"), [
     ("gemm", TypeError, (W8,)), ("gemm", ValueError, (W[0],)), ("gemm", TypeError, ([[1.0]],)),
-    ("gemm", TypeError, (None,)),
+    ("gemm", TypeError, (None,)), ("half_gemm", TypeError, (W,)), ("half_gemm", TypeError, ([1],)),
+    ("half_gemm", ValueError, (W[0].astype(np.float16),)),
     ("qgemm", TypeError, (W,)), ("qgemm", TypeError, (W8.astype(np.uint8),)), ("qgemm", ValueError, (W8[0],)),
     ("conv2d", TypeError, (W8,)), ("conv2d", ValueError, (W,)), ("conv2d", TypeError, (None,)),
     *[("conv2d", error, (GOOD["conv2d"]["w"], groups))

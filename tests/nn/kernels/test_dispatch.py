@@ -52,6 +52,7 @@ print(json.dumps({
     "winograd_conv2d": float(kernels.winograd_conv2d(x.reshape(1, 9, 7, 11), w[:, :55].reshape(-1, 11, 1, 1)
                                                      * np.ones((3, 3), "f4")).sum()),
     "codebook_gemm": float(kernels.codebook_gemm(x, b.T.astype("u1") & 7, x[0, :9].copy()).sum()),
+    "half_gemm": float(kernels.half_gemm(x, w.T.astype("f2")).sum()),
     "nbit_gemm": [float(kernels.nbit_gemm(x, (b & 7) - 4, x[:1, :21], activations=a).sum())
                   for a in ("float32", "int8")],
     "bgemm": int(kernels.bgemm(*map(kernels.sign_bits, (x, w)), 77) @ np.arange(21) @ np.arange(9)),
@@ -96,8 +97,8 @@ def test_cap(cap, on_numpy):
     assert all(len(here["variants"][k.name]) >= 2 for k in kernels.all_kernels() if isinstance(k.call, str))
     for result in ("qgemm", "gemm", "spmm_csr", "tt_matmul", "conv2d", "conv2d_input_grad",
                    "conv2d_weight_grad", "depthwise_conv2d", "depthwise_conv2d_input_grad",
-                   "depthwise_conv2d_weight_grad", "winograd_conv2d", "codebook_gemm", "bgemm", "bconv2d",
-                   "pow2_gemm", "kmeans1d", "network"):
+                   "depthwise_conv2d_weight_grad", "winograd_conv2d", "codebook_gemm", "half_gemm", "bgemm",
+                   "bconv2d", "pow2_gemm", "kmeans1d", "network"):
         assert here[result] == on_numpy[result], result
 
 
@@ -215,6 +216,7 @@ def test_threads_share_a_packed_weight(kernel):
     if kernel.name == "qdepthwise_conv2d":
         x = rng.integers(0, 256, (5, 10, 15, 70), np.uint8)
         w = rng.integers(-128, 128, (70, 1, 3, 3), np.int8)
+    w = w.astype(np.float16) if kernel.name == "half_gemm" else w
     w = (rng.integers(0, 16, (70, 300), np.uint8), x[0, :16]) if kernel.name == "codebook_gemm" else (w,)
     if kernel.name == "nbit_gemm":
         w = rng.integers(-8, 8, (300, 70), np.int8), rng.standard_normal((10, 70), np.float32)

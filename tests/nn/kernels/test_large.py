@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from nn import kernels
+from nn.kernels.half_gemm import floats_of
 from nn.testing.case import Case, floats, integers
 from nn.testing.check import DOMAINS, implementations
+from nn.testing.domain_half import as_halves
 from nn.testing.laws import equals_specification, same
 from nn.testing.laws_nbit import has_the_bits_of_the_specification
 
@@ -47,6 +49,30 @@ def test_codebook_gemm(f, m, k, n, size):
 def test_bgemm(f, m, k, n):
     a, b = (np.where(np.random.default_rng(m).random((rows, k)) < 0.5, -1, 1) for rows in (m, n))
     equals_specification(f, DOMAINS["bgemm"].of(Case(()), a, b))
+
+
+@every(kernels.half_gemm)
+@pytest.mark.parametrize(("m", "k", "n"), FLOAT)
+@pytest.mark.parametrize("dtype", [np.float16, np.uint16])
+def test_half_gemm(f, m, k, n, dtype):
+    equals_specification(f, of_halves(m, k, n, dtype))
+
+
+def of_halves(m, k, n, dtype):
+    rng = np.random.default_rng(0)
+    b = rng.standard_normal((k, n), np.float32)
+    return Case((floats(rng, (m, k), "uniform"), as_halves(b, dtype)))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.uint16])
+@pytest.mark.parametrize("m", [1, 5, 37])
+def test_all_variants_with_fma_give_half_gemm_the_bits_of_gemm(m, dtype):
+    case = of_halves(m, 1101, 90, dtype)   # two slices of K
+    a, b = case.args
+    whole = floats_of(b)
+    results = {f.name: f(case) for f in implementations(kernels.half_gemm) if "avx" in f.name}
+    results |= {f.name: f(Case((a, whole))) for f in implementations(kernels.gemm) if "avx" in f.name}
+    assert len({result.tobytes() for result in results.values()}) <= 1, results.keys()
 
 
 def coded(m, k, n, size):

@@ -16,6 +16,7 @@ from tests.nn.kernels import (
     mutants_codebook,  # noqa: F401
     mutants_conv,  # noqa: F401
     mutants_fixed_point,  # noqa: F401
+    mutants_half,  # noqa: F401
     mutants_nbit,  # noqa: F401
     mutants_pass,
     mutants_pow2,  # noqa: F401

@@ -107,6 +107,23 @@ def test_c_packs_codes_as_numpy_does(shape, size, monkeypatch):
         assert fast.nbytes <= -(-n // 16) * 16 * (k + 1) // (2 if size <= 16 else 1) + 1024
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.uint16])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_c_packs_halves_as_numpy_does(shape, dtype, monkeypatch):
+    rng = np.random.default_rng(sum(shape))
+    wide = rng.integers(0, 1 << 16, [2 * n + 1 for n in shape]).astype(np.uint16).view(dtype)
+    cut = wide[:shape[0], :shape[1]]
+    for b in (cut.copy(), np.asfortranarray(cut), wide[:2 * shape[0]:2, :2 * shape[1]:2], cut[::-1, ::-1]):
+        fast = kernels.half_gemm.pack(b)
+        with monkeypatch.context() as patch:
+            patch.setattr(sys.modules["nn.kernels.half_gemm"], "lib", None)
+            plain = kernels.half_gemm.pack(b)
+        assert np.array_equal(plain.parts["panels"], fast.parts["panels"])
+        assert (back := fast.unpack()).dtype == b.dtype
+        assert back.tobytes() == np.ascontiguousarray(b).tobytes()
+        assert fast.nbytes == 2 * shape[0] * -(-shape[1] // 16) * 16
+
+
 @pytest.mark.parametrize(("bits", "bytes_of_32"), [(2, 8), (3, 12), (4, 16)])
 def test_codes_are_kept_in_their_bits(bits, bytes_of_32):
     most = 1 << bits - 1
