@@ -119,7 +119,7 @@ def run(options: Options) -> Table:
 def _kept(table: Table, out: Path) -> str:
     if not table.found:
         return "nothing was written"
-    return f"kept: {len(table.found)} results in {out / FILE}; the same command goes on from there"
+    return f"kept: results of {len(table.found)} cells in {out / FILE}; the same command goes on from there"
 
 
 def with_error(points: Iterable[float]) -> str:
