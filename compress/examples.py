@@ -12,6 +12,7 @@ from nn.half import is_half
 
 from .lower.numbers import Numbers
 from .ranges.minmax import MinMax
+from .ranges.observer import Observer
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Example:
         return nn.trace(model, *(array[rows] for array in self.arrays), dims=self.dims, state=self.state,
                         **{name: array[rows] for name, array in self.named.items()})
 
-    def batches(self, graph: Graph, size: int = MinMax.rows) -> Iterator[dict[str, np.ndarray]]:
+    def batches(self, graph: Graph, size: int = Observer.rows) -> Iterator[dict[str, np.ndarray]]:
         """The inputs of a graph by name, so many rows at a time."""
         given = dict(zip(graph.inputs, self.arrays, strict=False)) | self.named
         axes = {name: value.shape.index("N") if "N" in value.shape else None
@@ -85,7 +86,7 @@ def observe(numbers: Numbers, example: Example) -> dict[str, tuple[float, float]
         elif name in finite:
             raise ValueError(f"calibration: {name} becomes NaN or infinite on the example")
 
-    rows = min((kind.rows for kind in kinds.values()), default=MinMax.rows)
+    rows = min((kind.rows for kind in kinds.values()), default=Observer.rows)
     with np.errstate(over="ignore", invalid="ignore"):
         for inputs in example.batches(graph, rows):
             graph.run(watch=watch, **inputs)

@@ -23,7 +23,7 @@ from nn.rules import RULES, Rule
 from nn.sizes import at
 from nn.tensor import Tensor, apply, shared
 
-from .correction import corrected
+from .correction import Statistics, corrected
 from .formats.dynamic import is_dynamic
 from .formats.straight_through import STRAIGHT_THROUGH
 from .lower.lowering import Lowered, lowered
@@ -31,6 +31,7 @@ from .lower.numbers import Numbers
 from .lower.table import Need
 from .program.bound import Bound
 from .ranges.average import moved
+from .ranges.minmax import extremes
 from .state import from_arrays, to_arrays
 from .stored import Stored, per_channel
 
@@ -213,6 +214,7 @@ class _Run(Seen):
             raise _out_of_range(error, model, arrays) from error
         _, self.dims = bound.check(**arrays)
         self.moving = self._moving() if model.training and all(x.size for x in arrays.values()) else {}
+        self.seen: list[tuple[nn.Module, Statistics, Statistics]] = []  # norms; their statistics; the batch's
         if self.moving:  # the Program has other statistics
             self.made = None
             return
@@ -226,7 +228,9 @@ class _Run(Seen):
         found = {}
         for output, layer in self.known.folding.layers.items():
             chain = self.chains.get(layer.weight)
-            if layer.norm is not None and chain is not None and not chain.frozen():
+            if layer.norm is None or chain is None or chain.frozen():
+                continue
+            if set(layer.norm.inputs[3:]) <= set(self.simulation._names):  # they belong to the model's state
                 path = layer.norm.inputs[3].rpartition(".")[0]
                 found[output] = attrgetter(path)(self.model) if path else self.model
         return found
@@ -265,6 +269,7 @@ class _Run(Seen):
                 y = apply(STRAIGHT_THROUGH, y, shared(place.logical(self.made[place.name])))
             real[node.output] = y
         self.simulation.ranges = ranges
+        self._follow()
         return {name: real[value] for name, value in self.known.graph.outputs.items()}
 
     def _on_grid(self, value: str, y: Tensor) -> Tensor:
@@ -289,23 +294,30 @@ class _Run(Seen):
 
     def _followed(self, value: str, y: np.ndarray) -> tuple[float, float]:
         """The range of a value, moved towards that of a batch."""
-        now = self.known.observers[value].of_batch(y, self.known.formats[value])
+        now = extremes(y)
+        if np.isfinite(now).all():  # else the next step finds a range without an end
+            now = self.known.observers[value].of_batch(y, self.known.formats[value])
         return moved(self.simulation.ranges[value], now, self.simulation.momentum)
-
-
 
     def _by_the_batch(self, node: Node, layer: Any, x: Tensor, folded: Tensor, how: dict[str, Any]) -> Tensor:
         """What a layer makes, normalised by the batch's statistics, towards which the running ones move."""
-        norm, own, w = self.moving[node.output], self.parameters.get, self.parameters[layer.weight]
-        _, gamma, beta, mean, variance = layer.norm.inputs
-        counted, share = getattr(norm, "num_batches_tracked", None), getattr(norm, "momentum", 0.1)
-        if counted is not None:
-            counted += 1
-            share = 1 / int(counted) if share is None else share
-        w = self.chains[layer.weight].before_last(w).reshape(folded.shape)
-        running = self.numbers.plain[mean], self.numbers.plain[variance]
-        return corrected(lambda w, b: apply(RULES[node.op], x, w, b, **how), (folded, w), own(layer.own),
-                         own(gamma), own(beta), running, layer.norm.attrs["eps"], share or 0.0)
+        own, w = self.parameters.get, self.chains[layer.weight].before_last(self.parameters[layer.weight])
+        _, gamma, beta, *running = layer.norm.inputs
+        running = Statistics(*map(self.numbers.plain.get, running))
+        weights = folded, w.reshape(folded.shape)
+        y, batch = corrected(lambda w, b: apply(RULES[node.op], x, w, b, **how), weights, own(layer.own),
+                             own(gamma), own(beta), running, layer.norm.attrs["eps"])
+        self.seen.append((self.moving[node.output], running, batch))
+        return y
+
+    def _follow(self) -> None:
+        """The running statistics move, now that nothing reads them any more."""
+        for norm, running, batch in self.seen:
+            share = getattr(norm, "momentum", 0.1)
+            if getattr(norm, "num_batches_tracked", None) is not None:
+                norm.num_batches_tracked += 1
+                share = 1 / int(norm.num_batches_tracked) if share is None else share
+            running.follow(batch, share or 0.0)
 
 
 def _out_of_range(error: ValueError, model: nn.Module, inputs: dict[str, np.ndarray]) -> ValueError:

@@ -24,10 +24,14 @@
 #define TWO(r)                                                                                                     \
     "vpmaddubsw %%ymm12, %%ymm13, %%ymm14\n vpmaddubsw %%ymm12, %%ymm13, %%ymm15\n vpaddw %%ymm15, %%ymm14, %%ymm14\n" \
     "vpmaddwd %%ymm12, %%ymm14, %%ymm14\n vpaddd %%ymm14, %%ymm" #r ", %%ymm" #r "\n"
-/* Nine sums in a register r of 0 ... 5, then to r + 6. */
+/* Nine sums (of weights in -7 ... 7), or 64 (of -1, 0, 1), in a register r of 0 ... 5, then to r + 6. */
 #define ADD_16(r) "vpmaddubsw %%ymm12, %%ymm13, %%ymm14\n vpaddw %%ymm14, %%ymm" #r ", %%ymm" #r "\n"
 #define SIX(X) X(0) X(1) X(2) X(3) X(4) X(5)
 #define NINE SIX(ADD_16) SIX(ADD_16) SIX(ADD_16) SIX(ADD_16) SIX(ADD_16) SIX(ADD_16) SIX(ADD_16) SIX(ADD_16) SIX(ADD_16)
+#define EIGHT_SIXES(X) SIX(X) SIX(X) SIX(X) SIX(X) SIX(X) SIX(X) SIX(X) SIX(X)
+#define SIXTY_FOUR                                                                                                 \
+    EIGHT_SIXES(ADD_16) EIGHT_SIXES(ADD_16) EIGHT_SIXES(ADD_16) EIGHT_SIXES(ADD_16) EIGHT_SIXES(ADD_16)            \
+        EIGHT_SIXES(ADD_16) EIGHT_SIXES(ADD_16) EIGHT_SIXES(ADD_16)
 #define INTO_32(r, s)                                                                                              \
     "vpmaddwd %%ymm12, %%ymm" #r ", %%ymm14\n vpaddd %%ymm14, %%ymm" #s ", %%ymm" #s "\n"
 #define SHIFT_YMM(r)                                                                                               \
@@ -60,7 +64,9 @@ PEAK(peak_madd16_avx2, avx2, TWELVE(MADD16))
 PEAK(peak_signed_avx2, avx2, TWELVE(SIGNED))
 PEAK(peak_maddubs_avx2, avx2, TWELVE(MADDUBS))
 PEAK(peak_two_avx2, avx2, TWELVE(TWO))
-PEAK(peak_nine_avx2, avx2, NINE INTO_32(0, 6) INTO_32(1, 7) INTO_32(2, 8) INTO_32(3, 9) INTO_32(4, 10) INTO_32(5, 11))
+#define ALL_INTO_32 INTO_32(0, 6) INTO_32(1, 7) INTO_32(2, 8) INTO_32(3, 9) INTO_32(4, 10) INTO_32(5, 11)
+PEAK(peak_nine_avx2, avx2, NINE ALL_INTO_32)
+PEAK(peak_ternary_avx2, avx2, SIXTY_FOUR ALL_INTO_32)
 PEAK(peak_popcount_avx2, avx2, TWELVE(POPCOUNT_YMM))
 PEAK(peak_shift_avx2, avx2, TWELVE(SHIFT_YMM))
 PEAK(peak_vnni_avxvnni, avxvnni, TWELVE(VNNI_YMM))

@@ -32,7 +32,7 @@ static const int first[] = {
 };
 
 #define ROW(family, name, features, mr, nr, step)                                                                  \
-    _Static_assert(nr <= MAX_NR && mr * nr <= MAX_TILE,                                                            \
+    _Static_assert(FAMILY_##family == FAMILY_peak || (nr <= MAX_NR && mr * nr <= MAX_TILE),                                                            \
                    #name " has a tile that is larger than the loops allow for");
 #include "micro.def"
 

@@ -7,12 +7,14 @@ import numpy as np
 
 from .format import SMALLEST
 
-STEPS = 32  # parts of the scale that covers the range, all of which are tried
+STEPS = 32
+PARTS = tuple(k / STEPS for k in range(STEPS - 1, 0, -1))  # of the scale that covers the range
 
 
-def least_squares(format: Any, groups: np.ndarray, widest: np.ndarray) -> np.ndarray:
+def least_squares(format: Any, groups: np.ndarray, widest: np.ndarray, parts: tuple[float, ...] = PARTS,
+                  refined: int = 2) -> np.ndarray:
     """The scale of each row of `groups` (n, size), float32 (n,), of at most `widest` (n,), which clips
-    nothing: that of widest·k/STEPS with the least Σ(w − s·q)², and twice the best for its integers q,
+    nothing: that of these `parts` of it with the least Σ(w − ŵ)², then `refined` times the best for its q,
 
         s = Σ w·q / Σ q².
 
@@ -25,9 +27,9 @@ def least_squares(format: Any, groups: np.ndarray, widest: np.ndarray) -> np.nda
         found = _error(format, groups, tried)
         best, error = np.where(found < error, tried, best), np.minimum(found, error)
 
-    for k in range(STEPS - 1, 0, -1):
-        better(widest * np.float32(k / STEPS))
-    for _ in range(2):
+    for part in parts:
+        better(widest * np.float32(part))
+    for _ in range(refined):
         q = format.quantize(groups, best[:, None]).astype(np.float64)
         squares = np.maximum(np.square(q).sum(axis=1), 1)
         better((groups * q).sum(axis=1) / squares)

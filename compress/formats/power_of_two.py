@@ -11,6 +11,7 @@ import numpy as np
 from nn.kernels import pow2_gemm
 
 from .format import SMALLEST, Format, format_named
+from .least_squares import least_squares
 
 
 class PowerOfTwo(Format):
@@ -26,6 +27,10 @@ class PowerOfTwo(Format):
         exponent = np.floor(np.log2(np.maximum(largest, SMALLEST) / 1.5)) + 1  # from 1.5·2^e on, 2^(e+1)
         scales = np.exp2(exponent - (self.highest - 1))
         return np.where(largest > 0, np.maximum(scales, SMALLEST), 1).astype(np.float32)
+
+    def fit_squares(self, groups: np.ndarray) -> np.ndarray:
+        """Or the half or the quarter of that: powers of two."""
+        return least_squares(self, groups, self.fit_groups(groups), parts=(0.5, 0.25), refined=0)
 
     def quantize(self, x: np.ndarray, scale: Any, zero: int = 0) -> np.ndarray:
         """The code of the nearest value, half-way the larger one; what is out of range gets that at its end.

@@ -23,6 +23,7 @@ class Known:
 
     static: values that no input goes into. moving: nodes with attributes that depend on named lengths. after:
     the result of a node that computes a clip too, by the node's own output; clips: the ends of that clip.
+    formats, observers: in which format layers want the integers of a value, and what finds its range.
     calling: the nodes with calls of their own, by the value that these leave. integer: outputs of those that
     compute on integers. on_grid: values that are integers. roots: for each value that shares its grid the one
     that stands for all that do. classes: for each root that is read on a grid its format, and the values

@@ -31,6 +31,8 @@ def algorithm(line: Any, size: tuple[int, int]) -> str:
     if on_integers(line):
         if groups > 1:
             return "depthwise" if shape[1] == 1 and shape[0] == groups else "direct"
+        if line["activations"]:
+            return "direct"
         pointwise = shape[2:] == line["stride"] == (1, 1) and line["padding"] == (0, 0)  # its pixels are rows
         grid = line.inputs[0].grid
         kernel = qgemm if grid is None else weight.kernel_with(grid.format)  # (None: made of reals)
@@ -38,7 +40,7 @@ def algorithm(line: Any, size: tuple[int, int]) -> str:
             return "bits" if kernel is bgemm and not pointwise else "im2col"
         grids = [grid for grid in (line.inputs[0].grid, line.grid) if grid is not None]
         unsigned = all(np.dtype(grid.format.dtype) == np.uint8 for grid in grids)
-        rows = (pointwise or wanted == "im2col") and not line["activations"]
+        rows = pointwise or wanted == "im2col"
         return "direct" if unsigned and not rows else "im2col"
     if groups > 1:
         return "depthwise" if groups == line.inputs[0].shape[-1] == shape[0] else "direct"

@@ -41,9 +41,10 @@ class GPTQState:
 class GPTQ(Quantize):
     """Quantize, but rounded by optimal brain surgery: after training, with an example and no step more.
 
-    bits, weights, activations, ranges, rounding and freeze are those of Quantize, as are the stored form and
+    bits, weights, activations, rounding, ranges and scales are those of Quantize, as are the stored form and
     its kernel; the weights' format has a scale for each channel or block, which is that of the weight before
-    it is rounded. There are no other scales than those, no gradient but straight through, and no clip.
+    it is rounded. freeze must be 0: statistics of batch norms stand still. There is no gradient but straight
+    through, and no clip.
     It trains straight-through, slowly: every step rounds anew. After a stage that prunes, zeros stay zero.
     While a model is prepared, each of its layers keeps H, (in, in) float64.
 
@@ -62,9 +63,10 @@ class GPTQ(Quantize):
         super().__post_init__()
         number("GPTQ", "damping", self.damping, 0, 1, above=True, closed=True)
         flag("GPTQ", "activation_order", self.activation_order)
-        if (self.scales, self.gradient, self.clip) != ("minmax", USUAL_GRADIENT, None):
-            raise ValueError("GPTQ: it has neither other scales nor another gradient, nor a clip; take "
-                             "Quantize for these")
+        if self.freeze:
+            raise ValueError(f"GPTQ: freeze must be 0, it is for training by steps; got {self.freeze}")
+        if (self.gradient, self.clip) != (USUAL_GRADIENT, None):
+            raise ValueError("GPTQ: it has neither another gradient nor a clip; take Quantize for these")
         if self.weights.grouping in ("none", "tensor"):
             raise ValueError(f"GPTQ: rounds row by row, for formats with a scale a channel or a block; "
                              f"{self.weights} has none of these: take Quantize for it")
@@ -91,8 +93,8 @@ class GPTQ(Quantize):
 
     def _scales(self, w: np.ndarray) -> np.ndarray:
         """The format's scales; the smallest there is for a group of zeros, which gets codes of 0."""
-        scales = self.weights.scales(w)
-        return np.where(self.weights.scales(w / 2) == scales, np.float32(SMALLEST), scales)
+        scales = self.fitted(w)
+        return np.where(self.fitted(w / 2) == scales, np.float32(SMALLEST), scales)
 
     def following(self, state: GPTQState, w: np.ndarray) -> GPTQState:
         """The State with a larger scale for groups that were written to since, and left its range."""

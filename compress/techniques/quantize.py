@@ -102,12 +102,12 @@ class Quantize(Transform):
         if self.rounding != "float" and (activations is None or made_inside):
             real = f"{activations} makes reals" if made_inside else f"{weights} weights multiply reals"
             raise ValueError(f"Quantize: rounding is of sums of integers; {real}")
-        if self.rounding != "float" and weights.sums(activations) is not qgemm:
-            raise ValueError(f"Quantize: the sums of {weights} weights and {activations} are rounded by a "
-                             "float scale")
         if self.ranges != "minmax" and made_inside:
             raise ValueError("Quantize: ranges are found on the example; those of "
                              f"{activations} are of the call")
+        if self.rounding != "float" and weights.sums(activations) is not qgemm:
+            raise ValueError(f"Quantize: the sums of {weights} weights and {activations} are rounded by a "
+                             "float scale")
         if self.gradient not in tuple(GRADIENTS):
             raise ValueError(f"Quantize: gradient must be one of {', '.join(GRADIENTS)}; got "
                              f"{self.gradient!r}")
@@ -163,7 +163,7 @@ class Quantize(Transform):
         state.step = step if self.freeze else None
 
     def frozen(self, state: QuantizeState) -> bool:
-        return state.step is None or state.step >= self.freeze
+        return not self.freeze or state.step >= self.freeze
 
     def rescaled(self, state: QuantizeState, factor: np.ndarray) -> QuantizeState:
         return replace(state, scale=self.weights.rescaled(state.scale, factor))

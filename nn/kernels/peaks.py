@@ -25,7 +25,7 @@ PEAK = "peak_"  # begins the names of the rows that are loops to measure against
 MULTIPLIES = {"f32": "fma", "f32u4": "fma", "f32f16": "fma", "f32bf16": "fma", "u8s8": "vnni",
               "s8s8": "signed", "s16s16": "madd16", "u8s7": "maddubs", "u8s6": "two", "u8s4": "nine",
               "bits": "popcount", "pow2": "shift"}
-NARROW = ("two", "nine")  # which only weights of fewer bits than 8 can take
+NARROW = ("two", "nine", "ternary")  # which only weights of fewer bits than 8 can take
 SMALLEST, LARGEST = 2**18, 2**26  # bytes of a copy: less of it is the call, more is slow to get
 
 

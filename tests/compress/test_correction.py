@@ -5,7 +5,7 @@ import pytest
 
 import compress
 import nn
-from compress.correction import corrected
+from compress.correction import Statistics, corrected
 from compress.simulate import FOLDED_WEIGHT
 from nn import functional as F
 from nn.tensor import Tensor, apply
@@ -61,7 +61,7 @@ def test_without_rounding_it_is_batch_norm_forward_and_backward(affine, bias):
 
     def results(layer):
         x, w, b, gamma, beta = tensors = [Tensor(array, requires_grad=True) for array in arrays]
-        running = tuple(array.copy() for array in start)
+        running = Statistics(*(array.copy() for array in start))
         y = layer(x, w, b if bias else None, *((gamma, beta) if affine else (None, None)), running)
         (y * cotangent).sum().backward()
         return [y.data, *running, *(one.grad for one in tensors if one.grad is not None)]
@@ -74,7 +74,9 @@ def test_without_rounding_it_is_batch_norm_forward_and_backward(affine, bias):
         factor = s if gamma is None else gamma.data * s
         target = Tensor(w.data * factor[:, None, None, None])
         folded = apply(FOLDED_WEIGHT, w, gamma, target, spread=s, mean=s)
-        return corrected(lambda w, b: F.conv2d(x, w, b), (folded, w), b, gamma, beta, running, eps, 0.1)
+        y, batch = corrected(lambda w, b: F.conv2d(x, w, b), (folded, w), b, gamma, beta, running, eps)
+        running.follow(batch, 0.1)
+        return y
 
     for got, wanted in zip(results(by_correction), results(norm), strict=True):
         np.testing.assert_allclose(got, wanted, rtol=1e-9, atol=1e-12)
@@ -111,6 +113,47 @@ def test_the_weights_are_folded_with_the_running_deviation_whatever_the_batch(mo
     np.testing.assert_array_equal(seen[0], seen[3])
     program = compress.convert(prepared(100)[0])
     np.testing.assert_array_equal(seen[0], program.constants["conv1.weight"].decode())
+
+
+class Smooth(Net):
+    """Without the kinks of a ReLU, across which a rounded number jumps."""
+
+    def forward(self, x):
+        x = F.tanh(self.bn2(self.conv2(F.tanh(self.bn1(self.conv1(x))))))
+        return self.fc2(F.tanh(self.bn3(self.fc1(F.flatten(x, 1)))))
+
+
+def test_its_gradient_is_nearly_that_of_batch_norm_in_floats():
+    model, plain = (Smooth(np.random.default_rng(0)) for _ in range(2))
+    x, y = np.random.default_rng(1).normal(size=(40, 2, 6, 6)).astype(np.float32), np.arange(40) % 3
+    compress.prepare(model, compress.Quantize(freeze=9, activations="int8-dynamic"), x)
+    for network in (model, plain):
+        F.cross_entropy(network.train()(nn.Tensor(x)), y).backward()
+    wanted = dict(plain.named_parameters())
+    for name, parameter in model.named_parameters():
+        g, h = parameter.grad.ravel(), wanted[name].grad.ravel()
+        if name not in ("conv1.bias", "fc1.bias"):  # which the norm takes out again
+            assert np.linalg.norm(g - h) < 0.05 * np.linalg.norm(h), name
+
+
+def test_a_norm_that_two_layers_share_follows_both():
+    class Shared(nn.Module):
+        def __init__(self):
+            rng = np.random.default_rng(0)
+            self.a, self.b, self.norm = nn.Linear(4, 5, rng=rng), nn.Linear(5, 5, rng=rng), nn.BatchNorm1d(5)
+
+        def forward(self, x):
+            return self.norm(self.b(F.relu(self.norm(self.a(x)))))
+
+    model, x = Shared(), np.random.default_rng(1).normal(size=(30, 4)).astype(np.float32)
+    twin = Shared().train()
+    compress.prepare(model, compress.Quantize(freeze=9, activations="int8-dynamic"), x)
+    model.train()(nn.Tensor(x))
+    twin(nn.Tensor(x))
+    assert int(model.norm.num_batches_tracked) == 2
+    np.testing.assert_allclose(model.norm.running_mean, twin.norm.running_mean, atol=0.01)
+    np.testing.assert_allclose(model.norm.running_var, twin.norm.running_var, atol=0.01)
+    np.testing.assert_array_equal(model.eval()(nn.Tensor(x)).data, compress.convert(model)(x))
 
 
 def test_the_bias_of_a_convolution_counts_in_the_running_mean():
@@ -188,6 +231,19 @@ def test_numbers_that_leave_float32_are_told_as_divergence():
         model(nn.Tensor(x))
     with pytest.raises(ValueError, match="Net: x becomes NaN or infinite"):
         prepared(5)[0](nn.Tensor(np.full_like(x, np.nan)))
+
+
+@pytest.mark.parametrize("lr", [1e4, 1e20, 1e38])
+def test_training_that_leaves_the_integers_range_is_diverged_and_its_step_is_undone(lr):
+    model, x, y = prepared(99, ranges="mse")
+    before = [buffers(model)]
+    with np.errstate(all="ignore"), pytest.raises(nn.train.Diverged, match="smaller learning rate") as said:
+        nn.train.fit(model, x, y, epochs=20, batch_size=8, rng=np.random.default_rng(3), progress=False,
+                     optimizer=nn.optim.SGD(model.parameters(), lr=lr),
+                     on_step=lambda *_: before.append(buffers(model)))
+    assert f"at step {len(before)}: " in str(said.value)
+    for name, array in buffers(model).items():
+        np.testing.assert_array_equal(array, before[-1][name], err_msg=name)
 
 
 @pytest.mark.parametrize("wrong", [-1, 1.5, "late"])

@@ -175,6 +175,23 @@ def test_in_training_ranges_follow_what_the_observer_makes_of_each_batch(ranges)
         assert after != before
 
 
+def test_where_a_range_clips_no_gradient_passes_and_inside_all_of_it():
+    """Straight through the rounding, but not through the clipping: else what is clipped would be pushed on
+    for ever."""
+    rng = np.random.default_rng(0)
+    model, x = nn.Sequential(nn.Linear(6, 3, rng=rng)), sample("laplace", 600).reshape(100, 6)
+    compress.prepare(model, compress.Quantize(activations="uint2", ranges="mse"), x)
+    grid = compress.convert(model).values["x.u8"].grid
+    low, high = (grid.scale * (end - grid.zero) for end in (0, 3))
+    given, g = nn.Tensor(x, requires_grad=True), rng.standard_normal((100, 3)).astype(np.float32)
+    (model.train()(given) * nn.Tensor(g)).sum().backward()
+    inside = (x >= low) & (x <= high)
+    assert 0.01 < 1 - inside.mean() < 0.5
+    assert not given.grad[~inside].any()
+    wanted = g @ compress.convert(model).constants["0.weight"].decode()
+    np.testing.assert_allclose(given.grad[inside], wanted[inside], rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize(("wrong", "said"), [({"ranges": "widest"}, "ranges must be one of"),
                                              ({"ranges": 3}, "ranges must be one of"),
                                              ({"scales": "max"}, "scales must be one of minmax, mse")])
@@ -259,6 +276,19 @@ def test_calibration_data_of_another_shape_is_refused():
         compress.convert(model, (x, x))
 
 
+@pytest.mark.parametrize("ranges", OBSERVERS)
+@given(st.lists(NUMBERS, min_size=1, max_size=4), st.integers(1, 8))
+def test_a_range_lies_within_what_was_seen_and_0(ranges, batches, bits):
+    observer, form = OBSERVERS[ranges](), format_named(f"uint{bits}")
+    for batch in batches:
+        observer.see(np.array(batch, np.float32))
+    low, high = observer.range(form)
+    every = [0.0, *np.concatenate(batches)]
+    tiny = 1e-6 * (max(every) - min(every))
+    assert min(every) - tiny <= low <= high <= max(every) + tiny
+    assert form.fit(low, high).scale > 0
+
+
 # Scales of weights
 
 @pytest.mark.parametrize("name", ["int2", "int3", "int4", "int4-tensor", "int3-block32"])
@@ -274,6 +304,20 @@ def test_no_other_scale_of_weights_errs_less(name):
         off = form.dequantize(form.quantize(group, tried), tried) - group
         mine = form.dequantize(form.quantize(group, scale), scale) - group
         assert np.square(mine).sum() <= 1.01 * np.square(off).sum(axis=1).min()
+
+
+def test_powers_of_two_are_clipped_by_a_power_of_two():
+    form, w = format_named("pow2"), np.random.default_rng(1).standard_normal((1, 500)).astype(np.float32)
+    w[0, 0], w[0, 1:] = 200, 0.5 + np.abs(w[0, 1:])
+    widest, least = form.scales(w), form.scales(w, squares=True)
+    assert (np.frexp(least)[0] == 0.5).all()
+    errors = [np.linalg.norm(form.to_reals(form.to_codes(w, one), one) - w) for one in (widest, least)]
+    assert errors[1] <= errors[0]
+    narrow = w[:, 1:].clip(0.6, 0.7)
+    assert form.scales(narrow, squares=True) <= form.scales(narrow)
+    stage = compress.Quantize(weights="pow2", scales="mse")
+    state = stage.fit(w, compress.Context())
+    assert np.linalg.norm(stage.encode(w, state).decode() - w) <= stage.bound(w, state)
 
 
 def test_weights_at_few_bits_err_less_with_clipping_and_within_the_bound():

@@ -184,7 +184,7 @@ def test_a_branch_that_leads_nowhere_is_not_asked_for(recipe):
     assert not any(name.startswith("aside") for name in program.constants)
 
 
-DIVERGING = [Quantize(), {"2": Quantize()}, [Prune(0.5), Quantize()],
+DIVERGING = [Quantize(), {"2": Quantize()}, Quantize(ranges="mse", scales="mse"), [Prune(0.5), Quantize()],
              *({"0": first, "2": Quantize()} for first in (Cluster(2), TensorTrain(2), SCHEDULED[1]))]
 
 

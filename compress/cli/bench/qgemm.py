@@ -15,10 +15,12 @@ from .timing import Share, context, digits, interleaved, share_of_peak, timer
 SHAPES = ((1024, 1024, 1024), (64, 1024, 1024), (8, 4096, 1024), (1, 4096, 4096))
 
 # What is measured against which peak: instruction set allowed, weights, bar in %. Without vpdpbusd weights of
-# 7, 6 and 4 bits let one, two and nine sums of pairs stay in 16 bits; wider ones multiply magnitudes.
+# 7, 6, 4 bits and ternary ones let one, two, nine, 64 sums of pairs stay in 16 bits; wider ones multiply
+# magnitudes.
 ROUTES = {"vnni_avx512": ("avx512", "127", 93), "vnni_avxvnni": ("avxvnni", "127", 88),
           "signed_avx2": ("avx2", "127", None), "maddubs_avx2": ("avx2", "64", 90),
-          "two_avx2": ("avx2", "32", 85), "nine_avx2": ("avx2", "7", 85)}
+          "two_avx2": ("avx2", "32", 85), "nine_avx2": ("avx2", "7", 85), "ternary_avx2": ("avx2", "1", 80)}
+PEAK_SHAPES = {"ternary_avx2": (128, 2048, 2048)}  # if not 1024³
 
 # The bars against the best peer, for SHAPES. Weights: normal, as compress.Quantize stores them, or uniform
 # from −limit to limit. Without vpdpbusd the peers add two products in 16 bits, which saturates for weights of
@@ -28,7 +30,7 @@ BARS = {True: {"normal": (1.0, 1.0, 1.0, 1.2)},
         False: {"normal": (0.95, 0.95, 0.95, 1.0), "127": (0.85, 0.85, 0.85, 0.9),
                 "64": (0.95, 0.95, 0.95, 0.95)}}
 SAID = {"normal": "normal weights", "127": "weights uniform in ±127", "64": "7-bit weights",
-        "32": "6-bit weights", "7": "4-bit weights"}
+        "32": "6-bit weights", "7": "4-bit weights", "1": "ternary weights"}
 
 
 class Product(NamedTuple):
@@ -77,14 +79,15 @@ def product(m: int, k: int, n: int, weights: str = "127") -> Product:
 
 
 def _of_peak(route: str, seconds: float) -> Row:
-    cap, weights, bar = ROUTES[route]
-    measure = f"qgemm 1024³ → uint8, {route}, {SAID[weights]}"
+    (cap, weights, bar), shape = ROUTES[route], PEAK_SHAPES.get(route, (1024, 1024, 1024))
+    said = "1024³" if len({*shape}) == 1 else "×".join(map(str, shape))
+    measure = f"qgemm {said} → uint8, {route}, {SAID[weights]}"
     unit = "% of peak"
     if why_not_c():
         return variants.no_kernels("qgemm", measure, unit, bar)
     if route not in peak_routes():
         return Row("qgemm", measure, None, unit, bar, why=f"this machine (or NN_ISA) has no {route}")
-    work = product(1024, 1024, 1024, weights)
+    work = product(*shape, weights)
     with use(cap):
         found = share_of_peak(route, _ours(work), work.macs, 3 * seconds)
     beside = peak_context(route, found, work.macs)

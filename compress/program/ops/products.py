@@ -145,13 +145,12 @@ class Conv2d(_Product, name="conv2d", stride=(1, 1), dilation=(1, 1), padding=(0
 
     def steps(self, line: Line) -> list[Step]:
         _, rows, columns, _ = line.made.shape
-        form = form_of(line)
         by, macs = algorithm(line, (rows, columns)), rows * columns * line.weight().macs()
         how = {name: line[name] for name in ("stride", "padding", "dilation")}
         windows = behind(self.said(line.call, "stride", "dilation", "padding"))
-        if by == "im2col" and form is None:
+        if by == "im2col":
             return self.by_im2col(line, macs, how, windows)
-        if form is not None or on_integers(line):
+        if on_integers(line):
             return self.of_integers(line, by, macs, how, windows)
         kernel, groups = KERNELS[by], {"groups": line["groups"]} if by == "direct" else {}
         relu = line["clip"] == (0.0, None) and by != "winograd"
