@@ -12,6 +12,7 @@ from nn.parametrize import Parametrization
 from nn.tensor import Tensor, shared
 
 from .formats.format import Format
+from .formats.straight_through import USUAL_GRADIENT
 from .state import from_arrays, to_arrays
 from .stored import Stored
 from .transform import Context, Transform
@@ -31,6 +32,8 @@ class Chain(Parametrization):
         self.check()
         self.activations: Format | None = self.stages[-1].activations  # what the layer reads once converted
         self.observer, self.rounding = self.stages[-1].observer, self.stages[-1].rounding
+        self.gradient = self.stages[-1].gradient  # through the rounding of both
+        self.own_gradient = self.gradient != USUAL_GRADIENT or self.stages[-1].beside
         self._owns = any(type(stage).trainables is not Transform.trainables for stage in self.stages)
 
     def check(self) -> None:
@@ -106,7 +109,8 @@ class Chain(Parametrization):
         waiting = [stage.waits(state) for stage, state in fitted]
         owned = [tensor for (stage, state), waits in zip(fitted, waiting, strict=True) if later or not waits
                  for tensor in stage.trainables(state)]
-        return [parameter, *owned] if not owned or any(waiting) or (later and self.end) else owned
+        both = any(waiting) or (later and self.end) or any(stage.beside for stage in self.stages)
+        return [parameter, *owned] if both or not owned else owned
 
     def update(self, parameter: Any, step: int) -> None:
         """After an optimizer step: every stage moves on, in place."""

@@ -183,8 +183,8 @@ class Seen:
     def weight_and_bias(self, node: Node, layer: Any) -> tuple[Tensor, Any]:
         """What a layer multiplies with and adds, with the norm after it folded in."""
         w, chain, own = self.parameters[layer.weight], self.chains.get(layer.weight), self.parameters.get
-        if chain is not None:  # the last stage's own rounding is what the Program does
-            whole = chain.activations is None
+        if chain is not None:  # straight through, the last stage's own rounding is what the Program does
+            whole = chain.activations is None or chain.own_gradient
             w = chain.project(w) if whole else chain.before_last(w) if len(chain.stages) > 1 else w
         target = shared(self.numbers.stored(layer.weight).decode())
         if layer.norm is None:
@@ -276,11 +276,21 @@ class _Run(Seen):
         """y with what the Program's integers for it stand for; where they were clipped the gradient ends."""
         place, grid = self.low.integers[value], self.numbers.grids[value]
         if self.made is not None:
-            return grid.straight_through(y, place.logical(grid.dequantize(self.made[place.name])))
-        if not np.isfinite(y.data).all():
+            target = place.logical(grid.dequantize(self.made[place.name]))
+        elif np.isfinite(y.data).all():
+            target = grid.dequantize(grid.quantize(y.data))
+        else:
             error = ValueError(f"{value} becomes NaN or infinite; no integer stands for it")
             raise _out_of_range(error, self.model, self.arrays)
-        return grid.straight_through(y, grid.dequantize(grid.quantize(y.data)))
+        return grid.straight_through(y, target, self._gradient(value))
+
+    def _gradient(self, value: str) -> str:
+        """How the first layer that reads integers of a value, or of what is made of them, wants its gradient.
+        """
+        readers = [node for node in self.known.graph.users(value) if node.output in self.known.integer]
+        chains = [self.known.chain(node) for node in readers]
+        wanted = next((chain.gradient for chain in chains if chain is not None), None)
+        return wanted or self._gradient(self.known.result(readers[0].output))
 
     def _followed(self, value: str, y: np.ndarray) -> tuple[float, float]:
         """The range of a value, moved towards that of a batch."""

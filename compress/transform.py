@@ -18,6 +18,7 @@ import numpy as np
 from nn.tensor import Tensor
 
 from .formats.format import Format
+from .formats.straight_through import USUAL_GRADIENT
 from .ranges.minmax import MinMax
 from .ranges.observer import Observer
 from .schedule import Cubic, Once
@@ -63,9 +64,11 @@ class Transform:
     dimensions: ClassVar[frozenset[int]] = frozenset({2, 4})  # of the weights that it takes
     distinct: int = 0  # different values that a weight must have at least
     activations: Format | None = None  # of the numbers that its layer reads; None: reals
+    gradient: str = USUAL_GRADIENT  # of GRADIENTS: through its rounding, and that of its activations
     observer: type[Observer] = MinMax  # what finds the range of these numbers
     rounding: str = "float"  # how sums of their products are requantised (nn.kernels.qgemm)
     schedule: Once | Cubic = Once()  # when it tightens
+    beside: ClassVar[bool] = False  # whether the weight is trained beside the `trainables`
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

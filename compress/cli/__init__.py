@@ -13,6 +13,7 @@ import os
 import sys
 import traceback
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from .options import Parser
 from .options import UsageError as _Usage
 
 if TYPE_CHECKING:
+    from . import job
     from .ledger import Ledger
 
 __all__ = ["command"]
@@ -88,14 +90,16 @@ def _parser() -> argparse.ArgumentParser:
         "(Ctrl-C), 143 terminated.")
     add = parser.add_argument
     add("--quick", action="store_true", help="a few epochs on 400 images: to see that it works")
-    add("--seeds", type=_count, default=2, metavar="N", help="networks trained for each row (2)")
+    add("--seeds", type=_count, metavar="N", help="networks trained for each row (2; of the grid 3)")
     add("--seed", type=_natural, default=0, metavar="S", help="the first of their seeds (0)")
     add("--technique", action="append", default=[], metavar="NAME", help="only this row (repeatable)")
+    add("--all", action="store_true", help="more rows: from 4 bits to 1, after training and trained")
     add("--data", metavar="mnist:DIR", help="IDX files in DIR instead of the shipped digits")
     add("--out", type=_path, default=Path("espalier-runs"), metavar="DIR",
         help="where to write (espalier-runs)")
     add("--threads", type=_count, metavar="N", help="networks trained side by side (the number of cores)")
     add("--json", action="store_true", help="print the ledger as JSON")
+    add("--grid", action="store_true", help="not the ledger: accuracy by bits of weights and activations")
     parser.set_defaults(run=_job)
     commands = parser.add_subparsers(title="other commands", metavar="COMMAND")
     doctor = commands.add_parser("doctor", help="what this installation can do, and why not more")
@@ -140,8 +144,10 @@ def _job(options: argparse.Namespace) -> int:
         kind, _, folder = options.data.partition(":")
         if kind != "mnist" or not folder:
             raise _Usage(f"--data: wants mnist:DIR; got {options.data!r}")
-    chosen = job.Options(options.out, options.seeds, options.seed, options.quick, folder,
-                         tuple(options.technique), options.threads)
+    chosen = job.Options(options.out, options.seeds or 2, options.seed, options.quick, folder,
+                         tuple(options.technique), options.threads, options.all)
+    if options.grid:
+        return _grid(options, chosen)
     unknown = set(chosen.technique) - set(job.NAMES)
     if unknown:
         raise _Usage(f"--technique: {sorted(unknown)[0]!r} is not one of {', '.join(job.NAMES)}")
@@ -158,6 +164,24 @@ def _job(options: argparse.Namespace) -> int:
         raise unwritten
     if not options.json:
         print(f"report, charts and files: {options.out}")
+    return 0
+
+
+def _grid(options: argparse.Namespace, chosen: job.Options) -> int:
+    from . import grid
+    from .terminal import folded, width
+
+    if options.technique or options.all:
+        raise _Usage("--grid: has no rows of the ledger; leave --technique and --all out")
+    table = grid.run(replace(chosen, seeds=options.seeds or grid.SEEDS))
+    if options.json:
+        print(json.dumps(table.to_json(), indent=1))
+        return 0
+    for kind, title in grid.KINDS.items():
+        print(f"{title}\n\n{table.text(kind)}\n")
+    for note in grid.NOTES:
+        print(folded(note, width()))
+    print(f"results and chart: {options.out}")
     return 0
 
 

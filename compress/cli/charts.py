@@ -2,10 +2,12 @@
 need the extra `plot`.
 
 Every technique has a colour of its own, of those that Tol (2021, "muted") chose so that colour-blind people
-can tell them apart, a marker of its own, and its name beside it: a print without colour says the same."""
+can tell them apart, a marker of its own, and its name beside it: a print without colour says the same. (With
+--all, pairs of a colour and a marker.)"""
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +18,13 @@ from nn.files import write_bytes
 from .layer_chart import layer_bytes
 from .ledger import Ledger, Row
 from .placing import apart, place
-from .techniques import NETWORKS, TECHNIQUES
+from .techniques import NETWORKS, TECHNIQUES, Technique
 
 COLOURS = ("#332288", "#CC6677", "#117733", "#88CCEE", "#882255", "#44AA99", "#999933", "#AA4499")
-MARKERS = "osD^vPXp*h<>"
+MARKERS = "osD^vPXp*h<>d"  # 13, as many pairs with 8 colours as there can be
 INK, FAINT = "#222222", "#8a8a8a"
 SIZE = 11  # of a mark, in points
+MOST = 30  # rows that have room in one chart
 STYLE = {"font.size": 13, "axes.titlesize": 17, "axes.labelsize": 15, "axes.edgecolor": INK,
          "text.color": INK, "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 1.2,
          "figure.dpi": 150, "font.family": "DejaVu Sans"}
@@ -54,6 +57,9 @@ def figures(ledger: Ledger) -> dict[str, Any]:
 def _accuracy(ledger: Ledger, label: str, unit: str, value: Callable[[Row], float]) -> Any:
     from matplotlib.figure import Figure
 
+    every = ledger.rows
+    if len(every) > MOST:
+        ledger = replace(ledger, rows=tuple(row for row in every if not _technique(row).more))
     networks = list(dict.fromkeys(row.network for row in ledger.rows))
     figure = Figure(figsize=(7 * len(networks), 7.4), layout="constrained")
     panels = {}
@@ -65,6 +71,7 @@ def _accuracy(ledger: Ledger, label: str, unit: str, value: Callable[[Row], floa
     figure.supylabel("accuracy on test images", fontsize=15)
     bars = "" if len(ledger.seeds) == 1 else f"     bars: least and largest of {len(ledger.seeds)} seeds"
     key = f"hollow: dense network of the same bytes and training, tied to its row{bars}"
+    key += "     rows of few bits: only in the table" * (len(ledger.rows) < len(every))
     figure.supxlabel(key, fontsize=12, color="#555555")
     figure.draw_without_rendering()  # lays the panels out: from here on pixels are known
     figure.set_layout_engine("none")
@@ -156,8 +163,15 @@ def _beads(axes: Any, start: Any, end: Any, pixel: float) -> np.ndarray:
     return np.hstack([middle - 2 * pixel, middle + 2 * pixel])
 
 
+def _technique(row: Row) -> Technique:
+    """The one that a row's label begins with."""
+    named = (one for one in TECHNIQUES if row.technique.startswith(one.name))
+    return max(named, key=lambda one: len(one.name))
+
+
 def _look(row: Row) -> tuple[str, str]:
     """The colour and the marker of a row's technique, the same for every network."""
     names = list(dict.fromkeys(technique.name for technique in TECHNIQUES))
-    i = names.index(max((name for name in names if row.technique.startswith(name)), key=len))
-    return (COLOURS[i - 1] if i else INK), MARKERS[i]  # black is the float network
+    i = names.index(_technique(row).name)
+    colour = COLOURS[(i - 1) % len(COLOURS)] if i else INK  # black is the float network
+    return colour, MARKERS[i % len(MARKERS)]

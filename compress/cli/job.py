@@ -37,6 +37,7 @@ class Options:
     data: str | None = None
     technique: tuple[str, ...] = ()
     threads: int | None = None
+    more: bool = False
 
     @property
     def budget(self) -> Budget:
@@ -50,7 +51,7 @@ def run(options: Options) -> Ledger:
     What an earlier run left there goes when the first network is written. Raises OSError or FileError for
     data that can't be read, a folder that can't be written or one that holds somebody else's files by these
     names, before training; UnwrittenError for a report that can't be written after it."""
-    techniques = _selected(options.technique)
+    techniques = _selected(options)
     data = Data(options.data, limit=400 if options.quick else None)
     digits = data.load()
     seeds = tuple(range(options.seed, options.seed + options.seeds))
@@ -63,7 +64,7 @@ def run(options: Options) -> Ledger:
         rows = tuple(_rows(results, measured, seeds))
         settings = {"budget": asdict(options.budget), "images": len(digits.x_train), "quick": options.quick}
         choices = {"options": chosen, "validation": seen}
-        ledger = Ledger(rows, seeds, choices, _machine(), settings, _busy(measured))
+        ledger = Ledger(rows, seeds, choices, machine(), settings, _busy(measured))
         try:
             _write(ledger, measured, results[seeds[0]], options.out)
         except OSError as error:
@@ -83,8 +84,11 @@ Choice = dict[str, float]
 Results = dict[int, dict[str, dict[str, Result]]]  # seed -> network -> label -> its file
 
 
-def _selected(names: tuple[str, ...]) -> list[Technique]:
-    return [technique for technique in TECHNIQUES if not names or technique.name in ("float", *names)]
+def _selected(options: Options) -> list[Technique]:
+    names = ("float", *options.technique)
+    if not options.technique or options.more:
+        names += tuple(technique.name for technique in TECHNIQUES if options.more or not technique.more)
+    return [technique for technique in TECHNIQUES if technique.name in names]
 
 
 def _key(technique: Technique) -> str:
@@ -160,7 +164,8 @@ def _write(ledger: Ledger, measured: dict[Path, Measured], first: dict[str, dict
     write_bytes(out / outputs.REPORT, report_html.page(ledger, texts, pictures).encode())
 
 
-def _machine() -> dict[str, str]:
+def machine() -> dict[str, str]:
+    """What it ran on."""
     compiled = any(variant.backend == "c" for variant in nn.kernels.gemm.variants())
     kernels = f"C ({nn.kernels.isa()})" if compiled else "NumPy"
     return {"kernels": kernels, "python": platform.python_version(), "numpy": np.__version__,

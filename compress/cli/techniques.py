@@ -1,11 +1,12 @@
 """The rows of the ledger: what is done to which network, and what validation may choose."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import nn
 
-from .. import Cluster, Cubic, Prune, Quantize, Recipe, TensorTrain
+from .. import GPTQ, Cluster, Cubic, Prune, Quantize, Recipe, TensorTrain, Transform
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Technique:
     quantized in it too; `starts`, which part of that training the float network goes through first
     (Krishnamoorthi 2018, §3.2: begin with a trained network). `control` asks for a row beside it: a small
     dense network of equal bytes and equal epochs. `text` writes an option; `algorithm` is how float
-    convolutions multiply (`compress.convert`)."""
+    convolutions multiply (`compress.convert`). `more`: a row that only --all, or its name, asks for."""
 
     name: str
     network: str
@@ -30,6 +31,7 @@ class Technique:
     starts: float = 0.0
     text: str = "{:.0%}"
     algorithm: str = "auto"
+    more: bool = False
 
     def label(self, option: float | None) -> str:
         """The name with what was chosen."""
@@ -39,6 +41,21 @@ class Technique:
 def quantize(option: float | None, steps: int) -> Recipe:
     """int8 everywhere."""
     return Recipe(Quantize())
+
+
+ENDS = ("conv1", "fc")  # the first and the last layer of digits_cnn
+
+
+def everywhere(how: Transform, option: float | None, steps: int) -> Recipe:
+    """`how` in all layers."""
+    return Recipe(how)
+
+
+def in_the_middle(how: Transform, option: float | None, steps: int) -> Recipe:
+    """`how` in all layers but the first and the last, which are small and see the image, and the answer,
+    itself (Zhou et al. 2016, "DoReFa-Net", §2.7): they have int8."""
+    ends = Quantize(8, activations=None if how.activations is None else "uint8")
+    return Recipe({"*": how, **dict.fromkeys(ENDS, ends)})
 
 
 def prune_cnn(option: float | None, steps: int) -> Recipe:
@@ -104,3 +121,27 @@ TECHNIQUES = (
     Technique("pruned", "mlp", prune_mlp, SPARSITIES, trained=True, control=True),
     Technique("shared", "mlp", share, (4,), trained=True, rate=0.3, text=BITS),
     Technique("tensor train", "mlp", tensor_train_mlp, RANKS, True, True, rate=3.0, text="rank {:.0f}"))
+
+
+def _after(name: str, how: Transform) -> Technique:
+    """A row of --all: quantized after training, but for the first and the last layer."""
+    return Technique(name, "cnn", partial(in_the_middle, how), more=True)
+
+
+def _both(name: str, how: Transform) -> tuple[Technique, ...]:
+    """The same, and a row that is trained so."""
+    after = _after(name, how)
+    return after, replace(after, name=f"{name} trained", trained=True, rate=THIRD)
+
+
+CLOSEST = {"ranges": "mse", "scales": "mse"}  # few values do better to clip the largest numbers
+
+TECHNIQUES += (
+    *(Technique(name, "cnn", partial(everywhere, Quantize(weights=name)), more=True)
+      for name in ("float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")),
+    *_both("int4", Quantize(4, **CLOSEST)), _after("int4 GPTQ", GPTQ(4)),
+    *_both("int3", Quantize(3, **CLOSEST)), _after("int3 GPTQ", GPTQ(3)),
+    *_both("int2", Quantize(2, **CLOSEST)), _after("int2 GPTQ", GPTQ(2)),
+    *_both("int2 × uint2", Quantize(2, activations="uint2", **CLOSEST)),
+    *_both("powers of two", Quantize(weights="pow2")), *_both("ternary", Quantize(weights="ternary")),
+    *_both("binary", Quantize(1)), *_both("binary × uint1", Quantize(1, activations="uint1", **CLOSEST)))

@@ -15,12 +15,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nn.arguments import is_int
-from nn.tensor import Tensor, apply, shared
+from nn.tensor import Tensor
 
 from ..stored import as_matrix, complete, from_matrix
 from .bits import check_bits, pack_bits, unpack_bits
 from .quantized import define
-from .straight_through import CLIPPED_STRAIGHT_THROUGH, STRAIGHT_THROUGH
+from .straight_through import GRADIENTS, USUAL_GRADIENT
 
 FORMATS: dict[str, Format] = {}  # by name
 
@@ -178,9 +178,11 @@ class Format:
         """What the codes of a weight stand for, float32."""
         return self.dequantize(codes, self.spread(scales, codes.shape))
 
-    def straight_through(self, w: Tensor, scales: np.ndarray) -> Tensor:
-        """The weight as its codes stand for it; its gradient is that of w."""
-        return apply(STRAIGHT_THROUGH, w, Tensor(self.to_reals(self.to_codes(w.data, scales), scales)))
+    def straight_through(self, w: Tensor, scales: np.ndarray, gradient: str = USUAL_GRADIENT) -> Tensor:
+        """The weight as its codes stand for it; its gradient is that of w, or as one of GRADIENTS has it."""
+        reals = self.to_reals(self.to_codes(w.data, scales), scales)
+        length = None if gradient == USUAL_GRADIENT else 2 * self.most * self.spread(scales, w.shape)
+        return GRADIENTS[gradient](w, reals, length)
 
     # Products with integers -----------------------------------------------------------------------
 
@@ -260,8 +262,9 @@ class Grid:
         """What codes stand for, float32."""
         return self.format.dequantize(q, np.float32(self.scale), self.zero)
 
-    def straight_through(self, y: Tensor, target: np.ndarray) -> Tensor:
-        """`target`, with the gradient of y, which ends where y is beyond the reals of the outermost codes."""
+    def straight_through(self, y: Tensor, target: np.ndarray, gradient: str = USUAL_GRADIENT) -> Tensor:
+        """`target`, with the gradient of y, which ends where y is beyond the reals of the outermost codes; or
+        as one of GRADIENTS has it."""
         low = self.scale * (self.format.lowest - self.zero)
         high = self.scale * (self.format.highest - self.zero)
-        return apply(CLIPPED_STRAIGHT_THROUGH, y, shared(target), low=low, high=high)
+        return GRADIENTS[gradient](y, target, high - low, (low, high))

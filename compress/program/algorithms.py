@@ -35,7 +35,8 @@ def algorithm(line: Any, size: tuple[int, int]) -> str:
         if line["activations"]:
             return "direct"
         pointwise = shape[2:] == line["stride"] == (1, 1) and line["padding"] == (0, 0)  # its pixels are rows
-        kernel = weight.kernel_with(line.inputs[0].grid.format)
+        grid = line.inputs[0].grid
+        kernel = qgemm if grid is None else weight.kernel_with(grid.format)  # (None: made of reals)
         if kernel is not qgemm:
             return "bits" if kernel is bgemm and not pointwise else "im2col"
         grids = [grid for grid in (line.inputs[0].grid, line.grid) if grid is not None]

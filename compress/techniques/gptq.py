@@ -16,7 +16,7 @@ from nn.tensor import Tensor, apply
 
 from ..formats.format import SMALLEST
 from ..formats.quantized import QuantizedWeight, smallest_form
-from ..formats.straight_through import STRAIGHT_THROUGH
+from ..formats.straight_through import STRAIGHT_THROUGH, USUAL_GRADIENT
 from ..second_order import Hessian, damped, lower_factor, nearest_plane, plane_bound
 from ..stored import as_matrix, from_matrix
 from ..transform import Context
@@ -43,7 +43,8 @@ class GPTQ(Quantize):
 
     bits, weights, activations, rounding, ranges and scales are those of Quantize, as are the stored form and
     its kernel; the weights' format has a scale for each channel or block, which is that of the weight before
-    it is rounded. freeze must be 0: statistics of batch norms stand still.
+    it is rounded. freeze must be 0: statistics of batch norms stand still. There is no gradient but straight
+    through, and no clip.
     It trains straight-through, slowly: every step rounds anew. After a stage that prunes, zeros stay zero.
     While a model is prepared, each of its layers keeps H, (in, in) float64.
 
@@ -64,6 +65,8 @@ class GPTQ(Quantize):
         flag("GPTQ", "activation_order", self.activation_order)
         if self.freeze:
             raise ValueError(f"GPTQ: freeze must be 0, it is for training by steps; got {self.freeze}")
+        if (self.gradient, self.clip) != (USUAL_GRADIENT, None):
+            raise ValueError("GPTQ: it has neither another gradient nor a clip; take Quantize for these")
         if self.weights.grouping in ("none", "tensor"):
             raise ValueError(f"GPTQ: rounds row by row, for formats with a scale a channel or a block; "
                              f"{self.weights} has none of these: take Quantize for it")

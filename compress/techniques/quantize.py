@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from nn.arguments import is_int
+from nn.arguments import is_int, is_number
 from nn.kernels import qgemm
 from nn.kernels.requantization import ROUNDINGS
 from nn.tensor import Tensor
@@ -15,6 +15,7 @@ from nn.tensor import Tensor
 from ..formats.dynamic import is_dynamic
 from ..formats.format import FORMATS, SMALLEST, Format, format_named
 from ..formats.quantized import QuantizedWeight, smallest_form
+from ..formats.straight_through import GRADIENTS, USUAL_GRADIENT
 from ..ranges.observer import Observer, observer_named
 from ..transform import Context, Invariant, Transform
 
@@ -53,10 +54,15 @@ class Quantize(Transform):
     nn/kernels/fixed_point.py). freeze: the optimizer step with which the statistics of a batch norm that is
     folded into the layer stand still; until then the norm takes those of each batch, and the weights are
     folded with the running ones and corrected (compress/correction.py). 0: they stand still from the start.
+    gradient: through rounding, while it trains: as if it were not there ("straight-through"), or scaled by
+    how far it moved each number ("ewgs"; compress/formats/ewgs.py). clip: the latent weights, which are
+    trained and of which those of the format are made, are clipped to −clip…clip after each optimizer step, so
+    that none goes so far that its sign can't change any more (Courbariaux, Bengio & David 2015,
+    "BinaryConnect", §2.4, with 1); None: they go where they like.
 
-    Raises ValueError for other bits, ranges, scales, a step below 0, another rounding, a name that is no
-    format of weights or of activations, and a pair of formats that no kernel multiplies; TypeError for what
-    is none."""
+    Raises ValueError for other bits, ranges, scales, rounding, gradient or clip, a step below 0, a name that
+    is no format of weights or of activations, and a pair of formats that no kernel multiplies; TypeError for
+    what is none."""
 
     bits: int = 8
     weights: Format | str | None = None
@@ -65,6 +71,8 @@ class Quantize(Transform):
     ranges: str = "minmax"
     scales: str = "minmax"
     freeze: int = 0
+    gradient: str = USUAL_GRADIENT
+    clip: float | None = None
 
     makes = frozenset({Invariant.GRID})
 
@@ -100,6 +108,14 @@ class Quantize(Transform):
         if self.rounding != "float" and weights.sums(activations) is not qgemm:
             raise ValueError(f"Quantize: the sums of {weights} weights and {activations} are rounded by a "
                              "float scale")
+        if self.gradient not in tuple(GRADIENTS):
+            raise ValueError(f"Quantize: gradient must be one of {', '.join(GRADIENTS)}; got "
+                             f"{self.gradient!r}")
+        if self.gradient != USUAL_GRADIENT and weights.activations is None and not weights.uniform:
+            raise ValueError(f"Quantize: the gradient {self.gradient!r} is in units of integers; {weights} "
+                             "are floats")
+        if self.clip is not None and not (is_number(self.clip) and 0 < self.clip < np.inf):
+            raise ValueError(f"Quantize: clip must be a positive number, or None; got {self.clip!r}")
 
     @classmethod
     def samples(cls) -> list[Quantize]:
@@ -107,7 +123,7 @@ class Quantize(Transform):
         kinds = {(type(one), one.whole, type(one.grouping), one.grouping == "tensor"): one
                  for one in reversed(FORMATS.values()) if one.of_weights}
         return [*(cls(weights=one) for one in reversed(kinds.values())), cls(rounding="fixed-point"),
-                cls(bits=3, scales="mse")]
+                cls(bits=3, scales="mse"), cls(bits=2, gradient="ewgs")]
 
     @property
     def observer(self) -> type[Observer]:
@@ -127,7 +143,7 @@ class Quantize(Transform):
         return self.weights.scales(w, squares=self.scales == "mse")
 
     def project(self, w: Tensor, state: QuantizeState) -> Tensor:
-        return self.weights.straight_through(w, self.following(state, w.data).scale)
+        return self.weights.straight_through(w, self.following(state, w.data).scale, self.gradient)
 
     def following(self, state: QuantizeState, w: np.ndarray) -> QuantizeState:
         """The State with the scale of its own range for every channel that was written to since. Elsewhere
@@ -141,6 +157,8 @@ class Quantize(Transform):
         return replace(state, scale=np.where(written & self.weights.written(w), own, state.scale))
 
     def update(self, state: QuantizeState, w: Tensor, step: int) -> None:
+        if self.clip is not None:
+            w.data = np.clip(w.data, -self.clip, self.clip)
         state.scale = self.fitted(w.data)
         state.step = step if self.freeze else None
 
@@ -168,7 +186,8 @@ class Quantize(Transform):
         said = [f"bits={self.bits}" if weights.name == f"int{self.bits}" else f"weights={weights.name!r}"]
         if activations is not weights.activations:
             said.append(f"activations={activations and activations.name!r}")
-        usual = {"ranges": "minmax", "scales": "minmax", "freeze": 0, "rounding": "float"}
+        usual = {"ranges": "minmax", "scales": "minmax", "freeze": 0, "rounding": "float",
+                 "gradient": USUAL_GRADIENT, "clip": None}
         said += [f"{name}={getattr(self, name)!r}" for name, one in usual.items()
                  if getattr(self, name) != one]
         return f"{type(self).__qualname__}({', '.join(said)})"

@@ -47,6 +47,8 @@ def follows_the_weight(subject: Subject, case: Case) -> None:
     (w,) = case.args
     parameter = subject.finished(w)
     trained = parameter.trainables()
+    if any(stage.beside for stage in subject.stages):  # a gradient moves it
+        return
     if any(tensor is not parameter for tensor in trained):
         step(parameter, SGD(trained, lr=0.1 * largest(trained)), case.rng())
         same(parameter.data, seen(parameter), "the weight after a step, against what is seen of it")

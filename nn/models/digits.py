@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -16,11 +17,13 @@ from ..tensor import Tensor
 class DigitsCNN(Module):
     """Three 3×3 convolutions with batch norm and ReLU, 2×2 max-pool after the first two, one Linear.
     channels: of the three convolutions. rng: draws the first weights; nn.random.generator() if left out.
-    size: the side of the images (N, 1, size, size) → logits (N, 10). Raises ValueError for invalid sizes."""
+    size: the side of the images (N, 1, size, size) → logits (N, 10). activation: a function in the place of
+    ReLU. Raises ValueError for invalid sizes."""
 
-    def __init__(self, channels: tuple[int, int, int], rng: np.random.Generator | None = None,
-                 size: int = 8) -> None:
+    def __init__(self, channels: tuple[int, int, int], rng: np.random.Generator | None = None, size: int = 8,
+                 activation: Callable[[Tensor], Tensor] = F.relu) -> None:
         c1, c2, c3 = channels
+        self.activation = activation
         # No biases: batch norm subtracts the mean, and with it any bias.
         self.conv1 = Conv2d(1, c1, 3, padding=1, bias=False, rng=rng)
         self.bn1 = BatchNorm2d(c1)
@@ -32,9 +35,9 @@ class DigitsCNN(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (N, 1, size, size) → logits (N, 10)."""
-        x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 2)  # 8×8 → 4×4
-        x = F.max_pool2d(F.relu(self.bn2(self.conv2(x))), 2)  # 4×4 → 2×2
-        x = F.relu(self.bn3(self.conv3(x)))
+        x = F.max_pool2d(self.activation(self.bn1(self.conv1(x))), 2)  # 8×8 → 4×4
+        x = F.max_pool2d(self.activation(self.bn2(self.conv2(x))), 2)  # 4×4 → 2×2
+        x = self.activation(self.bn3(self.conv3(x)))
         return self.fc(F.flatten(x, 1))
 
 
@@ -56,11 +59,13 @@ class DigitsMLP(Module):
         return self.fc3(F.relu(self.fc2(x)))
 
 
-def digits_cnn(width: float = 1.0, rng: np.random.Generator | None = None, size: int = 8) -> DigitsCNN:
+def digits_cnn(width: float = 1.0, rng: np.random.Generator | None = None, size: int = 8,
+               activation: Callable[[Tensor], Tensor] = F.relu) -> DigitsCNN:
     """Convolutions 1-32-64-64, then 256 → 10: 58,474 parameters. `width` scales the numbers of channels;
-    `size` is the side of the images, at least 4 (MNIST has 28). rng as in DigitsCNN. Raises ValueError for an
-    invalid width or size."""
-    return DigitsCNN(_scaled(width, 32, 64, 64), rng, count("digits_cnn", "size", size, 4))
+    `size` is the side of the images, at least 4 (MNIST has 28). rng and activation as in DigitsCNN: for signs
+    of activations (Hubara et al. 2016), whose gradient is that of hard tanh, lambda x: x.clamp(-1, 1). Raises
+    ValueError for an invalid width or size."""
+    return DigitsCNN(_scaled(width, 32, 64, 64), rng, count("digits_cnn", "size", size, 4), activation)
 
 
 def digits_mlp(width: float = 1.0, rng: np.random.Generator | None = None, size: int = 8) -> DigitsMLP:

@@ -302,3 +302,9 @@ def test_it_says_what_it_is():
     assert repr(GPTQ(3)) == "GPTQ(bits=3)"
     assert repr(GPTQ(4, activations=None, damping=0.1, activation_order=False)) == (
         "GPTQ(bits=4, activations=None, damping=0.1, activation_order=False)")
+
+
+@pytest.mark.parametrize("how", [{"gradient": "ewgs"}, {"clip": 1.0}])
+def test_what_it_does_not_do_is_refused(how):
+    with pytest.raises(ValueError, match="GPTQ: it has neither another gradient"):
+        compress.GPTQ(3, **how)

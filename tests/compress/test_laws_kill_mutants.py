@@ -6,13 +6,13 @@ import pytest
 import compress
 from compress.testing import Subject, check, holds, laws_for
 from nn.tensor import Tensor
-from tests.compress import mutants_cluster, mutants_gptq, mutants_tensor_train  # noqa: F401  (for MUTANTS)
+from tests.compress import mutants_cluster, mutants_gptq, mutants_learned_step, mutants_tensor_train  # noqa: F401
 from tests.compress.mutants import MUTANTS, OpenQuantize
 from tests.compress.mutants_claims import Shrink
 
 EXAMPLES = 60
-SUBJECTS = (compress.Prune(0.5), compress.Quantize(), compress.GPTQ(), compress.TensorTrain(rank=1),
-            compress.Cluster(2))
+SUBJECTS = (compress.Prune(0.5), compress.Quantize(), compress.GPTQ(), compress.LearnedStep(),
+            compress.TensorTrain(rank=1), compress.Cluster(2))
 LAWS = [law for transform in SUBJECTS for law in laws_for(Subject.of(transform))]
 
 

@@ -27,6 +27,12 @@ REALS = [compress.Quantize(weights=weights, activations=None)
          for weights in ("int8", "int3", "int4-block32", "binary", "ternary", "pow2")]
 
 
+SCALED = [compress.Quantize(weights=weights, activations=activations, gradient="ewgs", clip=clip)
+          for weights, activations, clip in (("int2", "uint2", None), ("binary", "sign", 0.2),
+                                             ("ternary", "uint1", None), ("pow2", "uint4", 0.1))]
+SCALED += [compress.LearnedStep(3), compress.LearnedStep(2, activations="uint2", ranges="mse")]
+
+
 @given(networks(), st.randoms(use_true_random=False), st.integers(0, 2))
 def test_simulated_is_computed(drawn, random, more):
     simulated_is_computed(drawn, {name: random.choice(CHOICES) for name in drawn.layers()}, more)
@@ -34,7 +40,7 @@ def test_simulated_is_computed(drawn, random, more):
 
 @given(networks(), st.randoms(use_true_random=False))
 def test_simulated_is_computed_below_eight_bits(drawn, random):
-    choices = [None, *LOW, *LOW, *REALS]
+    choices = [None, *LOW, *LOW, *REALS, *SCALED]
     simulated_is_computed(drawn, {name: random.choice(choices) for name in drawn.layers()}, 0)
 
 

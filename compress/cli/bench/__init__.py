@@ -28,7 +28,7 @@ GROUPS = ("startup", "call", "autograd", "modes", "gemm", "qgemm", "spmm_csr", "
           "conv2d_input_grad", "conv2d_weight_grad", "depthwise_conv2d", "depthwise_conv2d_input_grad",
           "depthwise_conv2d_weight_grad", "qconv2d", "qdepthwise_conv2d", "ranges", "rounding", "saturation",
           "winograd_conv2d", "codebook_gemm", "half_gemm", "nbit_gemm", "pow2_gemm", "bgemm", "bconv2d",
-          "kmeans1d", "one_pass", "networks", "training", "digits", "gptq", "main_job")
+          "kmeans1d", "one_pass", "networks", "training", "digits", "gptq", "qat", "main_job")
 
 PEERS = ("torch", "onnxruntime", "scipy", "scikit-learn")
 

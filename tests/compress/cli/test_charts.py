@@ -12,6 +12,7 @@ from matplotlib import rc_context
 from compress.cli import charts
 from compress.cli.placing import overlap
 from compress.cli.techniques import TECHNIQUES
+from tests.compress.cli import ledgers
 from tests.compress.cli.ledgers import ledger
 
 TOL_MUTED = {"#CC6677", "#332288", "#117733", "#88CCEE", "#882255", "#44AA99", "#999933", "#AA4499"}
@@ -74,7 +75,7 @@ def test_bars_reach_from_the_least_to_the_largest_seed(figures):
 
 def test_no_two_techniques_look_alike_and_colours_are_safe():
     rows = [row for row in ledger().rows if not row.control]
-    techniques = {technique.name: set() for technique in TECHNIQUES}
+    techniques = {technique.name: set() for technique in TECHNIQUES if not technique.more}
     for row in rows:
         name = max((name for name in techniques if row.technique.startswith(name)), key=len)
         techniques[name].add(charts._look(row))
@@ -82,6 +83,23 @@ def test_no_two_techniques_look_alike_and_colours_are_safe():
     colours, markers = zip(*(look for (look,) in techniques.values()), strict=True)
     assert len(set(colours)) == len(set(markers)) == len(techniques)
     assert set(colours) <= TOL_MUTED | {charts.INK}
+
+
+def test_no_two_of_all_the_rows_look_alike():
+    names = list(dict.fromkeys(technique.name for technique in TECHNIQUES))
+    rows = [ledgers.row("cnn", name, [0.9], 1000.0) for name in names]
+    assert len({charts._look(one) for one in rows}) == len(names) > 20
+
+
+def test_too_many_rows_leave_out_those_of_few_bits():
+    some = ledger()
+    more = [technique for technique in TECHNIQUES if technique.more]
+    rows = [*some.rows, *(ledgers.row(one.network, one.name, [0.9, 0.9, 0.9], 30_000.0) for one in more)]
+    with rc_context(charts.STYLE):
+        figure = charts.figures(replace(some, rows=tuple(rows)))["accuracy-bytes"]
+    names = [text.get_text() for axes in figure.axes for text in axes.texts if text.get_text()]
+    assert names == [row.technique for row in some.rows if not row.control]
+    assert "few bits" in figure.get_supxlabel()
 
 
 @pytest.mark.parametrize("seed", range(4))

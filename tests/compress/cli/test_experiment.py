@@ -135,9 +135,29 @@ def test_the_first_seed_alone_is_named_alone():
 
 
 def test_selected_rows_come_with_their_float_network():
-    names = [(t.network, t.name) for t in job._selected(("pruned",))]
-    assert names == [("cnn", "float"), ("cnn", "pruned"), ("mlp", "float"), ("mlp", "pruned")]
-    assert job._selected(()) == list(TECHNIQUES)
+    def selected(*names, more=False):
+        chosen = job._selected(job.Options(Path(), technique=names, more=more))
+        return [(t.network, t.name) for t in chosen]
+
+    assert selected("pruned") == [("cnn", "float"), ("cnn", "pruned"), ("mlp", "float"), ("mlp", "pruned")]
+    assert selected("int3 GPTQ") == [("cnn", "float"), ("mlp", "float"), ("cnn", "int3 GPTQ")]
+    assert selected() == [(t.network, t.name) for t in TECHNIQUES if not t.more]
+    assert selected(more=True) == selected("int8", more=True) == [(t.network, t.name) for t in TECHNIQUES]
+
+
+MORE = [technique for technique in TECHNIQUES if technique.more and not technique.trained
+        and "float" not in technique.name]
+
+
+@pytest.mark.parametrize("technique", MORE, ids=lambda technique: technique.name)
+def test_few_bits_are_in_the_middle_and_integers_multiply_them(technique):
+    x = nn.data.digits().x_train[:40]
+    model = NETWORKS["cnn"].build(0.2, rng=np.random.default_rng(0))
+    program = compress.convert(compress.prepare(model.eval(), technique.recipe(None, 0), x), integer=True)
+    weights = {name: stored.format for name, stored in program.constants.items() if name.endswith("weight")}
+    assert {weights["conv1.weight"].bits, weights["fc.weight"].bits} == {8}
+    assert weights["conv2.weight"] == weights["conv3.weight"]
+    assert weights["conv2.weight"].bits <= 4
 
 
 def test_a_folder_that_can_be_written_keeps_nothing_of_the_probe(tmp_path):
