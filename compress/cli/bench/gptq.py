@@ -1,13 +1,14 @@
-"""3-bit weights rounded by GPTQ beside the nearest, after training: eight seeds paired, and certified errors.
+"""Weights of few bits rounded by GPTQ beside the nearest, after training: eight seeds paired, certified errors.
 
-Networks are trained as the main job trains them and calibrated on its images. Rounding to the nearest costs
-digits_mlp no accuracy that 360 test images could show, so there is none to win back: there the bar is on the
-loss (the cross-entropy of the test images), which is finer."""
+Networks are trained as the main job trains them and calibrated on its images. Rounding to 3 bits to the
+nearest costs digits_mlp no accuracy that 360 test images could show, so there is none to win back: there the
+bar is on the loss (the cross-entropy of the test images), which is finer."""
 
 import copy
 import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from math import sqrt
 from time import perf_counter
 
@@ -21,7 +22,7 @@ from ...second_order import damped, gptq, lower_factor, nearest_plane
 from .. import experiment, job
 from .row import AT_MOST, Row
 
-SEEDS, BITS = 8, 3
+SEEDS, BITS = 8, (3, 2)
 ACTIVATIONS = {"weights only": None, "activations of 8 bits": "uint8"}
 ROWS, COLUMNS = 256, 4096  # of the weight whose rounding is timed
 
@@ -40,24 +41,25 @@ def rows(seconds: float) -> Iterator[Row]:
     """What GPTQ wins over the nearest; the largest share of its certificate that an error takes; the time."""
     for network in ("mlp", "cnn"):
         found: dict[str, list[Quality]] = {"float": []}
-        shares: dict[str, list[float]] = {}
-        clipped = 0
+        shares: dict[int, dict[str, list[float]]] = {bits: {} for bits in BITS}
+        clipped = dict.fromkeys(BITS, 0)
         for seed in range(SEEDS):
             trainer = experiment.Trainer(experiment.Data().load(), job.FULL, seed, lambda epochs: None)
             model = trainer.tune(trainer.base(network)).eval()
             wanted = _logits(model, trainer, None)
             found["float"].append(_quality(wanted, wanted, trainer))
-            for name, form in ACTIVATIONS.items():
+            for bits, (name, form) in product(BITS, ACTIVATIONS.items()):
                 for technique in (Quantize, GPTQ):
                     rounded = copy.deepcopy(model)
-                    recipe = technique(BITS, activations=form)
+                    recipe = technique(bits, activations=form)
                     made = _quality(_logits(rounded, trainer, recipe), wanted, trainer)
-                    found.setdefault(f"{technique.__name__}, {name}", []).append(made)
+                    found.setdefault(f"{technique.__name__} {bits}, {name}", []).append(made)
                     if technique is GPTQ and form is None:
-                        clipped += _add_shares(shares, rounded)
-        for name in ACTIVATIONS:
-            yield from _won(network, name, found)
-        yield _certified(network, shares, clipped)
+                        clipped[bits] += _add_shares(shares[bits], rounded)
+        for bits in BITS:
+            for name in ACTIVATIONS:
+                yield from _won(network, bits, name, found)
+            yield _certified(network, bits, shares[bits], clipped[bits])
     yield _timed()
 
 
@@ -75,17 +77,18 @@ def _quality(logits: np.ndarray, wanted: np.ndarray, trainer: experiment.Trainer
                    sqrt(float(np.mean((logits - wanted).astype(np.float64) ** 2))))
 
 
-def _won(network: str, name: str, found: dict[str, list[Quality]]) -> Iterator[Row]:
+def _won(network: str, bits: int, name: str, found: dict[str, list[Quality]]) -> Iterator[Row]:
     """The paired gains in accuracy, in loss and in logits, each in its standard errors."""
-    sets = {"GPTQ": found[f"GPTQ, {name}"], "nearest": found[f"Quantize, {name}"], "float": found["float"]}
+    sets = {"GPTQ": found[f"GPTQ {bits}, {name}"], "nearest": found[f"Quantize {bits}, {name}"],
+            "float": found["float"]}
     for what, better in (("accuracy", 1), ("loss", -1), ("logits", -1)):
         values = {who: [getattr(one, what) for one in some] for who, some in sets.items()}
         pairs = zip(values["GPTQ"], values["nearest"], strict=True)
         gains = [better * (mine - theirs) for mine, theirs in pairs]
         mean, error = statistics.fmean(gains), statistics.stdev(gains) / sqrt(len(gains))
-        barred = (network, what) != ("mlp", "accuracy")
+        barred = (network, bits, what) != ("mlp", 3, "accuracy")
         beside = {who: round(statistics.fmean(some), 4) for who, some in values.items()}
-        measure = f"digits_{network} {BITS}-bit GPTQ over the nearest, {name}: {what}, {SEEDS} seeds paired"
+        measure = f"digits_{network} {bits}-bit GPTQ over the nearest, {name}: {what}, {SEEDS} seeds paired"
         yield Row("gptq", measure,
                   round(mean / error, 2), "standard errors better", 2.0 if barred else None,
                   context={"gain": round(mean, 4), "±": round(error, 4), **beside})
@@ -106,9 +109,9 @@ def _add_shares(shares: dict[str, list[float]], model: nn.Module) -> int:
     return clipped
 
 
-def _certified(network: str, shares: dict[str, list[float]], clipped: int) -> Row:
+def _certified(network: str, bits: int, shares: dict[str, list[float]], clipped: int) -> Row:
     largest = {name: round(max(some), 3) for name, some in shares.items()}
-    return Row("gptq", f"digits_{network} {BITS}-bit GPTQ: largest error of a layer's outputs, {SEEDS} seeds",
+    return Row("gptq", f"digits_{network} {bits}-bit GPTQ: largest error of a layer's outputs, {SEEDS} seeds",
                max(largest.values()), "of its certificate", 1.0, AT_MOST,
                context={"layers": largest, "codes clipped": clipped})
 
