@@ -1,4 +1,4 @@
-"""Weights of few bits rounded by GPTQ beside the nearest, after training: eight seeds paired, certified errors.
+"""Weights of few bits, rounded by GPTQ and to the nearest, after training: seeds paired, certified errors.
 
 Networks are trained as the main job trains them and calibrated on its images. Rounding to 3 bits to the
 nearest costs digits_mlp no accuracy that 360 test images could show, so there is none to win back: there the
