@@ -10,10 +10,12 @@ from nn.kernels import Variant, bconv2d, conv2d, isa, qconv2d, sign_bits, use, w
 from . import variants
 from .gemm import beyond_avx2
 from .row import Row
+from .small_call import A, B, Call
 from .timing import context, interleaved, timer
 
 # images, channels (as many filters), side of an image
 SHAPES = ((1, 64, 56), (1, 128, 28), (1, 256, 14), (64, 64, 8))
+CALLS = (Call("bconv2d(a, b, 4)", sign_bits(A)[None, None], (sign_bits(B)[:, None, None], 4)),)
 
 
 def rows(seconds: float) -> Iterator[Row]:

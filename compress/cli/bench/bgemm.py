@@ -12,12 +12,14 @@ from . import variants
 from .gemm import beyond_avx2
 from .qgemm import peak_context
 from .row import Row
+from .small_call import A, B, Call
 from .timing import context, digits, interleaved, share_of_peak, timer
 
 SIDE = 1024
 # Route, its instructions, bar in % of its peak, bar against gemm of the same instruction set.
 ROUTES = {"avx512": ("popcount_avx512", "vpxord, vpopcntd, vpaddd", 85, 17),
           "avx2": ("popcount_avx2", "vpxor, vpsrlw, 2 vpand, 2 vpshufb, 2 vpaddb", 85, 5)}
+CALLS = (Call("bgemm(a, b, 4)", sign_bits(A), (sign_bits(B), 4)),)
 
 
 def rows(seconds: float) -> Iterator[Row]:

@@ -9,10 +9,12 @@ from nn.kernels import Variant, codebook_gemm, gemm, use
 
 from . import peers, variants
 from .row import Row
+from .small_call import A, B, Call
 from .timing import context, interleaved, timer
 
 SHAPES = ((1, 4096, 4096), (4, 4096, 4096), (64, 1024, 1024), (512, 1024, 1024))  # M, K, N
 NUMBERS = (16, 32, 256)  # in the codebook: 4, 5 and 8 bits
+CALLS = (Call("codebook_gemm(a, b)", A, (B.astype(np.uint8), 2 * B[0])),)
 
 
 def rows(seconds: float) -> Iterator[Row]:

@@ -10,10 +10,12 @@ from nn.kernels import Variant, gemm, isa, use, why_not_c
 from . import peers, two_threads, variants
 from .qgemm import peak_context
 from .row import Row
+from .small_call import A, B, Call
 from .timing import context, digits, first_route, interleaved, share_of_peak, timer
 
 ROUTES = ("fma_avx512", "fma_avx2")  # the peaks, the highest first
 PARITY = 0.98  # as fast as the best peer: closer than that two runs do not agree
+CALLS = (Call("gemm(a, b)", A, (B,)),)
 
 
 def rows(seconds: float) -> Iterator[Row]:

@@ -11,9 +11,11 @@ from nn.kernels import Variant, gemm, half_gemm, use
 from . import peers, variants
 from .gemm import beyond_avx2
 from .row import Row
+from .small_call import A, B, Call
 from .timing import context, interleaved, timer
 
 SHAPES = ((1, 4096, 4096), (8, 4096, 1024), (64, 1024, 1024))  # M, K, N
+CALLS = (Call("half_gemm(a, b)", A, (B.astype(np.float16),)),)
 
 
 def rows(seconds: float) -> Iterator[Row]:

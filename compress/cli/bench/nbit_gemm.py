@@ -11,7 +11,10 @@ from nn.kernels import Variant, nbit_gemm, peak_routes, use, why_not_c
 from . import peers, variants
 from .qgemm import peak_context
 from .row import Row
+from .small_call import B8, A, B, Call
 from .timing import context, digits, interleaved, share_of_peak, timer
+
+CALLS = (Call('nbit_gemm(a, b, activations="int8")', A, (B8, B[:1])),)
 
 
 class Shape(NamedTuple):

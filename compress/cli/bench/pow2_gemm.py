@@ -12,6 +12,7 @@ from . import variants
 from .gemm import beyond_avx2
 from .qgemm import peak_context
 from .row import Row
+from .small_call import A8, B, Call
 from .timing import context, digits, interleaved, share_of_peak, timer
 
 SHAPES = ((1024, 1024, 1024), (8, 4096, 1024), (1, 4096, 4096))  # M, K, N
@@ -22,6 +23,7 @@ WHY = {"shift_avx512": "vpsllvd, vpxord, vpaddd: 3 instructions for 16 multiply-
        "shift_avx2": "vpsllvd, vpxor, vpaddd: 3 instructions for 8 multiply-adds",
        "vnni_avx512": "vpdpbusd: 1 for 64", "vnni_avxvnni": "vpdpbusd: 1 for 32",
        "maddubs_avx2": "vpmaddubsw, vpmaddwd, vpaddd: 3 for 32"}
+CALLS = (Call("pow2_gemm(a, b)", A8, (B.astype(np.uint8),)),)
 
 
 def rows(seconds: float) -> Iterator[Row]:

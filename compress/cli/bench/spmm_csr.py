@@ -9,10 +9,12 @@ from nn.kernels import Operand, Variant, spmm_csr, use
 
 from . import peers, variants
 from .row import Row
+from .small_call import A, B, Call
 from .timing import context, interleaved, timer
 
 N = K = 1024
 BATCH = 64
+CALLS = (Call("spmm_csr(a, b)", A, (B,)),)
 
 
 def rows(seconds: float) -> Iterator[Row]:

@@ -10,6 +10,7 @@ from nn.kernels import Variant, gemm, tt_matmul, use
 
 from . import variants
 from .row import Row
+from .small_call import A, B, Call
 from .timing import context, interleaved, timer
 
 LAYERS = {  # name: modes of the input, of the output, rank
@@ -17,6 +18,7 @@ LAYERS = {  # name: modes of the input, of the output, rank
     "25088→4096 (Novikov et al. 2015), rank 4": ((2, 7, 8, 8, 7, 4), (4,) * 6, 4),
     "64→300, rank 4": ((4, 4, 4), (10, 6, 5), 4)}
 BATCHES = (1, 64)
+CALLS = (Call("tt_matmul(a, b)", A, ([B.reshape(1, 4, 4, 1)],)),)
 
 
 def rows(seconds: float) -> Iterator[Row]:
