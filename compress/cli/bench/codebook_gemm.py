@@ -7,6 +7,7 @@ import numpy as np
 
 from nn.kernels import Variant, codebook_gemm, gemm, use
 
+from ..ladder.sample import SIZE, Sample, floats
 from . import peers, variants
 from .row import Row
 from .small_call import A, B, Call
@@ -76,3 +77,10 @@ def _work(variant: Variant) -> variants.Work:
     with use(variant):
         ours = _ours(*_operands(rows, side, side, 16))
         return variants.Work(f"{rows}×{side}×{side}, 4 bits", rows * side**2, ours)
+
+
+def sample(rng: np.random.Generator) -> Sample:
+    """The call that the ladder times."""
+    indices = rng.integers(0, 16, (SIZE, SIZE)).astype(np.uint8)
+    said = f"{SIZE}×{SIZE}×{SIZE}, 16 values"
+    return Sample((floats(rng, SIZE, SIZE), indices, floats(rng, 16)), {}, SIZE**3, said)

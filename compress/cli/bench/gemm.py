@@ -7,6 +7,7 @@ import numpy as np
 
 from nn.kernels import Variant, gemm, isa, use, why_not_c
 
+from ..ladder.sample import SIZE, Sample, floats
 from . import peers, two_threads, variants
 from .qgemm import peak_context
 from .row import Row
@@ -101,3 +102,8 @@ def _work(variant: Variant) -> variants.Work:
     a, b = _operands(side, side, side)
     with use(variant):
         return variants.Work(f"{side}³", side**3, _ours(a, b))
+
+
+def sample(rng: np.random.Generator) -> Sample:
+    """The call that the ladder times."""
+    return Sample((floats(rng, SIZE, SIZE), floats(rng, SIZE, SIZE)), {}, SIZE**3, f"{SIZE}×{SIZE}×{SIZE}")

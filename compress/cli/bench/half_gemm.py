@@ -8,6 +8,7 @@ import numpy as np
 
 from nn.kernels import Variant, gemm, half_gemm, use
 
+from ..ladder.sample import SIZE, Sample, floats
 from . import peers, variants
 from .gemm import beyond_avx2
 from .row import Row
@@ -90,3 +91,9 @@ def _work(variant: Variant) -> variants.Work:
         b = (b.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
     with use(variant):
         return variants.Work(f"{side}³", side**3, _ours(a, b))
+
+
+def sample(rng: np.random.Generator) -> Sample:
+    """The call that the ladder times."""
+    args = floats(rng, SIZE, SIZE), floats(rng, SIZE, SIZE).astype(np.float16)
+    return Sample(args, {}, SIZE**3, f"{SIZE}×{SIZE}×{SIZE}, float16")

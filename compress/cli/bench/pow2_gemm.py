@@ -8,6 +8,7 @@ import numpy as np
 from nn.kernels import Variant, best_route, isa, peak_routes, pow2_gemm, qgemm, use, why_not_c
 from nn.kernels.pow2_gemm import powers
 
+from ..ladder.sample import SIZE, Sample, unsigned
 from . import variants
 from .gemm import beyond_avx2
 from .qgemm import peak_context
@@ -88,3 +89,9 @@ def _work(variant: Variant) -> variants.Work:
     m = 1 if variant.tile and variant.tile[0] == 1 else side
     with use(variant):
         return variants.Work(f"{m}×{side}×{side}", m * side**2, _ours(*_operands(m, side, side)))
+
+
+def sample(rng: np.random.Generator) -> Sample:
+    """The call that the ladder times."""
+    a, codes = unsigned(rng, SIZE, SIZE), rng.integers(0, 8, (SIZE, SIZE)).astype(np.uint8)
+    return Sample((a, codes), {}, SIZE**3, f"{SIZE}×{SIZE}×{SIZE}, powers of two")

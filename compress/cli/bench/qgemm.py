@@ -8,6 +8,7 @@ import numpy as np
 
 from nn.kernels import Variant, isa, peak_routes, qgemm, use, why_not_c
 
+from ..ladder.sample import SIZE, Sample
 from . import peers, two_threads, variants
 from .row import Row
 from .small_call import A8, B8, Call
@@ -155,3 +156,9 @@ def _work(variant: Variant) -> variants.Work:
     work = product(m, side, side, "7")
     with use(variant):
         return variants.Work(f"{m}×{side}×{side}", work.macs, _ours(work))
+
+
+def sample(rng: np.random.Generator) -> Sample:
+    """The call that the ladder times."""
+    one = product(SIZE, SIZE, SIZE, "normal")
+    return Sample((one.a, one.b), dict(one.around), one.macs, f"{SIZE}×{SIZE}×{SIZE} → uint8")

@@ -8,6 +8,7 @@ import numpy as np
 
 from nn.kernels import Variant, gemm, tt_matmul, use
 
+from ..ladder.sample import SIZE, Sample, floats
 from . import variants
 from .row import Row
 from .small_call import A, B, Call
@@ -73,3 +74,10 @@ def _work(variant: Variant) -> variants.Work:
     with use(variant):
         macs = len(x) * tt_matmul.pack(cores).parts["macs"]
         return variants.Work(f"{name}, batch {len(x)}", macs, _ours(x, cores))
+
+
+def sample(rng: np.random.Generator) -> Sample:
+    """The call that the ladder times."""
+    cores = [floats(rng, 1, 16, 16, 8), floats(rng, 8, 16, 16, 1)]
+    macs = SIZE * tt_matmul.pack(cores).parts["macs"]
+    return Sample((floats(rng, SIZE, SIZE), cores), {}, macs, f"{SIZE}×{SIZE}×{SIZE}, rank 8")
