@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 from timeit import Timer
@@ -27,7 +26,7 @@ from nn.kernels.native import ISAS, has
 
 from ..bench.timing import interleaved, timer
 from .peers import peers_of
-from .sample import Sample
+from .sample import Sample, packed
 from .samples import sample_of
 
 SECONDS = 0.3    # for each rung
@@ -120,19 +119,7 @@ def _ours(kernel: Kernel, one: Sample) -> dict[str, Any]:
     here = [isa for level, isa in enumerate(ISAS) if has(level)]
     rungs: dict[str, Any] = {f"ours, {isa}": _Forced(isa, call) for isa in here}
     if kernel.contract.packed:
-        given = _packed(kernel, one)
+        given = packed(kernel, one)
         again = kernel.prepare(**given, out=kernel(**given))
         rungs[f"ours, {here[-1]}, packed beforehand"] = timer("again()", again=again)
     return rungs
-
-
-def _packed(kernel: Kernel, one: Sample) -> dict[str, Any]:
-    """The arguments by name, the operand packed."""
-    c, given = kernel.contract, inspect.signature(kernel.reference).bind(*one.args, **one.options).arguments
-    if c.looked_at:
-        first = next(iter(given.values()))
-        operand = kernel.packer(kernel.name, first, *(given[name] for name in (c.packed, *c.others)))
-    else:
-        more = {name: given[name] for name in kernel.packed_with if name in given}
-        operand = kernel.pack(given[c.packed], **more)
-    return {name: x for name, x in given.items() if name not in c.others} | {c.packed: operand}

@@ -6,10 +6,13 @@ where a kernel is made of them, else the numbers of its result.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from nn.kernels import Kernel
 
 N, SIDE, CHANNELS = 4, 28, 32  # of images
 IMAGES = N, SIDE, SIDE, CHANNELS
@@ -33,6 +36,18 @@ def floats(rng: np.random.Generator, *shape: int) -> np.ndarray:
 def unsigned(rng: np.random.Generator, *shape: int) -> np.ndarray:
     """All that 8 bits hold, uint8."""
     return rng.integers(0, 256, shape).astype(np.uint8)
+
+
+def packed(kernel: Kernel, one: Sample) -> dict[str, Any]:
+    """The arguments of a call of the kernel by name, its operand packed."""
+    c, given = kernel.contract, inspect.signature(kernel.reference).bind(*one.args, **one.options).arguments
+    if c.looked_at:
+        first = next(iter(given.values()))
+        operand = kernel.packer(kernel.name, first, *(given[name] for name in (c.packed, *c.others)))
+    else:
+        more = {name: given[name] for name in kernel.packed_with if name in given}
+        operand = kernel.pack(given[c.packed], **more)
+    return {name: x for name, x in given.items() if name not in c.others} | {c.packed: operand}
 
 
 def convolution(quantized: bool = False, depthwise: bool = False, winograd: bool = False
