@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from nn.arguments import is_int
-from nn.kernels import qgemm
 from nn.kernels.requantization import ROUNDINGS
 from nn.tensor import Tensor
 
@@ -69,7 +68,7 @@ class Quantize(Transform):
                              f"{self.rounding!r}")
         if self.rounding != "float" and activations is None:
             raise ValueError(f"Quantize: rounding is of sums of integers; {weights} weights multiply reals")
-        if self.rounding != "float" and weights.sums(activations) is not qgemm:
+        if self.rounding != "float" and "rounding" not in weights.sums(activations).contract.parameters:
             raise ValueError(f"Quantize: the sums of {weights} weights and {activations} are rounded by a "
                              "float scale")
 
