@@ -98,7 +98,10 @@ def sensitivity_scan(model: nn.Module, choices: Sequence[Any], x: np.ndarray, y:
     model: plain, float32; it is not changed. choices: what a Recipe may have for a layer; each layer may stay
     as it is, too. x, y: held-out inputs (N, …) and what `measure(outputs, y)` compares with, smaller being
     better. example: inputs to calibrate on, by default x. layers: their names, by default all with weights.
-    Raises ValueError for a model that is prepared already, and as `prepare` and `convert` do."""
+    Raises ValueError for no choices and for a model that is prepared already, and as `prepare` and `convert`
+    do."""
+    if not choices:
+        raise ValueError("sensitivity_scan: wanted one choice at least, got none")
     if any(weight.parametrization is not None for weight in model.parameters()):
         raise ValueError(f"sensitivity_scan: this {type(model).__name__} is prepared already; give it as it "
                          "was")

@@ -3,7 +3,8 @@
  *     bit 3    bits 2..0
  *     sign     t: 0 for the weight 0, else for the exponent t - 1, so for 1, 2, 4, ..., 64
  *
- * A vector of codes gives a vector of shifts, t - 1, and one of signs, all ones where bit 3 is 1. Then a times the weights is
+ * A vector of codes gives a vector of shifts, t - 1, and one of signs, all ones where bit 3 is 1. Then a times the
+ * weights is
  *
  *     (a << shift) ^ sign
  *

@@ -16,8 +16,8 @@ from nn.kernels import Kernel
 
 from ..interrupt import on_interrupt
 from .ladder import chart
+from .ladder.samples import sample_of
 from .ladder.text import text
-from .ladder.works import work
 from .options import UsageError
 from .processes import end, start
 from .terminal import folded, width
@@ -84,7 +84,7 @@ def _compare(function: Any, kernel: Kernel) -> None:
     from nn.testing import domain_of
     from nn.testing.in_c import KernelError
 
-    one = work(kernel)
+    one = sample_of(kernel)
     copies = [copy.deepcopy(one.args) for _ in range(2)]
     got, want = function(*copies[0], **one.options), kernel(*copies[1], **one.options)
     if want is None:  # it was written in place

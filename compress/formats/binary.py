@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from nn.kernels import bconv2d, bgemm, qgemm
+from nn.kernels.sign_bits import in_words, signs
 
-from .bits import as_words, check_bits, from_words, pack_bits, unpack_bits
+from .bits import check_bits, pack_bits, unpack_bits
 from .format import SMALLEST, Format, Grid, format_named
 
 
@@ -59,13 +60,13 @@ class BinaryWeights(Signs):
         """For `bgemm` bits."""
         if kernel is not bgemm:
             return super().operand(kernel, codes, scales)
-        return bgemm.pack(as_words(codes < 0), codes.shape[1])
+        return bgemm.pack(in_words(codes < 0), codes.shape[1])
 
     def told(self, kernel: Any, unpacked: Any, shape: tuple[int, ...]) -> np.ndarray:
         if kernel not in (bgemm, bconv2d):
             return super().told(kernel, unpacked, shape)
         k = prod(shape[1:]) if unpacked.ndim == 2 else shape[1]  # of bits: in a row, or at a tap
-        return 1 - 2 * from_words(unpacked, k).reshape(shape[0], -1).astype(np.int8)
+        return signs(unpacked, k).reshape(shape[0], -1).astype(np.int8)
 
 
 @dataclass(frozen=True, repr=False)

@@ -25,17 +25,3 @@ def check_bits(who: str, packed: np.ndarray, width: int, count: int, below: int)
         raise ValueError(f"{who}: code {codes.max()} is none of the {below} that there are")
     if not np.array_equal(pack_bits(codes, width), packed):
         raise ValueError(f"{who}: the bits behind the last code must be 0")
-
-
-def as_words(bits: np.ndarray) -> np.ndarray:
-    """Booleans (…, k) as uint32 (…, ⌈k/32⌉), the first in the lowest bit, then 0: what `bgemm` reads."""
-    packed = np.packbits(bits, axis=-1, bitorder="little")
-    words = np.zeros((*packed.shape[:-1], -(-bits.shape[-1] // 32) * 4), np.uint8)
-    words[..., :packed.shape[-1]] = packed
-    return words.view("<u4").astype(np.uint32, copy=False)
-
-
-def from_words(words: np.ndarray, k: int) -> np.ndarray:
-    """The inverse of `as_words`: uint8 (…, k) of 0 and 1."""
-    each = np.ascontiguousarray(words, "<u4").view(np.uint8)
-    return np.unpackbits(each, axis=-1, count=k, bitorder="little")

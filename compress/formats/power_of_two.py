@@ -55,8 +55,8 @@ class PowerOfTwo(Format):
         return np.exp2(np.ceil(np.log2(super().at_least(scales, least)))).astype(np.float32)
 
     def sums(self, activations: Format) -> Any:
-        """`pow2_gemm`: shifts and additions."""
-        return None if activations.in_blocks else pow2_gemm
+        """`pow2_gemm`: shifts and additions, of codes of 4 bits."""
+        return None if activations.in_blocks or self.bits > 4 else pow2_gemm
 
     def operand(self, kernel: Any, codes: np.ndarray, scales: np.ndarray) -> Any:
         """For `pow2_gemm` the sign in the bit above the others."""

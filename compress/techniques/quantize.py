@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from nn.arguments import is_int, is_number
-from nn.kernels import qgemm
 from nn.kernels.requantization import ROUNDINGS
 from nn.tensor import Tensor
 
@@ -105,7 +104,7 @@ class Quantize(Transform):
         if self.ranges != "minmax" and made_inside:
             raise ValueError("Quantize: ranges are found on the example; those of "
                              f"{activations} are of the call")
-        if self.rounding != "float" and weights.sums(activations) is not qgemm:
+        if self.rounding != "float" and "rounding" not in weights.sums(activations).contract.parameters:
             raise ValueError(f"Quantize: the sums of {weights} weights and {activations} are rounded by a "
                              "float scale")
         if self.gradient not in tuple(GRADIENTS):

@@ -15,49 +15,26 @@ operand into the layout the C code reads, once; `kernel.reference` is the NumPy 
 `kernel.variants()` is every implementation that can run here; `with use("avx2"):` forces one.
 `again = kernel.prepare(x, ..., out=out)` asks once what each call asks, and `again()` is the call of C.
 `threads(n)` lets up to n threads share a product.
+
+Every file in this folder is loaded with the package, and its kernels are among the package's names.
 """
 
-from .adam_step import adam_step
-from .batch_norm import batch_norm, batch_norm_grad
-from .bconv2d import bconv2d
-from .bgemm import bgemm
-from .codebook_gemm import codebook_gemm
-from .conv2d import conv2d
-from .conv2d_gradients import conv2d_input_grad, conv2d_weight_grad
+from importlib import import_module
+from pkgutil import iter_modules
+
 from .convolution import channels_last
-from .depthwise_conv2d import depthwise_conv2d, depthwise_conv2d_input_grad, depthwise_conv2d_weight_grad
-from .erf import erf, gelu, gelu_grad
-from .gemm import gemm, matmul
-from .half_gemm import half_gemm
-from .im2col import im2col
+from .gemm import matmul
 from .kernel import Kernel, Variant, all_kernels, isa, kernel, use
-from .kmeans1d import kmeans1d
 from .native import why_not_c
-from .nbit_gemm import nbit_gemm
 from .operand import Operand
 from .peaks import best_route, call_cost, copy_speed, peak, peak_loop, peak_routes, route_of
-from .pool2d import avg_pool2d, avg_pool2d_grad, max_pool2d, max_pool2d_grad, qavg_pool2d, qmax_pool2d
-from .pow2_gemm import pow2_gemm
-from .qconv2d import qconv2d
-from .qdepthwise_conv2d import qdepthwise_conv2d
-from .qgemm import qgemm
-from .quantize import dequantize, qadd, quantize, requantize
-from .relu import relu, relu_grad
-from .sign_bits import sign_bits
-from .softmax_cross_entropy import softmax_cross_entropy, softmax_cross_entropy_grad
-from .spmm_csr import spmm_csr
 from .threads import thread_count, threads
-from .transpose import transpose
-from .tt_matmul import tt_matmul
-from .winograd_conv2d import winograd_conv2d
 
-__all__ = [
-    "Kernel", "Operand", "Variant", "adam_step", "all_kernels", "avg_pool2d", "avg_pool2d_grad", "batch_norm",
-    "batch_norm_grad", "bconv2d", "best_route", "bgemm", "call_cost", "channels_last", "codebook_gemm",
-    "conv2d", "conv2d_input_grad", "conv2d_weight_grad", "copy_speed", "depthwise_conv2d",
-    "depthwise_conv2d_input_grad", "depthwise_conv2d_weight_grad", "dequantize", "erf", "gelu", "gelu_grad",
-    "gemm", "half_gemm", "im2col", "isa", "kernel", "kmeans1d", "matmul", "max_pool2d", "max_pool2d_grad",
-    "nbit_gemm", "peak", "peak_loop", "peak_routes", "pow2_gemm", "qadd", "qavg_pool2d", "qconv2d",
-    "qdepthwise_conv2d", "qgemm", "qmax_pool2d", "quantize", "relu", "relu_grad", "requantize", "route_of",
-    "sign_bits", "softmax_cross_entropy", "softmax_cross_entropy_grad", "spmm_csr", "thread_count", "threads",
-    "transpose", "tt_matmul", "use", "why_not_c", "winograd_conv2d"]
+for _found in iter_modules(__path__):
+    import_module(f"{__name__}.{_found.name}")
+_kernels = {found.name: found for found in all_kernels()}
+globals().update(_kernels)
+
+__all__ = [*_kernels, "Kernel", "Operand", "Variant", "all_kernels", "best_route", "call_cost",
+           "channels_last", "copy_speed", "isa", "kernel", "matmul", "peak", "peak_loop", "peak_routes",
+           "route_of", "thread_count", "threads", "use", "why_not_c"]

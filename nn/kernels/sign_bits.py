@@ -16,10 +16,15 @@ def sign_bits(x: np.ndarray) -> np.ndarray:
     The first number of a word is in its lowest bit; bits beyond K are 0. sign(0) = sign(−0) = +1, as
     Courbariaux, Hubara et al. (2016, eq. 1) have it. NaN, which has no sign, raises ValueError.
     """
-    m, k = x.shape
-    negative = np.zeros((m, words_of(k) * WORD), bool)
-    negative[:, :k] = x < 0
-    return np.packbits(negative, axis=1, bitorder="little").view("<u4").astype(U32)
+    return in_words(x < 0)
+
+
+def in_words(bits: np.ndarray) -> np.ndarray:
+    """Booleans (…, k) as uint32 (…, ⌈k/32⌉), the first in the lowest bit, then 0."""
+    *others, k = bits.shape
+    filled = np.zeros((*others, words_of(k) * WORD), bool)
+    filled[..., :k] = bits
+    return np.packbits(filled, axis=-1, bitorder="little").view("<u4").astype(U32)
 
 
 def signs(bits: np.ndarray, k: int) -> np.ndarray:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from math import prod
-
 import numpy as np
 from hypothesis import strategies as st
 
-from ..kernels import sign_bits
-from ..kernels.sign_bits import signs, words_of
+from ..kernels.sign_bits import in_words, signs
 from .case import STYLES, Case, floats, near
 from .domain import SEEDS, Gemm
 from .domain_pass import Pass
@@ -24,9 +21,8 @@ def signed(rng: np.random.Generator, shape: tuple[int, ...], style: str) -> np.n
 
 
 def as_bits(x: np.ndarray) -> np.ndarray:
-    """The bits of rows (…, K)."""
-    *others, k = x.shape
-    return sign_bits.reference(x.reshape(prod(others), k)).reshape(*others, words_of(k))
+    """The bits of rows (…, K) of +1 and −1."""
+    return in_words(x < 0)
 
 
 class Bgemm(Gemm):

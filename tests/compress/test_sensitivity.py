@@ -79,6 +79,8 @@ def test_what_cant_be_scanned_is_refused(scanned):
     with pytest.raises(ValueError, match=r"nothing fits; the smallest takes \d+ bytes"):
         scan.recipe(nbytes=10)
     prepared = compress.prepare(copy.deepcopy(model), compress.Quantize(), x)
+    with pytest.raises(ValueError, match="wanted one choice at least"):
+        compress.sensitivity_scan(model, [], x, y)
     with pytest.raises(ValueError, match="is prepared already"):
         compress.sensitivity_scan(prepared, CHOICES, x, y)
     with pytest.raises(ValueError, match=r"no layer with a weight is called \['fc'\]; there are \['0', '2'"):

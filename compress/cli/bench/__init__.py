@@ -1,9 +1,9 @@
 """`espalier bench`: what the library promises about speed and accuracy, measured.
 
 A group of rows is a module here with a function `rows(seconds)`: the seconds are what each contestant of a
-comparison gets. Every group runs in a process of its own, so that one thread is all that anyone has, the
-peers (PyTorch, onnxruntime, SciPy: the extra `bench`) too, and no library disturbs the next group. (Rows that
-compare two threads with one say so.)"""
+comparison gets. One that has the name of a kernel is found by it. Every group runs in a process of its own,
+so that one thread is all that anyone has, the peers (PyTorch, onnxruntime, SciPy: the extra `bench`) too, and
+no library disturbs the next group. (Rows that compare two threads with one say so.)"""
 
 import importlib
 import json
@@ -12,23 +12,23 @@ import platform
 import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
+from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any
 
-from nn.kernels import isa, why_not_c
+from nn.kernels import all_kernels, isa, why_not_c
 
 from ...interrupt import on_interrupt
 from ..processes import end, start
 from .printing import AsJson, AsText
 from .row import Row, verdicts
 
-__all__ = ["GROUPS", "group", "run"]
+__all__ = ["GROUPS", "KERNELS", "group", "run"]
 
-GROUPS = ("startup", "call", "autograd", "modes", "gemm", "qgemm", "spmm_csr", "tt_matmul", "conv2d",
-          "conv2d_input_grad", "conv2d_weight_grad", "depthwise_conv2d", "depthwise_conv2d_input_grad",
-          "depthwise_conv2d_weight_grad", "qconv2d", "qdepthwise_conv2d", "ranges", "rounding", "saturation",
-          "winograd_conv2d", "codebook_gemm", "half_gemm", "nbit_gemm", "pow2_gemm", "bgemm", "bconv2d",
-          "kmeans1d", "one_pass", "networks", "training", "digits", "gptq", "qat", "main_job")
+_files = {found.name for found in iter_modules(__path__)}
+KERNELS = tuple(sorted(kernel.name for kernel in all_kernels() if kernel.name in _files))
+GROUPS = ("startup", "call", "autograd", "modes", *KERNELS, "ranges", "rounding", "saturation", "one_pass",
+          "networks", "training", "digits", "gptq", "qat", "main_job")
 
 PEERS = ("torch", "onnxruntime", "scipy", "scikit-learn")
 

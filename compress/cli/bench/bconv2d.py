@@ -7,13 +7,16 @@ import numpy as np
 
 from nn.kernels import Variant, bconv2d, conv2d, isa, qconv2d, sign_bits, use, why_not_c
 
+from ..ladder.sample import IMAGES, Sample
 from . import variants
 from .gemm import beyond_avx2
 from .row import Row
+from .small_call import A, B, Call
 from .timing import context, interleaved, timer
 
 # images, channels (as many filters), side of an image
 SHAPES = ((1, 64, 56), (1, 128, 28), (1, 256, 14), (64, 64, 8))
+CALLS = (Call("bconv2d(a, b, 4)", sign_bits(A)[None, None], (sign_bits(B)[:, None, None], 4)),)
 
 
 def rows(seconds: float) -> Iterator[Row]:
@@ -72,3 +75,12 @@ def _work(variant: Variant) -> variants.Work:
     x, w = _layer(1, 128, 14)
     with use(variant):
         return variants.Work("3×3, 128 channels at 14²", x.size * 9 * 128, _ours(x, w))
+
+
+def sample(rng: np.random.Generator) -> Sample:
+    """The call that the ladder times."""
+    n, h, w, c = IMAGES
+    shapes = (n, h, w, c // 32), (c, 3, 3, c // 32)
+    x, filters = (rng.integers(0, 2**32, shape, np.uint32) for shape in shapes)
+    said = f"{n} images {h}×{w}×{c}, {c} filters 3×3, of ±1"
+    return Sample((x, filters, c), {"padding": (1, 1)}, n * h * w * 32 * filters.size, said)

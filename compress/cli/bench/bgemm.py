@@ -8,16 +8,19 @@ import numpy as np
 from nn.kernels import Variant, bgemm, gemm, isa, peak_routes, sign_bits, use, why_not_c
 from nn.kernels.operand import aligned
 
+from ..ladder.sample import SIZE, Sample
 from . import variants
 from .gemm import beyond_avx2
 from .qgemm import peak_context
 from .row import Row
+from .small_call import A, B, Call
 from .timing import context, digits, interleaved, share_of_peak, timer
 
 SIDE = 1024
 # Route, its instructions, bar in % of its peak, bar against gemm of the same instruction set.
 ROUTES = {"avx512": ("popcount_avx512", "vpxord, vpopcntd, vpaddd", 85, 17),
           "avx2": ("popcount_avx2", "vpxor, vpsrlw, 2 vpand, 2 vpshufb, 2 vpaddb", 85, 5)}
+CALLS = (Call("bgemm(a, b, 4)", sign_bits(A), (sign_bits(B), 4)),)
 
 
 def rows(seconds: float) -> Iterator[Row]:
@@ -91,3 +94,9 @@ def _work(variant: Variant) -> variants.Work:
     m = 1 if variant.tile and variant.tile[0] == 1 else side
     with use(variant):
         return variants.Work(f"{m}×{side}×{side}", m * side**2, _ours(*_operands(m, side, side)))
+
+
+def sample(rng: np.random.Generator) -> Sample:
+    """The call that the ladder times."""
+    a, b = rng.integers(0, 2**32, (2, SIZE, SIZE // 32), np.uint32)
+    return Sample((a, b, SIZE), {}, SIZE**3, f"{SIZE}×{SIZE}×{SIZE}, of ±1")

@@ -2,10 +2,9 @@
 
 import json
 import os
+from importlib import import_module
 
 import nn
-
-from . import group
 
 SECONDS = 1.0  # for each contestant of a comparison
 
@@ -15,5 +14,5 @@ def main(name: str) -> None:
     nn.memory.keep_freed()  # as fit does
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as out:
         os.dup2(2, 1)
-        for row in group(name).rows(SECONDS):
+        for row in import_module(f"{__package__}.{name}").rows(SECONDS):
             print(json.dumps(vars(row)), file=out, flush=True)

@@ -7,12 +7,15 @@ import numpy as np
 
 from nn.kernels import Variant, codebook_gemm, gemm, use
 
+from ..ladder.sample import SIZE, Sample, floats
 from . import peers, variants
 from .row import Row
+from .small_call import A, B, Call
 from .timing import context, interleaved, timer
 
 SHAPES = ((1, 4096, 4096), (4, 4096, 4096), (64, 1024, 1024), (512, 1024, 1024))  # M, K, N
 NUMBERS = (16, 32, 256)  # in the codebook: 4, 5 and 8 bits
+CALLS = (Call("codebook_gemm(a, b)", A, (B.astype(np.uint8), 2 * B[0])),)
 
 
 def rows(seconds: float) -> Iterator[Row]:
@@ -74,3 +77,10 @@ def _work(variant: Variant) -> variants.Work:
     with use(variant):
         ours = _ours(*_operands(rows, side, side, 16))
         return variants.Work(f"{rows}×{side}×{side}, 4 bits", rows * side**2, ours)
+
+
+def sample(rng: np.random.Generator) -> Sample:
+    """The call that the ladder times."""
+    indices = rng.integers(0, 16, (SIZE, SIZE)).astype(np.uint8)
+    said = f"{SIZE}×{SIZE}×{SIZE}, 16 values"
+    return Sample((floats(rng, SIZE, SIZE), indices, floats(rng, 16)), {}, SIZE**3, said)

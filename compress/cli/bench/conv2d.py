@@ -7,13 +7,17 @@ import numpy as np
 
 from nn.kernels import Variant, conv2d, use
 
+from ..ladder.sample import convolution
 from . import peers, variants
 from .gemm import PARITY, ROUTES, beyond_avx2
 from .row import Row
+from .small_call import PIXEL, B, Call
 from .timing import context, digits, interleaved, share_beside, share_of_peak, timer
 
 # channels in and out, side of the image; N = 1
 SHAPES = ((64, 56), (128, 28), (256, 14), (64, 224), (512, 14))
+CALLS = (Call("conv2d(a, b)", PIXEL, (B.reshape(4, 4, 1, 1),)),)
+sample = convolution()
 
 
 def rows(seconds: float) -> Iterator[Row]:

@@ -2,8 +2,11 @@
 
 from collections.abc import Iterator
 
+from ..ladder.sample import gradient
 from . import conv2d_gradients
 from .row import Row
+
+sample = gradient("x")
 
 
 def rows(seconds: float) -> Iterator[Row]:

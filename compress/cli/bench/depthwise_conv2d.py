@@ -7,12 +7,16 @@ import numpy as np
 
 from nn.kernels import Variant, depthwise_conv2d, use
 
+from ..ladder.sample import convolution
 from . import peers, variants
 from .row import Row
+from .small_call import PIXEL, A, Call
 from .timing import context, interleaved, timer
 
 # images, channels, side of an image: layers like those of MobileNet (Howard et al. 2017), and a batch
 SHAPES = ((1, 32, 112), (1, 128, 56), (1, 256, 56), (1, 256, 28), (1, 512, 14), (1, 1024, 7), (16, 64, 32))
+CALLS = (Call("depthwise_conv2d(a, b)", PIXEL, (A.reshape(4, 1, 1, 1),)),)
+sample = convolution(depthwise=True)
 
 
 def rows(seconds: float) -> Iterator[Row]:

@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator
 
+from ..ladder.sample import gradient
 from . import conv2d_gradients
 from .row import Row
 
 NAME = "depthwise_conv2d_input_grad"
+
+sample = gradient("x", depthwise=True)
 
 
 def rows(seconds: float) -> Iterator[Row]:

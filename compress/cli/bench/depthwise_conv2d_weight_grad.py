@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator
 
+from ..ladder.sample import gradient
 from . import conv2d_gradients
 from .row import Row
 
 NAME = "depthwise_conv2d_weight_grad"
+
+sample = gradient("w", depthwise=True)
 
 
 def rows(seconds: float) -> Iterator[Row]:

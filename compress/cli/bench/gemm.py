@@ -7,13 +7,16 @@ import numpy as np
 
 from nn.kernels import Variant, gemm, isa, use, why_not_c
 
+from ..ladder.sample import SIZE, Sample, floats
 from . import peers, two_threads, variants
 from .qgemm import peak_context
 from .row import Row
+from .small_call import A, B, Call
 from .timing import context, digits, first_route, interleaved, share_of_peak, timer
 
 ROUTES = ("fma_avx512", "fma_avx2")  # the peaks, the highest first
 PARITY = 0.98  # as fast as the best peer: closer than that two runs do not agree
+CALLS = (Call("gemm(a, b)", A, (B,)),)
 
 
 def rows(seconds: float) -> Iterator[Row]:
@@ -99,3 +102,8 @@ def _work(variant: Variant) -> variants.Work:
     a, b = _operands(side, side, side)
     with use(variant):
         return variants.Work(f"{side}³", side**3, _ours(a, b))
+
+
+def sample(rng: np.random.Generator) -> Sample:
+    """The call that the ladder times."""
+    return Sample((floats(rng, SIZE, SIZE), floats(rng, SIZE, SIZE)), {}, SIZE**3, f"{SIZE}×{SIZE}×{SIZE}")

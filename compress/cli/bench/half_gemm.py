@@ -8,12 +8,15 @@ import numpy as np
 
 from nn.kernels import Variant, gemm, half_gemm, use
 
+from ..ladder.sample import SIZE, Sample, floats
 from . import peers, variants
 from .gemm import beyond_avx2
 from .row import Row
+from .small_call import A, B, Call
 from .timing import context, interleaved, timer
 
 SHAPES = ((1, 4096, 4096), (8, 4096, 1024), (64, 1024, 1024))  # M, K, N
+CALLS = (Call("half_gemm(a, b)", A, (B.astype(np.float16),)),)
 
 
 def rows(seconds: float) -> Iterator[Row]:
@@ -88,3 +91,9 @@ def _work(variant: Variant) -> variants.Work:
         b = (b.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
     with use(variant):
         return variants.Work(f"{side}³", side**3, _ours(a, b))
+
+
+def sample(rng: np.random.Generator) -> Sample:
+    """The call that the ladder times."""
+    args = floats(rng, SIZE, SIZE), floats(rng, SIZE, SIZE).astype(np.float16)
+    return Sample(args, {}, SIZE**3, f"{SIZE}×{SIZE}×{SIZE}, float16")

@@ -9,6 +9,7 @@ import numpy as np
 from nn.kernels import Variant, kmeans1d, use
 from nn.kernels.kmeans1d import nearest
 
+from ..ladder.sample import Sample, floats
 from . import peers
 from .row import Row
 from .timing import context, interleaved, timer
@@ -67,3 +68,8 @@ def _beside_lloyd(n: int, k: int, iterations: int) -> Row:
     beside = {"ms": {"ours": 1000 * min(ours), "scikit-learn": 1000 * min(theirs)},
               "its cost over ours": costs["scikit-learn"] / costs["ours"]}
     return Row("kmeans1d", measure, round(min(theirs) / min(ours), 2), "× as fast", context=beside)
+
+
+def sample(rng: np.random.Generator) -> Sample:
+    """The call that the ladder times."""
+    return Sample((floats(rng, 500),), {"k": 16}, 0, "16 of 500 values")

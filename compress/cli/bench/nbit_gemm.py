@@ -8,10 +8,14 @@ import numpy as np
 
 from nn.kernels import Variant, nbit_gemm, peak_routes, use, why_not_c
 
+from ..ladder.sample import SIZE, Sample, floats
 from . import peers, variants
 from .qgemm import peak_context
 from .row import Row
+from .small_call import B8, A, B, Call
 from .timing import context, digits, interleaved, share_of_peak, timer
+
+CALLS = (Call('nbit_gemm(a, b, activations="int8")', A, (B8, B[:1])),)
 
 
 class Shape(NamedTuple):
@@ -147,3 +151,10 @@ def _work(variant: Variant) -> variants.Work:
     with use(variant):
         return variants.Work(f"{m}×{side}×{side}, 4 bits, {activations}", shape.macs,
                              _ours(_operands(shape), shape, activations))
+
+
+def sample(rng: np.random.Generator) -> Sample:
+    """The call that the ladder times."""
+    codes = rng.integers(-8, 8, (SIZE, SIZE)).astype(np.int8)
+    args = floats(rng, SIZE, SIZE), codes, floats(rng, SIZE // 32, SIZE), None
+    return Sample(args, {"activations": "int8"}, SIZE**3, f"{SIZE}×{SIZE}×{SIZE}, 4 bits, blocks of 32, int8")

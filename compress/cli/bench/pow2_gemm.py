@@ -8,10 +8,12 @@ import numpy as np
 from nn.kernels import Variant, best_route, isa, peak_routes, pow2_gemm, qgemm, use, why_not_c
 from nn.kernels.pow2_gemm import powers
 
+from ..ladder.sample import SIZE, Sample, unsigned
 from . import variants
 from .gemm import beyond_avx2
 from .qgemm import peak_context
 from .row import Row
+from .small_call import A8, B, Call
 from .timing import context, digits, interleaved, share_of_peak, timer
 
 SHAPES = ((1024, 1024, 1024), (8, 4096, 1024), (1, 4096, 4096))  # M, K, N
@@ -22,6 +24,7 @@ WHY = {"shift_avx512": "vpsllvd, vpxord, vpaddd: 3 instructions for 16 multiply-
        "shift_avx2": "vpsllvd, vpxor, vpaddd: 3 instructions for 8 multiply-adds",
        "vnni_avx512": "vpdpbusd: 1 for 64", "vnni_avxvnni": "vpdpbusd: 1 for 32",
        "maddubs_avx2": "vpmaddubsw, vpmaddwd, vpaddd: 3 for 32"}
+CALLS = (Call("pow2_gemm(a, b)", A8, (B.astype(np.uint8),)),)
 
 
 def rows(seconds: float) -> Iterator[Row]:
@@ -86,3 +89,9 @@ def _work(variant: Variant) -> variants.Work:
     m = 1 if variant.tile and variant.tile[0] == 1 else side
     with use(variant):
         return variants.Work(f"{m}×{side}×{side}", m * side**2, _ours(*_operands(m, side, side)))
+
+
+def sample(rng: np.random.Generator) -> Sample:
+    """The call that the ladder times."""
+    a, codes = unsigned(rng, SIZE, SIZE), rng.integers(0, 8, (SIZE, SIZE)).astype(np.uint8)
+    return Sample((a, codes), {}, SIZE**3, f"{SIZE}×{SIZE}×{SIZE}, powers of two")

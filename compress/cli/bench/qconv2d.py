@@ -8,15 +8,19 @@ import numpy as np
 
 from nn.kernels import Variant, conv2d, isa, qconv2d, use, why_not_c
 
+from ..ladder.sample import convolution
 from . import peers, variants
 from .conv2d import SHAPES
 from .qgemm import VNNI
 from .row import Row
+from .small_call import B8, PIXEL8, Call
 from .timing import context, interleaved, share_beside, timer
 
 # Of the best peer. As fast as it is 0.98: the rest is the noise of a run. Without VNNI the peers saturate.
 BARS = {True: 0.98, False: 0.95}
 PEAKS = ("vnni_avx512", "vnni_avxvnni", "maddubs_avx2")  # the first that is here: of the direct algorithm
+CALLS = (Call("qconv2d(a, b)", PIXEL8, (B8.reshape(4, 4, 1, 1),)),)
+sample = convolution(quantized=True)
 
 
 class Layer(NamedTuple):

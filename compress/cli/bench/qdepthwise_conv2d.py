@@ -7,14 +7,18 @@ import numpy as np
 
 from nn.kernels import Variant, depthwise_conv2d, qdepthwise_conv2d, use, why_not_c
 
+from ..ladder.sample import convolution
 from . import peers, variants
 from .qconv2d import filters
 from .row import Row
+from .small_call import B8, PIXEL8, Call
 from .timing import context, interleaved, timer
 
 # images, channels, side of an image: as in depthwise_conv2d
 SHAPES = ((1, 32, 112), (1, 128, 56), (1, 256, 56), (1, 256, 28), (1, 512, 14), (16, 64, 32))
 BAR = 0.98  # as fast as the best peer: the rest is the noise of a run
+CALLS = (Call("qdepthwise_conv2d(a, b)", PIXEL8, (B8[0].reshape(4, 1, 1, 1),)),)
+sample = convolution(quantized=True, depthwise=True)
 
 
 def rows(seconds: float) -> Iterator[Row]:

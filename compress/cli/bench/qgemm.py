@@ -8,8 +8,10 @@ import numpy as np
 
 from nn.kernels import Variant, isa, peak_routes, qgemm, use, why_not_c
 
+from ..ladder.sample import SIZE, Sample
 from . import peers, two_threads, variants
 from .row import Row
+from .small_call import A8, B8, Call
 from .timing import Share, context, digits, interleaved, share_of_peak, timer
 
 SHAPES = ((1024, 1024, 1024), (64, 1024, 1024), (8, 4096, 1024), (1, 4096, 4096))
@@ -31,6 +33,9 @@ BARS = {True: {"normal": (1.0, 1.0, 1.0, 1.2)},
                 "64": (0.95, 0.95, 0.95, 0.95)}}
 SAID = {"normal": "normal weights", "127": "weights uniform in ±127", "64": "7-bit weights",
         "32": "6-bit weights", "7": "4-bit weights", "1": "ternary weights"}
+CALLS = (Call("qgemm(a, b)", A8, (B8,)),
+         Call("qgemm(a, b, a_zero=3, bias=bias, scale=scale, out_zero=7)", A8, (B8,),
+              {"bias": np.ones(4, np.int32), "scale": np.ones(4, np.float32)}))
 
 
 class Product(NamedTuple):
@@ -154,3 +159,9 @@ def _work(variant: Variant) -> variants.Work:
     work = product(m, side, side, "7")
     with use(variant):
         return variants.Work(f"{m}×{side}×{side}", work.macs, _ours(work))
+
+
+def sample(rng: np.random.Generator) -> Sample:
+    """The call that the ladder times."""
+    one = product(SIZE, SIZE, SIZE, "normal")
+    return Sample((one.a, one.b), dict(one.around), one.macs, f"{SIZE}×{SIZE}×{SIZE} → uint8")

@@ -7,12 +7,15 @@ import numpy as np
 
 from nn.kernels import Operand, Variant, spmm_csr, use
 
+from ..ladder.sample import SIZE, Sample, floats
 from . import peers, variants
 from .row import Row
+from .small_call import A, B, Call
 from .timing import context, interleaved, timer
 
 N = K = 1024
 BATCH = 64
+CALLS = (Call("spmm_csr(a, b)", A, (B,)),)
 
 
 def rows(seconds: float) -> Iterator[Row]:
@@ -74,3 +77,11 @@ def _work(variant: Variant) -> variants.Work:
     with use(variant):
         shape = f"{BATCH}×{K}×{N}, 90% zeros"
         return variants.Work(shape, BATCH * int(np.count_nonzero(w)), _ours(x, w))
+
+
+def sample(rng: np.random.Generator) -> Sample:
+    """The call that the ladder times."""
+    dense = floats(rng, SIZE, SIZE) * (rng.random((SIZE, SIZE)) < 0.1)
+    parts = spmm_csr.pack(dense).unpack()
+    said = f"{SIZE}×{SIZE}×{SIZE}, 10 % stored"
+    return Sample((floats(rng, SIZE, SIZE), *parts), {}, SIZE * len(parts[0]), said)

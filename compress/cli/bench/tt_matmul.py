@@ -8,8 +8,10 @@ import numpy as np
 
 from nn.kernels import Variant, gemm, tt_matmul, use
 
+from ..ladder.sample import SIZE, Sample, floats
 from . import variants
 from .row import Row
+from .small_call import A, B, Call
 from .timing import context, interleaved, timer
 
 LAYERS = {  # name: modes of the input, of the output, rank
@@ -17,6 +19,7 @@ LAYERS = {  # name: modes of the input, of the output, rank
     "25088→4096 (Novikov et al. 2015), rank 4": ((2, 7, 8, 8, 7, 4), (4,) * 6, 4),
     "64→300, rank 4": ((4, 4, 4), (10, 6, 5), 4)}
 BATCHES = (1, 64)
+CALLS = (Call("tt_matmul(a, b)", A, ([B.reshape(1, 4, 4, 1)],)),)
 
 
 def rows(seconds: float) -> Iterator[Row]:
@@ -71,3 +74,10 @@ def _work(variant: Variant) -> variants.Work:
     with use(variant):
         macs = len(x) * tt_matmul.pack(cores).parts["macs"]
         return variants.Work(f"{name}, batch {len(x)}", macs, _ours(x, cores))
+
+
+def sample(rng: np.random.Generator) -> Sample:
+    """The call that the ladder times."""
+    cores = [floats(rng, 1, 16, 16, 8), floats(rng, 8, 16, 16, 1)]
+    macs = SIZE * tt_matmul.pack(cores).parts["macs"]
+    return Sample((floats(rng, SIZE, SIZE), cores), {}, macs, f"{SIZE}×{SIZE}×{SIZE}, rank 8")

@@ -12,14 +12,18 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from nn.kernels import Variant, conv2d, use, why_not_c, winograd_conv2d
 
+from ..ladder.sample import convolution
 from . import peers, variants
 from .gemm import ROUTES
 from .row import AT_MOST, Row
+from .small_call import PIXEL, Call
 from .timing import context, digits, first_route, interleaved, share_of_peak, timer
 
 LAYERS = ((64, 56), (128, 28), (256, 14), (512, 14), (64, 224))  # channels in and out, side of the image
 BAR = 100  # % of the peak of multiply-adds
 ERROR_BAR = 1.0  # × the error of a sequential sum in float32
+CALLS = (Call("winograd_conv2d(a, b, padding=1)", PIXEL, (np.ones((4, 4, 3, 3), np.float32),)),)
+sample = convolution(winograd=True)
 
 
 class Layer(NamedTuple):

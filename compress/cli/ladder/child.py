@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 from timeit import Timer
@@ -27,7 +26,8 @@ from nn.kernels.native import ISAS, has
 
 from ..bench.timing import interleaved, timer
 from .peers import peers_of
-from .works import Work, work
+from .sample import Sample, packed
+from .samples import sample_of
 
 SECONDS = 0.3    # for each rung
 MEMORY = 2**26   # bytes, more than any cache has
@@ -45,7 +45,7 @@ def main(name: str, libraries: str) -> None:
 def measured(kernel: Kernel, libraries: dict[str, str]) -> dict[str, Any]:
     """Seconds a call of each rung, and what this machine can do: multiply-accumulates a second of each route
     that the kernel takes, bytes a second of copies."""
-    one, calls = work(kernel), {}
+    one, calls = sample_of(kernel), {}
     rungs: dict[str, Timer] = {}
     for rung, path in libraries.items():
         calls[rung] = _InProcess(kernel, path, one)
@@ -67,7 +67,7 @@ def measured(kernel: Kernel, libraries: dict[str, str]) -> dict[str, Any]:
 class _InProcess:
     """A library's kernel, with the arguments of one call in slots that stay."""
 
-    def __init__(self, kernel: Kernel, path: str, one: Work) -> None:
+    def __init__(self, kernel: Kernel, path: str, one: Sample) -> None:
         from nn.testing.in_c.function import Arguments
 
         ffi = cffi.FFI()
@@ -107,7 +107,7 @@ class _Forced:
             return self.one.timeit(number)
 
 
-def _ours(kernel: Kernel, one: Work) -> dict[str, Any]:
+def _ours(kernel: Kernel, one: Sample) -> dict[str, Any]:
     """Our kernel on each instruction set that is here, on the same arrays; and with its operand packed."""
     if why_not_c() or not kernel.call:
         return {}
@@ -119,19 +119,7 @@ def _ours(kernel: Kernel, one: Work) -> dict[str, Any]:
     here = [isa for level, isa in enumerate(ISAS) if has(level)]
     rungs: dict[str, Any] = {f"ours, {isa}": _Forced(isa, call) for isa in here}
     if kernel.contract.packed:
-        given = _packed(kernel, one)
+        given = packed(kernel, one)
         again = kernel.prepare(**given, out=kernel(**given))
         rungs[f"ours, {here[-1]}, packed beforehand"] = timer("again()", again=again)
     return rungs
-
-
-def _packed(kernel: Kernel, one: Work) -> dict[str, Any]:
-    """The arguments by name, the operand packed."""
-    c, given = kernel.contract, inspect.signature(kernel.reference).bind(*one.args, **one.options).arguments
-    if c.looked_at:
-        first = next(iter(given.values()))
-        operand = kernel.packer(kernel.name, first, *(given[name] for name in (c.packed, *c.others)))
-    else:
-        more = {name: given[name] for name in kernel.packed_with if name in given}
-        operand = kernel.pack(given[c.packed], **more)
-    return {name: x for name, x in given.items() if name not in c.others} | {c.packed: operand}

@@ -9,13 +9,13 @@ import numpy as np
 
 from ..bench import peers
 from ..bench.timing import timer
-from .works import Work
+from .sample import Sample
 
 POINTWISE = ("relu", "erf", "gelu")  # which PyTorch has by these names
 CONVOLUTIONS = ("conv2d", "depthwise_conv2d", "winograd_conv2d")
 
 
-def peers_of(name: str, one: Work) -> dict[str, Timer]:
+def peers_of(name: str, one: Sample) -> dict[str, Timer]:
     """What NumPy, PyTorch and onnxruntime have that computes the same, each at its best."""
     found: dict[str, Any] = {}
     torch, onnx = not peers.missing("torch"), not peers.missing("onnxruntime", "onnx")

@@ -18,7 +18,6 @@ from nn.kernels import (
     im2col,
     qconv2d,
     qdepthwise_conv2d,
-    qgemm,
     winograd_conv2d,
 )
 from nn.kernels.requantization import ROUNDINGS
@@ -56,7 +55,7 @@ class _Product(Op, roles={"weight": True, "bias": False}):
         kernel = weight.kernel_with(grid.format)
         if kernel is None:
             raise line.fail(f"no kernel multiplies {weight.kind} weights by {grid.format}")
-        if line["rounding"] != "float" and kernel is not qgemm:
+        if line["rounding"] != "float" and "rounding" not in kernel.contract.parameters:
             raise line.fail(f"the sums of {kernel.name} are rounded by a float scale")
         bias = line.vector("bias", weight.shape[0], np.int32)
         if bias is None:

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from nn.kernels import Operand, bconv2d, bgemm
+from nn.kernels.sign_bits import in_words, words_of
 
-from ...formats.bits import as_words
 from ...stored import Stored
 from ..algorithms import filters
 from ..not_finite import as_rows
@@ -27,7 +27,7 @@ from .sums import integers, reals, said
 def filters_of_bits(weight: Stored) -> Operand:
     """The operand of bconv2d."""
     o, channels, *window = filters(weight)
-    return bconv2d.pack(as_words(weight.codes().reshape(o, *window, channels) < 0), channels)
+    return bconv2d.pack(in_words(weight.codes().reshape(o, *window, channels) < 0), channels)
 
 
 def sums_of_bits(line: Line, kernel: Any, pack: Callable[[Stored], Any], macs: int, how: Mapping[str, Any],
@@ -42,11 +42,11 @@ def sums_of_bits(line: Line, kernel: Any, pack: Callable[[Stored], Any], macs: i
     k, bits, between = shape[-1], f"{output}.bits", f"{output}.s32"
 
     def to_bits(held: tuple, out: np.ndarray, codes: np.ndarray) -> None:
-        np.copyto(out, as_words(codes.reshape(*out.shape[:-1], k) <= 0))
+        np.copyto(out, in_words(codes.reshape(*out.shape[:-1], k) <= 0))
 
     def load(constants: Mapping[str, Any], grids: Mapping[str, Any]) -> tuple:
         operand, bias = pack(constants[names["weight"]]), constants[names["bias"]]
-        plus = np.zeros((1, *(shape[1:-1] if kernel is bconv2d else ()), -(-k // 32)), np.uint32)
+        plus = np.zeros((1, *(shape[1:-1] if kernel is bconv2d else ()), words_of(k)), np.uint32)
         return operand, bias, None if signed else kernel(plus, operand, k, **how), grids.get(x).zero
 
     def says(held: tuple, out: np.ndarray, words: np.ndarray) -> Said:
@@ -60,7 +60,7 @@ def sums_of_bits(line: Line, kernel: Any, pack: Callable[[Stored], Any], macs: i
             np.subtract(out, zero * sums, out=out)
         np.add(out, bias, out=out)
 
-    words = Value("uint32", (*shape[:-1], -(-k // 32)))
+    words = Value("uint32", (*shape[:-1], words_of(k)))
     text = f", {k} bits{windows}{said(line)} → s32"
     return [line.step("sign bits", to_bits, "", inputs=read, output=bits, made=words),
             line.step(kernel.name, KernelCall(says, then), text, load=load, macs=macs, inputs=(bits,),

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from nn.kernels import dequantize, pow2_gemm, qgemm, requantize
+from nn.kernels import Kernel, dequantize, requantize
 from nn.kernels.fixed_point import LEAST, MOST
 
 from ...stored import Stored
@@ -31,15 +31,16 @@ def numbers(line: Line, constants: Mapping[str, Any]) -> tuple[Stored, np.ndarra
     return constants[names["weight"]], constants.get(names.get("bias"))
 
 
-def sums(line: Line, kernel: Any, pack: Callable[[Stored], Any], macs: int, how: Mapping[str, Any],
+def sums(line: Line, kernel: Kernel, pack: Callable[[Stored], Any], macs: int, how: Mapping[str, Any],
          windows: str = "", **of: Any) -> list[Step]:
-    """The steps of a product of integers: onto the line's grid, or by its int32 sums to reals. A kernel with
-    nothing but sums (pow2_gemm) leaves these to the step behind it.
+    """The steps of a product of integers: onto the line's grid, or by its int32 sums to reals. A kernel that
+    takes no scale (pow2_gemm) leaves these to the step behind it.
 
     how: options of the kernel that are no numbers; windows: what of them is printed."""
     (x,), output, clip, names = line.call.inputs, line.call.output, line["clip"], line.call.constants
-    of_x, grid, matrices = line.inputs[0].grid, line.made.grid, kernel in (qgemm, pow2_gemm)
-    zero, rounds = "a_zero" if matrices else "x_zero", grid is not None and kernel is not pow2_gemm
+    of_x, grid, takes = line.inputs[0].grid, line.made.grid, kernel.contract.parameters
+    zero, rounds = f"{takes[0]}_zero", grid is not None and "scale" in takes
+    matrices = len(kernel.contract.results[0].dims) == 2
 
     def load(constants: Mapping[str, Any], grids: Mapping[str, Any]) -> tuple:
         weight, bias, grid = constants[names["weight"]], constants[names["bias"]], grids.get(output)
@@ -47,7 +48,7 @@ def sums(line: Line, kernel: Any, pack: Callable[[Stored], Any], macs: int, how:
         if rounds:
             options |= {"scale": multiplier(line, weight, grids.get(x), grid), "out_zero": grid.zero,
                         "clip": codes_of(clip, grid), "rounding": line["rounding"]}
-            options |= {"out_dtype": grid.format.dtype} if kernel is qgemm else {}
+            options |= {"out_dtype": grid.format.dtype} if "out_dtype" in takes else {}
         return pack(weight), bias, options.get("scale"), options  # (arrays are counted)
 
     def says(held: tuple, out: np.ndarray, x: np.ndarray) -> Said:

@@ -1,5 +1,6 @@
 """The commands for a kernel or a technique of one's own: what they print, write and refuse."""
 
+import inspect
 import subprocess
 import sys
 
@@ -8,8 +9,8 @@ import pytest
 
 from compress.cli import bench_kernel, check_technique, command
 from compress.cli.ladder import chart
+from compress.cli.ladder.samples import sample_of
 from compress.cli.ladder.text import text
-from compress.cli.ladder.works import WORKS
 from nn import kernels
 from tests.in_c import in_c, why_not
 
@@ -170,8 +171,11 @@ def test_names_are_moved_apart_by_as_little_as_it_takes():
     np.testing.assert_allclose(moved, [-0.9, 0.1, 1.1, 5.0])
 
 
-def test_every_kernel_has_a_call_to_be_timed_with():
-    assert set(WORKS) == {one.name for one in vars(kernels).values() if isinstance(one, kernels.Kernel)}
+@pytest.mark.parametrize("kernel", kernels.all_kernels(), ids=lambda kernel: kernel.name)
+def test_every_kernel_has_a_call_to_be_timed_with(kernel):
+    one = sample_of(kernel)
+    assert one.said
+    inspect.signature(kernel.reference).bind(*one.args, **one.options)
 
 
 @in_c
@@ -188,6 +192,6 @@ def test_a_ladder_is_measured(name, tmp_path, monkeypatch, capsys):
 
 @in_c
 @pytest.mark.long
-@pytest.mark.parametrize("name", WORKS)
+@pytest.mark.parametrize("name", [kernel.name for kernel in kernels.all_kernels()])
 def test_every_ladder_is_measured(name, tmp_path, monkeypatch, capsys):
     test_a_ladder_is_measured(name, tmp_path, monkeypatch, capsys)

@@ -1,7 +1,7 @@
 """Wrong kernels, each wrong in one way that has happened to somebody, under the law that must kill it.
 
 A mutant is the NumPy specification with its arguments or its result changed. MUTANTS lists them as
-(law, kernel, name, run, pack).
+(law, kernel, name, run, pack); those that are a kernel's own, in the files mutants_*.py, join it.
 """
 
 from __future__ import annotations
@@ -12,23 +12,26 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from nn.kernels import (
-    bgemm,
+    all_kernels,
     codebook_gemm,
     gemm,
     half_gemm,
-    nbit_gemm,
     pow2_gemm,
     qgemm,
     spmm_csr,
     thread_count,
     tt_matmul,
-    winograd_conv2d,
 )
 from nn.testing import laws, laws_float, laws_qgemm, laws_tt
-from nn.testing.check import DOMAINS
+from nn.testing.check import DOMAINS, LAWS_OF
 
-EVERY = (gemm, qgemm, spmm_csr, tt_matmul, winograd_conv2d, codebook_gemm, half_gemm, nbit_gemm, bgemm,
-         pow2_gemm)
+
+def obeying(law):
+    """The kernels that obey a law."""
+    return tuple(kernel for kernel in all_kernels() if law in LAWS_OF[kernel.name])
+
+
+EVERY = obeying(laws.splits_into_rows)  # the products
 MUTANTS: list[tuple] = []
 
 
@@ -116,8 +119,7 @@ def loses_the_last_row_to_a_second_thread(y, *args, **options):
         y[-1:] = 0
 
 
-@output(laws.splits_into_columns, gemm, qgemm, spmm_csr, winograd_conv2d, codebook_gemm, half_gemm, nbit_gemm,
-        bgemm, pow2_gemm)
+@output(laws.splits_into_columns, *obeying(laws.splits_into_columns))
 def starts_the_second_panel_late(y, *args, **options):
     y[..., 16:17] = y[..., 17:18] if y.shape[-1] > 17 else y[..., 16:17]
 
@@ -169,22 +171,10 @@ def packing(wrong):
 
     def run(kernel, a, *weight, out=None, **options):
         packed = isinstance(weight[0], SimpleNamespace)
-        weight = weight[0].kept if packed else weight
-        if packed and wrong == "drops a column" and kernel is tt_matmul:
-            weight = [weight[0] * (np.arange(weight[0].shape[2]) != 1)[:, None], *weight[1:]]
-        elif packed and wrong == "drops a column" and kernel in (codebook_gemm, bgemm):
-            dropped = np.arange(len(weight[0]))[:, None] == 1
-            weight = [np.where(dropped, weight[0].dtype.type(0), weight[0]), *weight[1:]]
-        elif packed and wrong == "drops a column" and kernel is nbit_gemm:
-            scales = weight[1] * (np.arange(weight[1].shape[1]) != 1).astype(np.float32)
-            weight = [weight[0], scales, weight[2]]
-        elif packed and wrong == "drops a column" and kernel is winograd_conv2d:
-            weight = [weight[0] * (np.arange(len(weight[0])) != 1)[:, None, None, None].astype(np.float32)]
-        elif packed and wrong == "drops a column" and kernel is not spmm_csr:
-            weight = [np.where(np.arange(weight[0].shape[1]) == 16, weight[0].dtype.type(0), weight[0])]
-        elif packed and wrong == "drops a column":
-            weight = [weight[0] * (weight[1] != 1), *weight[1:]]
-        return into(out, specification(kernel)(a, *weight, **options))
+        y = specification(kernel)(a, *(weight[0].kept if packed else weight), **options)
+        if packed and wrong == "drops a column":
+            y[..., 1:2] = 0
+        return into(out, y)
     return pack, run
 
 

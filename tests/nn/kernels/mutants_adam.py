@@ -5,8 +5,7 @@ import numpy as np
 from nn.kernels import adam_step
 from nn.testing import laws_adam
 from nn.testing.check import DOMAINS
-
-MUTANTS: list[tuple] = []
+from tests.nn.kernels.mutants import MUTANTS
 
 
 def kills(law):

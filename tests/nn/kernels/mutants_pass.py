@@ -9,11 +9,11 @@ import numpy as np
 from nn import kernels
 from nn.testing import laws_pass
 from nn.testing.check import DOMAINS, LAWS_OF
+from tests.nn.kernels.mutants import MUTANTS
 
 FLOATS = [kernel for kernel in kernels.all_kernels()
           if laws_pass.treats_nan_as_the_specification in LAWS_OF[kernel.name]]
 INTEGERS = [kernel for kernel in kernels.all_kernels() if laws_pass.takes_out in LAWS_OF[kernel.name]]
-MUTANTS: list[tuple] = []
 
 
 def kills(law, *of):

@@ -12,8 +12,11 @@ import numpy as np
 import pytest
 
 import nn
+from compress.cli.ladder.sample import SIZE, packed
+from compress.cli.ladder.samples import sample_of
 from nn import kernels
 from nn.kernels import native
+from nn.testing.check import DOMAINS, LAWS_OF
 
 ROOT = Path(nn.__file__).parent.parent
 NEEDS_C = pytest.mark.skipif(native.lib is None, reason="there are no C kernels to choose from")
@@ -21,15 +24,26 @@ CAPS = ("scalar", "avx2", "avxvnni", "avx512")
 NEEDED = ("any", *CAPS, "avx512vnni", "avx512vpopcntdq")       # instruction sets of variants, poor to rich
 BELOW = {cap: NEEDED[:NEEDED.index(cap) + 1] for cap in CAPS} | {"avx512": NEEDED}
 
-# Runs every kernel once and an 8-bit convolutional network, and prints what it found as one line of JSON.
+# Runs every kernel once, on integers, and an 8-bit convolutional network, and prints what it found, a line of
+# JSON.
 CHILD = """
 import json, numpy as np, nn, compress
+from compress.cli.ladder.samples import sample_of
 from nn import kernels
-rng = np.random.default_rng(0)
-a, b = rng.integers(0, 256, (9, 77), np.uint8), rng.integers(-128, 128, (77, 21), np.int8)
-x, w = rng.integers(-9, 9, (9, 77)).astype("f4"), rng.integers(-9, 9, (21, 77)).astype("f4")
-w[rng.random(w.shape) < 0.8] = 0
-pixels, filters, g = x.reshape(3, 3, 11, 7), w[:, :63].reshape(21, 7, 3, 3), np.resize(x, (3, 3, 11, 21))
+
+def whole(x):
+    if isinstance(x, list):
+        return [whole(each) for each in x]
+    return np.rint(3 * x) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x
+
+def result(kernel):
+    args, options, *_ = sample_of(kernel)
+    args = whole(list(args))
+    outs = kernel(*args, **options)
+    outs = args if outs is None else outs if isinstance(outs, tuple) else [outs]
+    outs = [np.ravel(y).astype(float) for out in outs for y in (out if isinstance(out, list) else [out])]
+    return [float(y @ (np.arange(y.size) % 97)) for y in outs]
+
 model = nn.models.digits_cnn(width=0.25, rng=np.random.default_rng(0)).eval()
 images = nn.data.digits().x_train[:32]
 compress.prepare(model, compress.Quantize(), images)
@@ -37,31 +51,11 @@ program = compress.convert(model)
 print(json.dumps({
     "isa": kernels.isa(), "c": kernels.why_not_c() is None,
     "variants": {k.name: [(v.name, v.isa) for v in k.variants()] for k in kernels.all_kernels()},
-    "qgemm": int(kernels.qgemm(a, b, a_zero=3, b_zero=-2).astype(np.int64) @ np.arange(21) @ np.arange(9)),
-    "gemm": float(kernels.gemm(x, np.ascontiguousarray(w.T)).sum()),
-    "spmm_csr": float(kernels.spmm_csr(x, kernels.spmm_csr.pack(w)).sum()),
-    "conv2d": float(kernels.conv2d(pixels, filters, padding=1).sum()),
-    "conv2d_input_grad": float(kernels.conv2d_input_grad(g, filters, (3, 11), padding=1).sum()),
-    "conv2d_weight_grad": float(kernels.conv2d_weight_grad(pixels, g, (3, 3), padding=1).sum()),
-    "depthwise_conv2d": float(kernels.depthwise_conv2d(pixels, filters[:7, :1], padding=1).sum()),
-    "depthwise_conv2d_input_grad": float(kernels.depthwise_conv2d_input_grad(pixels, filters[:7, :1], (3, 11),
-                                                                              padding=1).sum()),
-    "depthwise_conv2d_weight_grad": float(kernels.depthwise_conv2d_weight_grad(pixels, pixels, (3, 3),
-                                                                                padding=1).sum()),
-    "tt_matmul": float(kernels.tt_matmul(x, [w[None, :7, :7, None], w[None, :11, :11, None]]).sum()),
-    "winograd_conv2d": float(kernels.winograd_conv2d(x.reshape(1, 9, 7, 11), w[:, :55].reshape(-1, 11, 1, 1)
-                                                     * np.ones((3, 3), "f4")).sum()),
-    "codebook_gemm": float(kernels.codebook_gemm(x, b.T.astype("u1") & 7, x[0, :9].copy()).sum()),
-    "half_gemm": float(kernels.half_gemm(x, w.T.astype("f2")).sum()),
-    "nbit_gemm": [float(kernels.nbit_gemm(x, (b & 7) - 4, x[:1, :21], activations=a).sum())
-                  for a in ("float32", "int8")],
-    "bgemm": int(kernels.bgemm(*map(kernels.sign_bits, (x, w)), 77) @ np.arange(21) @ np.arange(9)),
-    "bconv2d": int(kernels.bconv2d(kernels.sign_bits(x)[:, :2].reshape(1, 3, 3, 2),
-                                   np.arange(98, dtype="u4").reshape(7, 7, 1, 2), 64, padding=(3, 1)).sum()),
-    "pow2_gemm": int(kernels.pow2_gemm(a, b.view("u1") & 7, a_zero=3) @ np.arange(21) @ np.arange(9)),
-    "kmeans1d": kernels.kmeans1d(rng.integers(-50, 50, 40).astype("f4"), 5).tolist(),
+    "results": {k.name: result(k) for k in kernels.all_kernels()},
     "network": np.asarray(program(images)).argmax(1).tolist()}))
 """
+EXACT = [name for name, domain in DOMAINS.items()
+         if domain.exact or any(law.__name__.startswith("is_exact_on_") for law in LAWS_OF[name])]
 
 
 def child(code: str, **environment: str) -> subprocess.CompletedProcess:
@@ -95,11 +89,9 @@ def test_cap(cap, on_numpy):
     assert CAPS.index(here["isa"]) <= CAPS.index(cap)
     assert {isa for rows in here["variants"].values() for _, isa in rows} <= set(BELOW[cap])
     assert all(len(here["variants"][k.name]) >= 2 for k in kernels.all_kernels() if isinstance(k.call, str))
-    for result in ("qgemm", "gemm", "spmm_csr", "tt_matmul", "conv2d", "conv2d_input_grad",
-                   "conv2d_weight_grad", "depthwise_conv2d", "depthwise_conv2d_input_grad",
-                   "depthwise_conv2d_weight_grad", "winograd_conv2d", "codebook_gemm", "half_gemm", "bgemm",
-                   "bconv2d", "pow2_gemm", "kmeans1d", "network"):
-        assert here[result] == on_numpy[result], result
+    assert here["network"] == on_numpy["network"]
+    for name in EXACT:
+        assert here["results"][name] == on_numpy["results"][name], name
 
 
 @NEEDS_C
@@ -196,48 +188,18 @@ def test_kernels_older_than_their_sources_are_told(monkeypatch):
 @pytest.mark.parametrize("kernel", [k for k in kernels.all_kernels() if k.pack], ids=lambda k: k.name)
 def test_threads_share_a_packed_weight(kernel):
     """The GIL is free during a call, so several run at once: one packed weight, each with its own options."""
-    rng = np.random.default_rng(0)
-    if kernel.name == "qgemm":
-        x, w = rng.integers(0, 256, (50, 300), np.uint8), rng.integers(-128, 128, (300, 70), np.int8)
-    else:
-        x, w = rng.standard_normal((50, 300), np.float32), rng.standard_normal((300, 70), np.float32)
-    w = np.ascontiguousarray(w.T) if kernel.name == "spmm_csr" else w
-    if kernel.name == "tt_matmul":
-        w = [w[None, :20, :7, None], w[None, :15, :10, None]]
-    if kernel.name == "conv2d":
-        x, w = x.reshape(5, 10, 15, 20), w.reshape(35, 20, 30)[..., :9].reshape(35, 20, 3, 3)
-    if kernel.name == "depthwise_conv2d":
-        x, w = x.reshape(2, 10, 15, 50), w.reshape(50, 1, 20, 21)[..., :9, :15]
-    if kernel.name == "winograd_conv2d":
-        x, w = x.reshape(5, 10, 10, 30), w.reshape(70, 300)[:, :270].reshape(70, 30, 3, 3)
-    if kernel.name == "qconv2d":
-        x = rng.integers(0, 256, (5, 10, 15, 20), np.uint8)
-        w = rng.integers(-128, 128, (35, 20, 3, 3), np.int8)
-    if kernel.name == "qdepthwise_conv2d":
-        x = rng.integers(0, 256, (5, 10, 15, 70), np.uint8)
-        w = rng.integers(-128, 128, (70, 1, 3, 3), np.int8)
-    w = w.astype(np.float16) if kernel.name == "half_gemm" else w
-    w = (rng.integers(0, 16, (70, 300), np.uint8), x[0, :16]) if kernel.name == "codebook_gemm" else (w,)
-    if kernel.name == "nbit_gemm":
-        w = rng.integers(-8, 8, (300, 70), np.int8), rng.standard_normal((10, 70), np.float32)
-    more = ()
-    if kernel.name == "bgemm":
-        x, w, more = kernels.sign_bits(x), (kernels.sign_bits(w[0].T), 300), (300,)
-    if kernel.name == "bconv2d":
-        w, more = (np.resize(x.view("u4"), (35, 3, 3, 10)), 320), (320,)
-        x = kernels.sign_bits(x).reshape(2, 5, 5, 10)
-    if kernel.name == "pow2_gemm":
-        x, w = rng.integers(0, 256, (50, 300), np.uint8), (rng.integers(0, 8, (300, 70), np.uint8),)
-    packed, start, wrong = kernel.pack(*w), threading.Barrier(4), []
+    one = sample_of(kernel)
+    given, (x, *_) = packed(kernel, one), one.args
+    start, wrong = threading.Barrier(4), []
 
     def work(number):
-        each = {"qgemm": {"a_zero": number, "bias": np.full(70, number, np.int32)},
-                "conv2d": {"padding": number, "bias": np.full(35, number, np.float32)}}
-        options = each.get(kernel.name, {})
-        want = kernel(x, kernel.pack(*w), *more, **options)
+        own = {next(iter(given)): np.roll(x, number, axis=-1)}
+        own |= {"a_zero": number, "bias": np.full(SIZE, number, np.int32)} if kernel.name == "qgemm" else {}
+        own |= {"padding": number} if kernel.name == "conv2d" else {}
+        want = kernel(**packed(kernel, one) | own)
         start.wait()
         for _ in range(50):
-            if not np.array_equal(kernel(x, packed, *more, **options), want):
+            if not np.array_equal(kernel(**given | own), want):
                 wrong.append(number)
 
     threads = [threading.Thread(target=work, args=[number]) for number in range(4)]

@@ -1,6 +1,8 @@
 """Each law fails where it must: planted wrong kernels, killed by the law that is there for them."""
 
 import ctypes
+from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,23 +11,12 @@ from nn.kernels import all_kernels, gemm, qgemm
 from nn.testing import memory
 from nn.testing.check import DOMAINS, LAWS_OF, check, holds
 from nn.testing.laws import Implementation
-from tests.nn.kernels import (
-    mutants,
-    mutants_adam,
-    mutants_bits,  # noqa: F401  (adds its own to MUTANTS)
-    mutants_codebook,  # noqa: F401
-    mutants_conv,  # noqa: F401
-    mutants_fixed_point,  # noqa: F401
-    mutants_half,  # noqa: F401
-    mutants_nbit,  # noqa: F401
-    mutants_pass,
-    mutants_pow2,  # noqa: F401
-    mutants_quantized,  # noqa: F401
-    mutants_winograd,  # noqa: F401
-)
+from tests.nn.kernels import mutants
+from tests.nn.kernels.mutants import MUTANTS
 
 EXAMPLES = 60
-MUTANTS = [*mutants.MUTANTS, *mutants_adam.MUTANTS, *mutants_pass.MUTANTS]
+for found in sorted(Path(__file__).parent.glob("mutants_*.py")):
+    import_module(f"tests.nn.kernels.{found.stem}")  # which adds its own to MUTANTS
 
 
 @pytest.mark.filterwarnings("ignore:Generating overly large repr")    # of a case that is not shrunk
