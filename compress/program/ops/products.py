@@ -18,6 +18,7 @@ from nn.kernels import (
     im2col,
     qconv2d,
     qdepthwise_conv2d,
+    qgemm,
     winograd_conv2d,
 )
 from nn.kernels.requantization import ROUNDINGS
