@@ -31,6 +31,7 @@ class Chain(Parametrization):
         self.check()
         self.activations: Format | None = self.stages[-1].activations  # what the layer reads once converted
         self.rounding = self.stages[-1].rounding
+        self.folds = all(stage.folds for stage in self.stages)  # a batch norm, into the weight
         self._owns = any(type(stage).trainables is not Transform.trainables for stage in self.stages)
 
     def check(self) -> None:

@@ -128,7 +128,7 @@ class Half(Float):
     kernel: Any = half_gemm
     known: Any = np.uint16
 
-    rescales = True
+    rescales = folds = True
 
     def spread(self, scales: np.ndarray, shape: tuple[int, ...]) -> Any:
         return scales.reshape(-1, *[1] * (len(shape) - 1)) if scales.size else np.float32(1)

@@ -70,6 +70,12 @@ class Format:
         """Whether weights have it; else activations."""
         return self.grouping != "tensor" or type(self).fit_groups is not Format.fit_groups
 
+    @cached_property
+    def folds(self) -> bool:
+        """Whether a factor for each output channel, as a batch norm has, can go into the scales: the codes
+        stay what they are."""
+        return self.grouping not in ("none", "tensor")
+
     # The codes ------------------------------------------------------------------------------------
 
     @cached_property

@@ -20,6 +20,8 @@ class PowerOfTwo(Format):
     def lowest(self) -> int:
         return -self.highest
 
+    folds = False  # a factor that is no power of two moves the codes
+
     def fit_groups(self, groups: np.ndarray) -> np.ndarray:
         """The largest power is the one nearest to max|w|."""
         largest = np.maximum.reduce(np.abs(groups), axis=1, initial=0).astype(np.float64)

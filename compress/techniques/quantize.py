@@ -85,6 +85,11 @@ class Quantize(Transform):
         """Pruned weights stay 0 where the format has a 0."""
         return frozenset({Invariant.SUPPORT, Invariant.NM}) if self.weights.has_zero else frozenset()
 
+    @property
+    def folds(self) -> bool:
+        """Layers of integers are trained as they are folded, whatever the format."""
+        return self.weights.folds or self.activations is not None
+
     def fit(self, w: np.ndarray, context: Context) -> QuantizeState:
         return QuantizeState(self.weights.scales(w))
 

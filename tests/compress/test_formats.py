@@ -146,11 +146,12 @@ def test_a_product_is_that_of_the_reals_that_the_codes_stand_for(weights, activa
     """Whatever kernel adds up the integers, with padding, strides, and filters of one pixel."""
     rng = np.random.default_rng(0)
     x = rng.uniform(low, 1, (4, 5, 6, 7)).astype(np.float32)
-    for options in ({"padding": 1}, {"padding": 1, "stride": 2, "dilation": 2}, {"kernel_size": 1}, None):
+    for options in ({"padding": 1}, {"padding": 1, "stride": 2, "dilation": 2}, {"kernel_size": 1},
+                    {"padding": 1, "groups": 5, "out_channels": 5}, {"groups": 5, "out_channels": 10}, None):
         if options is None:
             model, given = nn.Linear(35, 9, rng=rng), x.reshape(24, 35)
         else:
-            model, given = nn.Conv2d(5, 9, **{"kernel_size": 3, **options}, rng=rng), x
+            model, given = nn.Conv2d(5, **{"out_channels": 9, "kernel_size": 3, **options}, rng=rng), x
         compress.prepare(model, compress.Quantize(weights=weights, activations=activations), given)
         program = compress.convert(model.eval())
         values = program.every_value(given)
@@ -160,11 +161,27 @@ def test_a_product_is_that_of_the_reals_that_the_codes_stand_for(weights, activa
         weight = program.constants["weight"]
         bias = program.constants["bias"] * (weight.scale.astype(np.float64) * grid.scale)
         seen, w, bias = (nn.Tensor(one.astype(np.float64)) for one in (seen, weight.decode(), bias))
-        how = {name: n for name, n in (options or {}).items() if name != "kernel_size"}
+        how = {name: n for name, n in (options or {}).items() if name not in ("kernel_size", "out_channels")}
         product = nn.functional.linear if options is None else nn.functional.conv2d
         with nn.no_grad():
             exact = product(seen, w, bias, **how).data
         np.testing.assert_allclose(program(given), exact, atol=1e-5 * np.abs(exact).max())
-        if weights == "binary" and activations in ("uint1", "sign"):
+        if weights == "binary" and activations in ("uint1", "sign") and "groups" not in how:
             kernel = "bgemm" if options is None or "kernel_size" in options else "bconv2d"
             assert kernel in str(program.bound)
+
+
+@pytest.mark.parametrize("weights", ["int2-tensor", "int8-tensor", "int3", "int4-block32", "pow2", "ternary",
+                                     "binary", "bfloat16", "float8_e4m3fn"])
+def test_a_norm_behind_a_layer_of_reals_leaves_its_weight_what_it_was_trained_as(weights):
+    """Of one scale for the tensor, and of powers of two, no factor for each channel keeps the codes."""
+    rng = np.random.default_rng(0)
+    norm = nn.BatchNorm2d(6)
+    norm.weight.data[:] = rng.choice([-1, 1], 6) * 10 ** rng.uniform(-1, 1, 6)
+    norm.running_var[:] = 10 ** rng.uniform(-1, 1, 6)
+    model = nn.Sequential(nn.Conv2d(3, 6, 3, padding=1, rng=rng), norm, nn.ReLU()).eval()
+    x = rng.standard_normal((8, 3, 5, 5)).astype(np.float32)
+    compress.prepare(model, compress.Quantize(weights=weights, activations=None), x)
+    with nn.no_grad():
+        seen = model(nn.Tensor(x)).data
+    np.testing.assert_allclose(compress.convert(model)(x), seen, atol=1e-5 * seen.max())
