@@ -13,7 +13,7 @@ import numpy as np
 
 from nn.kernels import nbit_gemm, qgemm
 
-from .format import SMALLEST, Format, Grid, format_named
+from .format import SMALLEST, Format, Grid, format_named, largest_scale
 
 
 class Affine(Format):
@@ -59,7 +59,8 @@ class Symmetric(Affine):
     def fit_groups(self, groups: np.ndarray) -> np.ndarray:
         """max|w| / highest."""
         largest = np.maximum.reduce(np.abs(groups), axis=1, initial=0).astype(np.float32)
-        scales = np.maximum(largest / np.float32(self.highest), np.float32(SMALLEST))
+        scales = largest / np.float32(self.highest)
+        scales = np.clip(scales, np.float32(SMALLEST), largest_scale(self.highest))
         scales[~(largest > 0)] = 1
         return scales
 
@@ -76,10 +77,12 @@ class Asymmetric(Affine):
         if not (np.isfinite(low) and np.isfinite(high) and low <= high):
             raise ValueError(f"{self.name}: needs a finite range low <= high; got [{low}, {high}]")
         low, high = min(low, 0.0), max(high, 0.0)  # before the scale is chosen
-        scale = float(np.float32((high - low) / self.highest))
+        step = (high - low) / self.highest
+        scale = float(np.float32(min(step, float(np.finfo(np.float32).max))))
         if scale < SMALLEST:  # nothing but zeros was seen
             return Grid(self, 1.0, 0)
-        return Grid(self, scale, min(max(round(-low / scale), 0), self.highest))
+        zero = min(max(round(-low / scale), 0), self.highest)
+        return Grid(self, min(scale, float(largest_scale(max(zero, self.highest - zero)))), zero)
 
 
 BLOCKS = (32, 64, 128)  # of numbers of a row

@@ -235,6 +235,11 @@ class Format:
         return self.name
 
 
+def largest_scale(most: float) -> np.float32:
+    """The largest scale with which `most`, the largest of a format's numbers, is still a float32."""
+    return np.nextafter(np.float32(np.finfo(np.float32).max / np.float64(most)), np.float32(0))
+
+
 def format_named(name: str) -> Format:
     """The Format of this name. Raises ValueError, naming those that there are, where there is none."""
     if name not in FORMATS:

@@ -110,6 +110,26 @@ def test_activations_have_an_exact_0_whatever_their_range(bits):
             form.fit(*bad)
 
 
+@pytest.mark.parametrize("form", WEIGHTS, ids=str)
+def test_the_largest_and_the_smallest_numbers_stay_finite(form):
+    """Rounded up, a scale times the largest code is beyond float32: 127 of FLT_MAX / 127."""
+    ends = np.float32([np.finfo(np.float32).max, 3e38, 2.6e38, np.finfo(np.float32).tiny, 1e-45])
+    for w in (np.repeat(ends, 3).reshape(5, 3), np.repeat(-ends, 3).reshape(5, 3)):
+        scales = form.scales(w)
+        reals = form.to_reals(form.to_codes(w, scales), scales)
+        assert (np.abs(reals.astype(np.float64) - w) <= form.error(w, form.spread(scales, w.shape))).all()
+
+
+@pytest.mark.parametrize("bits", range(1, 9))
+def test_a_grid_of_the_largest_numbers_stays_finite(bits):
+    most = float(np.finfo(np.float32).max)
+    for low, high in ((0.0, most), (-most, 0.0), (-most, most), (-1.0, most)):
+        grid = format_named(f"uint{bits}").fit(low, high)
+        reached = grid.dequantize(np.array([0, 2**bits - 1], np.uint8))
+        assert np.isfinite(reached).all()
+        assert reached[1] - float(reached[0]) > 0.99 * most
+
+
 @pytest.mark.parametrize(("recipe", "said"),
                          [({"bits": 4}, "qgemm"), ({"weights": "int3", "activations": "uint2"}, "qgemm"),
                           ({"weights": "pow2"}, "pow2_gemm"),
@@ -137,6 +157,8 @@ def test_a_pair_that_nothing_multiplies_is_refused():
         compress.Quantize(weights="int4-block32", activations="uint8")
     with pytest.raises(ValueError, match="int4 is a format of weights, not of activations"):
         compress.Quantize(activations="int4")
+    with pytest.raises(ValueError, match="no number format is called ''"):
+        compress.Quantize(weights="")
 
 
 @pytest.mark.parametrize("activations", ["uint1", "sign", "uint2", "uint8"])
