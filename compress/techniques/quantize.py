@@ -54,8 +54,8 @@ class Quantize(Transform):
         if not is_int(self.bits) or not 1 <= self.bits <= 8:
             raise ValueError(f"Quantize: bits must be in 1…8; got {self.bits!r}; for other formats say "
                              "weights=")
-        weights = ("binary" if self.bits == 1 else f"int{self.bits}") if self.weights is None else self.weights
-        weights = format_of("weights", weights, of_weights=True)
+        usual = "binary" if self.bits == 1 else f"int{self.bits}"
+        weights = format_of("weights", usual if self.weights is None else self.weights, of_weights=True)
         activations = weights.activations if self.activations == USUAL else self.activations
         if activations is not None:
             activations = format_of("activations", activations, of_weights=False)
