@@ -21,6 +21,16 @@ class Affine(Format):
 
     uniform = True
 
+    def __post_init__(self) -> None:
+        if self.bits == 1 and self.signed:
+            raise ValueError(f"{self.name}: one bit with a sign leaves no number but 0; binary.py has ±scale")
+        fits = self.grouping in ("tensor", "channel", *(32 << i for i in range(12)))
+        if self.kernel is nbit_gemm and not (self.bits in (2, 3, 4) and fits):
+            raise ValueError(f"{self.name}: nbit_gemm multiplies codes of 2, 3 or 4 bits, with a scale for a "
+                             f"tensor, a channel or a block of 32, 64, 128, …; got {self.bits!r} bits, "
+                             f"{self.grouping!r}")
+        super().__post_init__()
+
     def quantize(self, x: np.ndarray, scale: Any, zero: int = 0) -> np.ndarray:
         """clamp(round_half_even(x / scale) + zero, lowest…highest)."""
         codes = np.rint(x / scale) + np.float32(zero)
@@ -31,8 +41,9 @@ class Affine(Format):
         return (codes.astype(np.float32) - np.float32(zero)) * scale
 
     def sums(self, activations: Format) -> Any:
-        """`qgemm`, where a scale a column is enough; and what convolves the same."""
-        return qgemm if self.grouping in ("tensor", "channel") else None
+        """`qgemm`, where a scale a column is enough, and a byte for a code; and what convolves the same."""
+        bytes_do = max(self.bits, activations.bits) <= 8
+        return qgemm if self.grouping in ("tensor", "channel") and bytes_do else None
 
     def operand(self, kernel: Any, codes: np.ndarray, scales: np.ndarray) -> Any:
         """For `nbit_gemm` codes of few bits, and a scale for each block; a channel is one block."""

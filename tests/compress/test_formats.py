@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 import compress
 import nn
+from compress.formats.affine import Symmetric
 from compress.formats.format import FORMATS, format_named
 from compress.stored import STORED, read
+from nn.kernels import nbit_gemm
 
 WEIGHTS = [one for one in FORMATS.values() if one.of_weights and one.bits <= 8]
 
@@ -216,3 +218,24 @@ def test_a_norm_behind_a_layer_of_reals_leaves_its_weight_what_it_was_trained_as
     with nn.no_grad():
         seen = model(nn.Tensor(x)).data
     np.testing.assert_allclose(compress.convert(model)(x), seen, atol=1e-5 * seen.max())
+
+
+@pytest.mark.parametrize(("given", "said"), [
+    ({"bits": 4, "grouping": 48, "kernel": nbit_gemm}, "a block of 32, 64, 128, …; got 4 bits, 48"),
+    ({"bits": 6, "kernel": nbit_gemm}, "codes of 2, 3 or 4 bits, .*got 6 bits"),
+    ({"bits": 1}, "no number but 0")])
+def test_a_format_that_its_kernel_would_misread_is_refused(given, said):
+    """A row of 96 numbers has 2 scales in blocks of 48, and in blocks of 64, which nbit_gemm took it for."""
+    with pytest.raises(ValueError, match=f"unheard: .*{said}"):
+        Symmetric("unheard", **given)
+    assert "unheard" not in FORMATS
+
+
+def test_codes_that_fill_no_byte_are_not_multiplied_by_integers():
+    wide = Symmetric("int12", bits=12)
+    try:
+        assert compress.Quantize(weights=wide).activations is None
+        with pytest.raises(ValueError, match="no kernel multiplies int12 weights by uint8"):
+            compress.Quantize(weights=wide, activations="uint8")
+    finally:
+        del FORMATS["int12"], STORED["int12"], STORED["int12-masked"]
