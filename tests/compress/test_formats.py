@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 import compress
 import nn
-from compress.formats.affine import Symmetric
-from compress.formats.format import FORMATS, format_named
+from compress.formats.affine import Affine, Symmetric
+from compress.formats.format import FORMATS, Grid, format_named
 from compress.stored import STORED, read
 from nn.kernels import nbit_gemm
 
@@ -161,6 +161,41 @@ def test_a_network_comes_back_from_a_file_after_it_ran(recipe, said, tmp_path):
     assert (tmp_path / "before").read_bytes() == (tmp_path / "after").read_bytes()
     np.testing.assert_array_equal(compress.load(tmp_path / "after")(x), y)
     assert said in str(program.bound)
+
+
+class Around0(Affine):
+    """Integers of both signs for activations, as a user might write them."""
+
+    def fit(self, low, high):
+        return Grid(self, max(-low, high) / self.highest, 0)
+
+
+class Branches(nn.Module):
+    """Layers behind each input, behind a sum of both, and behind a layer in groups."""
+
+    def __init__(self, rng):
+        self.first, self.last = (nn.Conv2d(4, 4, 3, padding=1, groups=2, rng=rng) for _ in range(2))
+        self.whole = nn.Conv2d(4, 4, 3, padding=1, rng=rng)
+
+    def forward(self, x, y):
+        return self.last(self.first(x).relu()) + self.whole(x + y) + self.whole(self.first(y))
+
+
+@pytest.mark.parametrize("activations", ["sign", "signed"])
+@pytest.mark.parametrize("weights", ["int8", "binary", "pow2"])
+def test_sums_become_reals_before_they_become_integers_of_both_signs(weights, activations):
+    """The kernels that round sums make uint8: Σ of two signs is none, either."""
+    rng = np.random.default_rng(0)
+    model = Branches(rng).eval()
+    x, y = rng.standard_normal((2, 6, 4, 5, 5)).astype(np.float32)
+    form = Around0("signed", bits=8, grouping="tensor") if activations == "signed" else activations
+    try:
+        compress.prepare(model, compress.Quantize(weights=weights, activations=form), (x, y))
+        with nn.no_grad():
+            simulated = model(nn.Tensor(x), nn.Tensor(y)).data
+        np.testing.assert_array_equal(compress.convert(model)(x, y), simulated)
+    finally:
+        FORMATS.pop("signed", None)
 
 
 def test_a_pair_that_nothing_multiplies_is_refused():
