@@ -34,6 +34,7 @@ class Chain(Parametrization):
         self.observer, self.rounding = self.stages[-1].observer, self.stages[-1].rounding
         self.gradient = self.stages[-1].gradient  # through the rounding of both
         self.own_gradient = self.gradient != USUAL_GRADIENT or self.stages[-1].beside
+        self.folds = all(stage.folds for stage in self.stages)  # a batch norm, into the weight
         self._owns = any(type(stage).trainables is not Transform.trainables for stage in self.stages)
 
     def check(self) -> None:

@@ -116,6 +116,12 @@ class Transform:
         """Whether it makes zeros of this weight that are to stay: by default if it makes SUPPORT or NM."""
         return bool(self.makes & {Invariant.SUPPORT, Invariant.NM})
 
+    @property
+    def folds(self) -> bool:
+        """Whether `rescaled` only scales the weight's values, so that a layer that reads reals computes the
+        same with its batch norm folded in: where not, the norm stays a call of its own."""
+        return True
+
     # What a State trains, and whether it is done
 
     def trainables(self, state: Any) -> Sequence[Tensor]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from nn.kernels import nbit_gemm, qgemm
 
-from .format import SMALLEST, Format, Grid, format_named
+from .format import SMALLEST, Format, Grid, format_named, largest_scale
 from .least_squares import least_squares
 
 
@@ -21,6 +21,16 @@ class Affine(Format):
     """Integers from `lowest` to `highest`, times a scale, around a zero point."""
 
     uniform = True
+
+    def __post_init__(self) -> None:
+        if self.bits == 1 and self.signed:
+            raise ValueError(f"{self.name}: one bit with a sign leaves no number but 0; binary.py has ±scale")
+        fits = self.grouping in ("tensor", "channel", *(32 << i for i in range(12)))
+        if self.kernel is nbit_gemm and not (self.bits in (2, 3, 4) and fits):
+            raise ValueError(f"{self.name}: nbit_gemm multiplies codes of 2, 3 or 4 bits, with a scale for a "
+                             f"tensor, a channel or a block of 32, 64, 128, …; got {self.bits!r} bits, "
+                             f"{self.grouping!r}")
+        super().__post_init__()
 
     def quantize(self, x: np.ndarray, scale: Any, zero: int = 0) -> np.ndarray:
         """clamp(round_half_even(x / scale) + zero, lowest…highest)."""
@@ -32,11 +42,12 @@ class Affine(Format):
         return (codes.astype(np.float32) - np.float32(zero)) * scale
 
     def sums(self, activations: Format) -> Any:
-        """`qgemm`, where a scale a column is enough; and what convolves the same. With activations in blocks
-        the kernel that makes them, `nbit_gemm`."""
+        """`qgemm`, where a scale a column is enough, and a byte for a code; and what convolves the same. With
+        activations in blocks the kernel that makes them, `nbit_gemm`."""
         if activations.in_blocks:
             return self.kernel
-        return qgemm if self.grouping in ("tensor", "channel") else None
+        bytes_do = max(self.bits, activations.bits) <= 8
+        return qgemm if self.grouping in ("tensor", "channel") and bytes_do else None
 
     def operand(self, kernel: Any, codes: np.ndarray, scales: np.ndarray) -> Any:
         """For `nbit_gemm` codes of few bits, and a scale for each block; a channel is one block."""
@@ -66,7 +77,8 @@ class Symmetric(Affine):
     def fit_groups(self, groups: np.ndarray) -> np.ndarray:
         """max|w| / highest."""
         largest = np.maximum.reduce(np.abs(groups), axis=1, initial=0).astype(np.float32)
-        scales = np.maximum(largest / np.float32(self.highest), np.float32(SMALLEST))
+        scales = largest / np.float32(self.highest)
+        scales = np.clip(scales, np.float32(SMALLEST), largest_scale(self.highest))
         scales[~(largest > 0)] = 1
         return scales
 
@@ -86,10 +98,12 @@ class Asymmetric(Affine):
         if not (np.isfinite(low) and np.isfinite(high) and low <= high):
             raise ValueError(f"{self.name}: needs a finite range low <= high; got [{low}, {high}]")
         low, high = min(low, 0.0), max(high, 0.0)  # before the scale is chosen
-        scale = float(np.float32((high - low) / self.highest))
+        step = (high - low) / self.highest
+        scale = float(np.float32(min(step, float(np.finfo(np.float32).max))))
         if scale < SMALLEST:  # nothing but zeros was seen
             return Grid(self, 1.0, 0)
-        return Grid(self, scale, min(max(round(-low / scale), 0), self.highest))
+        zero = min(max(round(-low / scale), 0), self.highest)
+        return Grid(self, min(scale, float(largest_scale(max(zero, self.highest - zero)))), zero)
 
 
 BLOCKS = (32, 64, 128)  # of numbers of a row

@@ -24,7 +24,7 @@ import numpy as np
 
 from nn.kernels import half_gemm
 
-from .format import SMALLEST, Format
+from .format import SMALLEST, Format, largest_scale
 
 
 @dataclass(frozen=True, repr=False)
@@ -90,7 +90,8 @@ class Float(Format):
     def fit_groups(self, groups: np.ndarray) -> np.ndarray:
         """max|w| / largest number."""
         most = np.maximum.reduce(np.abs(groups), axis=1, initial=0).astype(np.float32)
-        return np.where(most > 0, np.maximum(most / self.largest, np.float32(SMALLEST)), np.float32(1))
+        scales = np.clip(most / self.largest, np.float32(SMALLEST), largest_scale(self.largest))
+        return np.where(most > 0, scales, np.float32(1))
 
     def quantize(self, x: np.ndarray, scale: Any, zero: int = 0) -> np.ndarray:
         """The codes nearest to x / scale, which is rounded to float32 before, if there is a scale. A zero has
@@ -128,7 +129,7 @@ class Half(Float):
     kernel: Any = half_gemm
     known: Any = np.uint16
 
-    rescales = True
+    rescales = folds = True
 
     def spread(self, scales: np.ndarray, shape: tuple[int, ...]) -> Any:
         return scales.reshape(-1, *[1] * (len(shape) - 1)) if scales.size else np.float32(1)

@@ -72,6 +72,12 @@ class Format:
         """Whether weights have it; else activations."""
         return self.grouping != "tensor" or type(self).fit_groups is not Format.fit_groups
 
+    @cached_property
+    def folds(self) -> bool:
+        """Whether a factor for each output channel, as a batch norm has, can go into the scales: the codes
+        stay what they are."""
+        return self.grouping not in ("none", "tensor")
+
     # The codes ------------------------------------------------------------------------------------
 
     @cached_property
@@ -236,6 +242,11 @@ class Format:
 
     def __repr__(self) -> str:
         return self.name
+
+
+def largest_scale(most: float) -> np.float32:
+    """The largest scale with which `most`, the largest of a format's numbers, is still a float32."""
+    return np.nextafter(np.float32(np.finfo(np.float32).max / np.float64(most)), np.float32(0))
 
 
 def format_named(name: str) -> Format:

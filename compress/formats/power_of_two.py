@@ -21,11 +21,13 @@ class PowerOfTwo(Format):
     def lowest(self) -> int:
         return -self.highest
 
+    folds = False  # a factor that is no power of two moves the codes
+
     def fit_groups(self, groups: np.ndarray) -> np.ndarray:
         """The largest power is the one nearest to max|w|."""
         largest = np.maximum.reduce(np.abs(groups), axis=1, initial=0).astype(np.float64)
         exponent = np.floor(np.log2(np.maximum(largest, SMALLEST) / 1.5)) + 1  # from 1.5·2^e on, 2^(e+1)
-        scales = np.exp2(exponent - (self.highest - 1))
+        scales = np.exp2(np.minimum(exponent, 127) - (self.highest - 1))  # 2^128 is no float32
         return np.where(largest > 0, np.maximum(scales, SMALLEST), 1).astype(np.float32)
 
     def fit_squares(self, groups: np.ndarray) -> np.ndarray:

@@ -106,7 +106,8 @@ class MaskedWeight(QuantizedWeight, abstract=True):
 
 
 def define(format: Any) -> type[QuantizedWeight]:
-    """The stored form of weights in this Format, and the one with a mask, with the kinds of a file."""
+    """The stored form of weights in this Format, and the one with a mask if it has a 0 to leave out, with the
+    kinds of a file."""
     values = Part("payload", format.dtype if format.whole else np.uint8,
                   ("out", "in") if format.whole else (None,))
     left = Part("payload", values.dtype, (None,))
@@ -115,8 +116,9 @@ def define(format: Any) -> type[QuantizedWeight]:
     mask = Part("indices", np.uint8, (None,))
     usual = None if format.activations is None else format.sums(format.activations)
     own = {"format": format, "kernel": usual or format.kernel or gemm, "rescales": format.rescales}
-    type("MaskedWeight", (MaskedWeight,),
-         own | {"kind": f"{format.name}-masked", "parts": {"values": left, "mask": mask, "scale": scale}})
+    if format.has_zero:
+        type("MaskedWeight", (MaskedWeight,),
+             own | {"kind": f"{format.name}-masked", "parts": {"values": left, "mask": mask, "scale": scale}})
     return type("QuantizedWeight", (QuantizedWeight,),
                 own | {"kind": format.name, "parts": {"values": values, "scale": scale}})
 
@@ -125,5 +127,5 @@ def smallest_form(codes: np.ndarray, scales: np.ndarray, format: Any) -> Quantiz
     """The form of these codes with the fewer bytes on disk."""
     size, bits = codes.size, format.bits
     alive = int(np.add.reduce(codes != 0, axis=None))
-    masked = -(-size // 8) - (-alive * bits // 8) < -(-size * bits // 8)
+    masked = format.has_zero and -(-size // 8) - (-alive * bits // 8) < -(-size * bits // 8)
     return STORED[f"{format.name}{'-masked' * masked}"](codes, scales)

@@ -68,6 +68,8 @@ class Folding:
             rows = graph.producer(name).op == "linear" and len(graph.value(name).shape) > 2
             both = {name, norm.inputs[0]}  # what two share can't be scaled for one of them
             alone = all(len(graph.users(one)) == 1 for one in both | {layer.weight, layer.own} - {None})
+            chain = graph.parametrizations.get(layer.weight)
+            alone = alone and (chain is None or chain.folds)
             if alone and not rows and not both & set(graph.outputs.values()):  # (axis 1 of rows: no channel)
                 layers[name] = replace(layer, norm=norm)
                 renamed[norm.output] = norm.inputs[0]

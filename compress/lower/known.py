@@ -136,8 +136,9 @@ class Known:
         need, read = self.needs[node.output], set(self.reads(node))
         if need is Need.OWN:  # on any grids: also that of an input, of which a layer wants such integers
             read = {name for name in read if self._taken_in(name) is not self.formats.get(value)}
-        form = self.formats.get(value)  # sums are rounded to it by a kernel, so it has to be uniform
-        makes = form is not None and form.uniform if need is Need.INTEGERS else read <= able
+        form = self.formats.get(value)  # kernels round sums to it, which make uint8, equal steps apart
+        rounds = form is not None and form.uniform and form.dtype is np.uint8
+        makes = (rounds or need is Need.SAME) and (need is Need.INTEGERS or read <= able)
         return makes and bool(readers) and all(
             self.formats[value] == self.activations(node) if self.needs[node.output] is Need.INTEGERS else
             self.needs[node.output] is not Need.REALS and self.result(node.output) in able

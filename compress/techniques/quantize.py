@@ -79,8 +79,8 @@ class Quantize(Transform):
         if not is_int(self.bits) or not 1 <= self.bits <= 8:
             raise ValueError(f"Quantize: bits must be in 1…8; got {self.bits!r}; for other formats say "
                              "weights=")
-        weights = self.weights or ("binary" if self.bits == 1 else f"int{self.bits}")
-        weights = format_of("weights", weights, of_weights=True)
+        usual = "binary" if self.bits == 1 else f"int{self.bits}"
+        weights = format_of("weights", usual if self.weights is None else self.weights, of_weights=True)
         activations = weights.activations if self.activations == USUAL else self.activations
         if activations is not None:
             activations = format_of("activations", activations, of_weights=False)
@@ -133,6 +133,11 @@ class Quantize(Transform):
     def keeps(self) -> frozenset[Invariant]:
         """Pruned weights stay 0 where the format has a 0."""
         return frozenset({Invariant.SUPPORT, Invariant.NM}) if self.weights.has_zero else frozenset()
+
+    @property
+    def folds(self) -> bool:
+        """Layers of integers are trained as they are folded, whatever the format."""
+        return self.weights.folds or self.activations is not None
 
     def fit(self, w: np.ndarray, context: Context) -> QuantizeState:
         return QuantizeState(self.fitted(w), 0 if self.freeze else None)

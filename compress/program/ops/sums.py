@@ -36,15 +36,21 @@ def sums(line: Line, kernel: Kernel, pack: Callable[[Stored], Any], macs: int, h
     """The steps of a product of integers: onto the line's grid, or by its int32 sums to reals. A kernel that
     takes no scale (pow2_gemm) leaves these to the step behind it.
 
-    how: options of the kernel that are no numbers; windows: what of them is printed."""
+    how: options of the kernel that are no numbers; windows: what of them is printed. What convolves reads
+    uint8: of a format with codes below 0, these less the lowest, which moves the zero point as well."""
     (x,), output, clip, names = line.call.inputs, line.call.output, line["clip"], line.call.constants
     of_x, grid, takes = line.inputs[0].grid, line.made.grid, kernel.contract.parameters
     zero, rounds = f"{takes[0]}_zero", grid is not None and "scale" in takes
     matrices = len(kernel.contract.results[0].dims) == 2
+    lowest, before = 0 if matrices else of_x.format.lowest, []
+    if lowest < 0:
+        of |= {"inputs": (f"{output}.codes",)}
+        before = [line.step("codes from 0", raised(-lowest), "", output=f"{output}.codes",
+                            made=Value("uint8", line.inputs[0].shape))]
 
     def load(constants: Mapping[str, Any], grids: Mapping[str, Any]) -> tuple:
         weight, bias, grid = constants[names["weight"]], constants[names["bias"]], grids.get(output)
-        options = {zero: grids.get(x).zero, "bias": bias}
+        options = {zero: grids.get(x).zero - lowest, "bias": bias}
         if rounds:
             options |= {"scale": multiplier(line, weight, grids.get(x), grid), "out_zero": grid.zero,
                         "clip": codes_of(clip, grid), "rounding": line["rounding"]}
@@ -56,14 +62,23 @@ def sums(line: Line, kernel: Kernel, pack: Callable[[Stored], Any], macs: int, h
         x, out = (as_rows(x), as_rows(out)) if matrices else (x, out)
         return kernel, (x, operand), {**options, **how, "out": out}
 
-    text = f"{windows}{said(line)}, zero {of_x.zero} → "
+    text = f"{windows}{said(line)}, zero {of_x.zero - lowest} → "
     if rounds:
         text += f"scale {grid.scale:.4g}, zero {grid.zero}"
-        return [line.step(kernel.name, KernelCall(says), text, load=load, macs=macs, **of)]
+        return [*before, line.step(kernel.name, KernelCall(says), text, load=load, macs=macs, **of)]
     between = f"{output}.s32"
-    return [line.step(kernel.name, KernelCall(says), f"{text}s32", load=load, macs=macs, output=between,
+    return [*before,
+            line.step(kernel.name, KernelCall(says), f"{text}s32", load=load, macs=macs, output=between,
                       made=Value("int32", line.made.shape), **of),
             reals(line, between) if grid is None else integers(line, between)]
+
+
+def raised(by: int) -> Callable[..., None]:
+    """The `run` of a step that makes uint8 of int8 codes which are not below −by."""
+    def run(held: tuple, out: np.ndarray, codes: np.ndarray) -> None:
+        np.add(codes.view(np.uint8), np.uint8(by), out=out)  # modulo 256
+
+    return run
 
 
 def reals(line: Line, between: str) -> Step:
