@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 import compress
 import nn
 from compress.formats.format import FORMATS, format_named
+from compress.formats.power_of_two import PowerOfTwo
+from compress.stored import STORED
+from nn import kernels
 
 WEIGHTS = [one for one in FORMATS.values() if one.of_weights and one.bits <= 8]
 
@@ -88,6 +91,20 @@ def test_powers_of_two_round_at_one_and_a_half():
     assert form.dequantize(ends, one).tolist() == [0, 1, 64, -64]
     scales = form.scales(drawn(3))
     assert (np.frexp(scales)[0] == 0.5).all()  # powers of two themselves
+
+
+@pytest.mark.parametrize(("bits", "kernel"), [(3, kernels.pow2_gemm), (4, kernels.pow2_gemm), (5, None)])
+def test_pow2_gemm_multiplies_codes_of_4_bits_and_fewer(monkeypatch, bits, kernel):
+    for name in ("p", "p-masked"):  # of this test alone
+        for registry in (FORMATS, STORED):
+            monkeypatch.setitem(registry, name, None)
+            monkeypatch.delitem(registry, name)
+    form = PowerOfTwo("p", bits=bits)
+    assert form.sums(format_named("uint8")) is kernel
+    if kernel:
+        codes = np.arange(form.lowest, form.highest + 1, dtype=np.int8)[:, None]
+        unpacked = form.operand(kernel, codes, np.ones(len(codes), np.float32)).unpack()
+        np.testing.assert_array_equal(form.told(kernel, unpacked, codes.shape), codes)
 
 
 def test_the_sign_of_0_is_plus():
