@@ -10,7 +10,7 @@ A class registers itself by being defined: files that name its kind are read by 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any, ClassVar
@@ -108,6 +108,12 @@ class Stored:
 
     def operand(self, kernel: Any = None) -> Any:
         """What its kernel, or this one, multiplies with, made anew: whoever runs it holds it."""
+
+    @classmethod
+    def told(cls, kernel: Any) -> dict[str, Callable[[Any, tuple[int, ...]], np.ndarray]]:
+        """The arrays that an operand of this kernel tells to the bit, so that nobody holds them beside it: by
+        name, how each is made of what `unpack()` gives, and the shape of the weight. By default none."""
+        return {}
 
     def kernel_with(self, activations: Any) -> Any:
         """The kernel of its product with activations of a Format, or with reals (None); None: there is none.

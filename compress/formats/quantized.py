@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nn.kernels import gemm
+from nn.kernels import conv2d, depthwise_conv2d, gemm, winograd_conv2d
 
 from ..stored import STORED, Part, Stored, as_matrix, from_matrix, gamma, read
 
@@ -57,6 +57,13 @@ class QuantizedWeight(Stored, abstract=True):
             return gemm.pack(as_matrix(self.decode()).T)
         return self.format.operand(kernel, self.codes(), self.held["scale"])
 
+    @classmethod
+    def told(cls, kernel: Any) -> dict[str, Any]:
+        """The codes, by the format; a kernel that reads them as reals tells none."""
+        if kernel in (gemm, conv2d, depthwise_conv2d, winograd_conv2d):
+            return {}
+        return {"values": lambda w, shape: cls.format.pack(cls.format.told(kernel, w, shape))}
+
     def product_bound(self, x: np.ndarray) -> np.ndarray:
         """Half a step of x through Σ|w|, and float32 rounding of the product (the integers are exact)."""
         if self.format.activations is None:
@@ -94,6 +101,10 @@ class MaskedWeight(QuantizedWeight, abstract=True):
         super().check(who)
         if not self.format.unpack(self.held["values"], self.count()).all():
             raise ValueError(f"{who}: a value that its mask says is not 0 is 0")
+
+    @classmethod
+    def told(cls, kernel: Any) -> dict[str, Any]:
+        return {}  # its values are only those that are not 0
 
     def count(self) -> int:
         return int(np.unpackbits(self.held["mask"]).sum())

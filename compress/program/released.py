@@ -8,32 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nn.kernels import (
-    codebook_gemm,
-    conv2d,
-    depthwise_conv2d,
-    gemm,
-    spmm_csr,
-    tt_matmul,
-    winograd_conv2d,
-)
-
-from ..formats.bits import pack_bits
-from ..stored import Stored, from_matrix
-from ..techniques.shared import width_of
-
-# A kind of stored form and the kernel of an operand: what that tells, by what its `unpack()` gives and the
-# shape. (The codes of a Format are told by the format: `Format.told`.)
-TOLD: dict[tuple[str, Any], dict[str, Any]] = {
-    ("dense", gemm): {"values": lambda w, shape: from_matrix(np.ascontiguousarray(w.T), shape)},
-    ("dense", conv2d): {"values": lambda w, shape: w.reshape(shape)},
-    ("dense", depthwise_conv2d): {"values": lambda w, shape: w.reshape(shape)},
-    ("csr", spmm_csr): {name: lambda w, shape, i=i: w[i] for i, name in
-                        enumerate(("values", "indices", "indptr"))},
-    ("shared", codebook_gemm): {"codes": lambda w, shape: pack_bits(w[0], width_of(w[1]))},
-    ("tensor train", tt_matmul): {"cores": lambda w, shape: np.concatenate([core.ravel() for core in w])}}
-
-REALS = (gemm, conv2d, depthwise_conv2d, winograd_conv2d)  # they read a weight as reals, which tell no codes
+from ..stored import Stored
 
 
 class _Told(Mapping):
@@ -56,11 +31,9 @@ class _Told(Mapping):
 
 def released(stored: Stored, operand: Any = None) -> Stored:
     """The stored form without the arrays that its operand tells; itself where it tells none."""
-    kernel, format = getattr(operand, "kernel", None), stored.format
-    told = TOLD.get((stored.kind, kernel))
-    if format is not None and stored.kind == format.name and kernel not in (None, *REALS):
-        told = {"values": lambda w, shape: format.pack(format.told(kernel, w, shape))}
-    if told is None:
+    kernel = getattr(operand, "kernel", None)
+    told = {} if kernel is None else stored.told(kernel)
+    if not told:
         return stored
     twin = type(stored).__new__(type(stored))
     vars(twin).update(vars(stored), held=_Told(stored, operand, told))

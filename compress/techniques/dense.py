@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from nn.kernels import gemm
+from nn.kernels import conv2d, depthwise_conv2d, gemm
 
-from ..stored import Part, Stored, as_matrix
+from ..stored import Part, Stored, as_matrix, from_matrix
 
 
 class DenseWeight(Stored):
@@ -27,6 +27,13 @@ class DenseWeight(Stored):
         """For `gemm` its matrix; for a convolution the filters (O, I, kH, kW)."""
         w = self.held["values"]
         return gemm.pack(as_matrix(w).T) if kernel in (None, gemm) else kernel.pack(w)
+
+    @classmethod
+    def told(cls, kernel: Any) -> dict[str, Any]:
+        """Not of Winograd's filters, which move by a rounding."""
+        if kernel is gemm:
+            return {"values": lambda w, shape: from_matrix(np.ascontiguousarray(w.T), shape)}
+        return {"values": lambda w, shape: w.reshape(shape)} if kernel in (conv2d, depthwise_conv2d) else {}
 
     def macs(self) -> int:
         return prod(self.shape)

@@ -137,6 +137,11 @@ class SparseWeight(Stored):
     def operand(self, kernel: Any = None) -> Any:
         return (kernel or self.kernel).pack(*self.rows(), prod(self.shape[1:]))
 
+    @classmethod
+    def told(cls, kernel: Any) -> dict[str, Any]:
+        rows = enumerate(("values", "indices", "indptr"))
+        return {name: lambda w, shape, i=i: w[i] for i, name in rows} if kernel is spmm_csr else {}
+
     def macs(self) -> int:
         return len(self.rows()[0])
 

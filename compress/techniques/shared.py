@@ -43,6 +43,11 @@ class SharedWeight(Stored):
     def operand(self, kernel: Any = None) -> Any:
         return (kernel or self.kernel).pack(self.codes(), self.held["codebook"])
 
+    @classmethod
+    def told(cls, kernel: Any) -> dict[str, Any]:
+        made = {"codes": lambda w, shape: pack_bits(w[0], width_of(w[1]))}
+        return made if kernel is codebook_gemm else {}
+
     def macs(self) -> int:
         return prod(self.shape)
 
@@ -63,6 +68,10 @@ class PrunedSharedWeight(SparseWeight):
         g, gaps = gaps_of(positions)
         self.hold(shape, {"codes": pack_bits(codes, width_of(codebook)), "gaps": gaps,
                           "width": np.array([g], np.uint8), "codebook": codebook, "scale": scale})
+
+    @classmethod
+    def told(cls, kernel: Any) -> dict[str, Any]:
+        return {}  # which weights have one code, values may not tell
 
     def check(self, who: str) -> None:
         width, gaps = int(self.held["width"][0]), self.held["gaps"]

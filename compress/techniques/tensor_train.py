@@ -196,6 +196,11 @@ class TensorTrainWeight(Stored):
     def operand(self, kernel: Any = None) -> Any:
         return (kernel or self.kernel).pack(self.cores())
 
+    @classmethod
+    def told(cls, kernel: Any) -> dict[str, Any]:
+        made = {"cores": lambda w, shape: np.concatenate([core.ravel() for core in w])}
+        return made if kernel is tt_matmul else {}
+
     def product_bound(self, x: np.ndarray) -> np.ndarray:
         """Twice the rounding of a chain, the kernel's and that of decode(), and of the scale."""
         cores = self.cores()

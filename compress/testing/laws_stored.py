@@ -59,6 +59,15 @@ def survives_a_file(subject: Subject, case: Case) -> None:
         same(product(copied, x), product(packed, x), "the product after from_arrays")
 
 
+def is_told_by_its_operand(subject: Subject, case: Case) -> None:
+    """The arrays that `told` makes of an operand, which are then not held beside it, are those stored."""
+    packed = stored(subject, case)
+    operand = packed.operand()
+    told = packed.told(getattr(operand, "kernel", None))
+    for name, made in told.items():
+        same(made(operand.unpack(), packed.shape), packed.arrays()[name], f"{name} told by the operand")
+
+
 def multiplies(subject: Subject, case: Case) -> None:
     """The product is x · decode()ᵀ in float64, within product_bound(x), whichever variant runs; 0 for x = 0.
     What a kernel of its own reads is made without decode()."""
@@ -96,4 +105,4 @@ def without_decode(packed: Stored) -> Stored:
     return twin
 
 
-STORED_LAWS: tuple[Law, ...] = (says_its_bytes, survives_a_file, multiplies)
+STORED_LAWS: tuple[Law, ...] = (says_its_bytes, survives_a_file, is_told_by_its_operand, multiplies)

@@ -21,10 +21,10 @@ from .kernel import Kernel
 from .native import NUMPY, Variant, lib, micro_kernels
 
 PEAK = "peak_"  # begins the names of the rows that are loops to measure against
-# What the types in a micro-kernel's name are multiplied with. (Of a codebook's 4-bit codes the floats are.)
-MULTIPLIES = {"f32": "fma", "f32u4": "fma", "f32f16": "fma", "f32bf16": "fma", "u8s8": "vnni",
-              "s8s8": "signed", "s16s16": "madd16", "u8s7": "maddubs", "u8s6": "two", "u8s4": "nine",
-              "bits": "popcount", "pow2": "shift"}
+# What the types in a micro-kernel's name are multiplied with. Floats are by floats: what else b holds, of
+# f32f16 or the 4-bit codes of f32u4, becomes floats first.
+MULTIPLIES = {"f32": "fma", "u8s8": "vnni", "s8s8": "signed", "s16s16": "madd16", "u8s7": "maddubs",
+              "u8s6": "two", "u8s4": "nine", "bits": "popcount", "pow2": "shift"}
 NARROW = ("two", "nine", "ternary")  # which only weights of fewer bits than 8 can take
 SMALLEST, LARGEST = 2**18, 2**26  # bytes of a copy: less of it is the call, more is slow to get
 
@@ -60,7 +60,8 @@ def peak_routes() -> tuple[str, ...]:
 def route_of(variant: Variant) -> str:
     """The name of what a variant multiplies with, "vnni_avx512" for rows_u8s8_12x32_avx512vnni; "" where it
     is not known."""
-    types = next((part for part in variant.name.split("_") if part in MULTIPLIES), None)
+    parts = ("f32" if part.startswith("f32") else part for part in variant.name.split("_"))
+    types = next((part for part in parts if part in MULTIPLIES), None)
     isa = "avx512" if variant.isa.startswith("avx512") else variant.isa
     return f"{MULTIPLIES[types]}_{isa}" if types and variant.backend == "c" else ""
 

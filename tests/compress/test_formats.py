@@ -11,8 +11,9 @@ import compress
 import nn
 from compress.formats.affine import Affine, Symmetric
 from compress.formats.format import FORMATS, Grid, format_named
+from compress.formats.power_of_two import PowerOfTwo
 from compress.stored import STORED, read
-from nn.kernels import nbit_gemm
+from nn.kernels import nbit_gemm, pow2_gemm
 
 WEIGHTS = [one for one in FORMATS.values() if one.of_weights and one.bits <= 8]
 
@@ -99,6 +100,20 @@ def test_signs_have_no_form_with_a_mask():
         f"{form.name}-masked" for form in FORMATS.values() if form.of_weights and form.has_zero}
     with pytest.raises(ValueError, match="binary-masked"):
         read("binary-masked", {}, (6, 40))
+
+
+@pytest.mark.parametrize(("bits", "kernel"), [(3, pow2_gemm), (4, pow2_gemm), (5, None)])
+def test_pow2_gemm_multiplies_codes_of_4_bits_and_fewer(monkeypatch, bits, kernel):
+    for name in ("p", "p-masked"):  # of this test alone
+        for registry in (FORMATS, STORED):
+            monkeypatch.setitem(registry, name, None)
+            monkeypatch.delitem(registry, name)
+    form = PowerOfTwo("p", bits=bits)
+    assert form.sums(format_named("uint8")) is kernel
+    if kernel:
+        codes = np.arange(form.lowest, form.highest + 1, dtype=np.int8)[:, None]
+        unpacked = form.operand(kernel, codes, np.ones(len(codes), np.float32)).unpack()
+        np.testing.assert_array_equal(form.told(kernel, unpacked, codes.shape), codes)
 
 
 def test_the_sign_of_0_is_plus():

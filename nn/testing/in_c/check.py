@@ -14,11 +14,11 @@ from ..laws import Implementation, Law
 from ..unset import writes_all
 from .function import InC, built
 
-# What the caller's side does, in Python: strides, `out`, packing, threads, refusing values.
+# What the caller's side does, in Python: strides, `out`, packing, threads.
 PYTHONS = {"ignores_layout", "ignores_padding", "writes_only_out", "takes_out", "packs", "packs_filters",
            "packs_for_good", "has_the_same_bits_on_any_threads", "reads_options_anew",
-           "may_overwrite_its_gradient", "refuses_what_is_no_number", "refuses_what_has_no_sign",
-           "leaves_inputs", "leaves_arguments", "leaves_gradients"}
+           "may_overwrite_its_gradient", "leaves_inputs", "leaves_arguments", "leaves_gradients"}
+REFUSES = "refuses_"            # begins the names of laws about values that are refused, by Python too
 FIRST = ("equals_specification", "agrees_with_the_specification", "gives_the_bits_of_the_specification",
          "costs_what_the_specification_costs")
 MEMORY = "stays_inside", "writes_all_of_its_result"    # without which no result means anything
@@ -45,7 +45,8 @@ def laws_for(function: InC, kernel: Kernel) -> dict[str, Law]:
         for function.at_start in (True, False):
             f(case)
 
-    laws = {law.__name__: law for law in laws_of(kernel) if law.__name__ not in PYTHONS}
+    laws = {law.__name__: law for law in laws_of(kernel)
+            if law.__name__ not in PYTHONS and not law.__name__.startswith(REFUSES)}
     first = [name for name in FIRST if name in laws]
     return {"stays_inside": stays_inside, "writes_all_of_its_result": writes_all,
             **{name: laws.pop(name) for name in first}, **laws}

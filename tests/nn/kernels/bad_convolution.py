@@ -2,23 +2,15 @@
 
 import numpy as np
 
-F = np.float32
-TYPE, VALUE = TypeError, ValueError
+from tests.nn.kernels.wrong_arrays import NO_ARRAY, TYPE, VALUE, F, read_only
+
 X, W = np.ones((3, 3, 3, 4), F), np.ones((5, 4, 3, 3), F)
 
-NO_ARRAY = [(TYPE, [[1.0, 2.0]], "list"), (TYPE, "ones", "str"), (TYPE, 3.0, "float"),
-            (TYPE, np.ma.masked_array(X), "masked")]
 WRONG = [*NO_ARRAY, (TYPE, None, "None|nothing"), (TYPE, X.astype(np.int32), "int32"),
          (TYPE, X.astype(X.dtype.newbyteorder()), "byte-swapped"),
          (VALUE, X[0], r"\(3, 3, 4\)"), (VALUE, X[None], r"\(1, 3, 3, 3, 4\)"),
          (VALUE, np.array(F(1)), r"\(\)")]
 OUT = np.zeros((3, 1, 1, 5), F)
-
-
-def read_only(array):
-    array = array.copy()
-    array.flags.writeable = False
-    return array
 
 
 def number(least):

@@ -1,72 +1,47 @@
 """A bad argument gets one clear error: TypeError or ValueError, naming kernel, argument and what came.
 
-Each kernel starts from a good call, and each row replaces one argument of it.
+Each kernel starts from a good call, and each row replaces one argument of it. A kernel may have its own in a
+file bad_*.py, which is found.
 """
 
 import re
+from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from nn import kernels
-from tests.nn.kernels import bad_convolution
+from tests.nn.kernels.wrong_arrays import (
+    A8,
+    BAD_MATRIX,
+    NO_ARRAY,
+    SHARED,
+    TYPE,
+    VALUE,
+    W8,
+    B,
+    F,
+    W,
+    X,
+    bad_float_matrix,
+    bad_out,
+    read_only,
+)
 
-F, B = np.float32, np.int8
-X, W = np.ones((3, 4), F), np.ones((4, 5), F)
 IMAGE, FILTERS = np.ones((2, 3, 4, 4), F), np.ones((5, 4, 3, 3), F)
-A8, W8 = np.ones((3, 4), np.uint8), np.ones((4, 5), B)
-BITS = np.ones((3, 1), np.uint32)
-
-GOOD = {
-    "gemm": {"a": X, "b": W},
-    "half_gemm": {"a": X, "b": W.astype(np.float16)},
-    "qgemm": {"a": A8, "b": W8, "bias": np.zeros(5, np.int32), "scale": np.ones(5, F)},
-    "spmm_csr": {"x": X, "values": np.ones(2, F), "indices": np.array([0, 3], np.uint16),
-                 "indptr": np.array([0, 1, 1, 2, 2, 2], np.int32)},
-    "codebook_gemm": {"x": X, "indices": np.arange(20, dtype=np.uint8).reshape(5, 4),
-                      "codebook": np.ones(20, F)},
-    "nbit_gemm": {"a": X, "codes": W8, "scales": np.ones((1, 5), F), "zeros": np.zeros((1, 5), B)},
-    "bgemm": {"a_bits": BITS, "b_bits": np.ones((5, 1), np.uint32), "k": 4},
-    "tt_matmul": {"x": X, "cores": [np.ones((1, 2, 5, 3), F), np.ones((3, 2, 1, 1), F)]},
-    **bad_convolution.GOOD,
-    "winograd_conv2d": {"x": IMAGE, "w": FILTERS, "padding": 1},
-}
-SHAPE = {**bad_convolution.SHAPE, "winograd_conv2d": (2, 3, 4, 5)}   # of the good result, if not (3, 5)
-SHARED = np.ones((8, 8), F)
 BYTES = np.zeros((8, 8), np.uint8)
 IMAGES = np.ones(240, F)
 
-
-def read_only(array):
-    array = array.copy()
-    array.flags.writeable = False
-    return array
-
-
-TYPE, VALUE = TypeError, ValueError
-NO_ARRAY = [(TYPE, [[1.0, 2.0]], "list"), (TYPE, "ones", "str"), (TYPE, 3.0, "float"),
-            (TYPE, np.ma.masked_array(X), "masked")]
-BAD_MATRIX = [*NO_ARRAY, (TYPE, None, "None|nothing"), (TYPE, X.astype(complex), "complex128"),
-              (TYPE, X.astype(object), "object"), (TYPE, X.astype("S3"), "S3|bytes")]
-
-
-def bad_float_matrix(other=X):
-    return [*BAD_MATRIX, (TYPE, X.astype(np.int32), "int32"),
-            (TYPE, X.astype(X.dtype.newbyteorder()), "byte-swapped"),
-            (VALUE, X[0], r"\(4,\)"), (VALUE, X[None], r"\(1, 3, 4\)"), (VALUE, np.array(F(1)), r"\(\)"),
-            (VALUE, other, "6")]
-
-
-def bad_out(dtype, other):
-    good = np.zeros((3, 5), dtype)
-    return [*NO_ARRAY, (TYPE, good.astype(np.float64), "float64"), (TYPE, good.astype(other), other.__name__),
-            (VALUE, good[:2], r"\(2, 5\)"), (VALUE, good[0], r"\(5,\)"), (VALUE, good[None], r"\(1, 3, 5\)"),
-            (VALUE, read_only(good), "read-only"), (VALUE, np.broadcast_to(good[:1], (3, 5)), "read-only"),
-            (VALUE, np.zeros((3, 10), dtype)[:, ::2], "strides"),
-            (VALUE, np.zeros((5, 3), dtype).T, "strides"), (VALUE, good[:, ::-1], "strides"),
-            (VALUE, good[::-1], "strides")]
-
-
+GOOD = {
+    "gemm": {"a": X, "b": W},
+    "qgemm": {"a": A8, "b": W8, "bias": np.zeros(5, np.int32), "scale": np.ones(5, F)},
+    "spmm_csr": {"x": X, "values": np.ones(2, F), "indices": np.array([0, 3], np.uint16),
+                 "indptr": np.array([0, 1, 1, 2, 2, 2], np.int32)},
+    "tt_matmul": {"x": X, "cores": [np.ones((1, 2, 5, 3), F), np.ones((3, 2, 1, 1), F)]},
+    "winograd_conv2d": {"x": IMAGE, "w": FILTERS, "padding": 1},
+}
+SHAPE = {"winograd_conv2d": (2, 3, 4, 5)}   # of the good result, if not (3, 5)
 BAD = {
     ("gemm", "a"): bad_float_matrix(np.ones((4, 6), F)),
     ("gemm", "b"): bad_float_matrix(np.ones((6, 5), F)),
@@ -151,50 +126,11 @@ BAD = {
         (VALUE, np.zeros((2, 3, 4, 5), F)[:, ::-1], "strides"),
         (VALUE, np.zeros((2, 5, 3, 4), F).transpose(0, 2, 3, 1), "strides"),
         (VALUE, np.zeros((3, 2, 4, 5), F).transpose(1, 0, 2, 3), "strides")],
-    ("half_gemm", "a"): bad_float_matrix(np.ones((4, 6), F)),
-    ("half_gemm", "b"): [
-        *BAD_MATRIX, (TYPE, W, "float32"), (TYPE, W.astype(np.int16), "int16"),
-        (TYPE, W.astype(">f2"), "byte-swapped"), (VALUE, W[0].astype(np.float16), r"\(5,\)"),
-        (VALUE, np.ones((6, 5), np.uint16), r"\(6, 5\)")],
-    ("half_gemm", "out"): bad_out(F, np.int32),
-    ("nbit_gemm", "a"): bad_float_matrix(np.ones((4, 6), F)),
-    ("nbit_gemm", "codes"): [
-        *NO_ARRAY, (TYPE, None, "None|nothing"), (TYPE, W, "float32"), (TYPE, W8.astype(np.uint8), "uint8"),
-        (VALUE, W8[:, 0], r"\(4,\)"), (VALUE, np.ones((6, 5), B), r"\(6, 5\)"),
-        (VALUE, np.full((4, 5), 8, B), r"-8\.\.7, got 8\.\.8"),
-        (VALUE, np.full((4, 5), -9, B), r"-8\.\.7, got -9\.\.-9")],
-    ("nbit_gemm", "scales"): [
-        *NO_ARRAY, (TYPE, None, "None|nothing"), (TYPE, np.ones((1, 5)), "float64"), (VALUE, W[0], r"\(5,\)"),
-        (VALUE, np.ones((1, 6), F), r"\(1, 6\)"), (VALUE, np.ones((2, 5), F), "K = 4 .*: 1, got 2"),
-        (VALUE, np.ones((0, 5), F), "K = 4 .*: 1, got 0")],
-    ("nbit_gemm", "zeros"): [
-        *NO_ARRAY, (TYPE, np.zeros((1, 5), F), "float32"), (VALUE, np.zeros(5, B), r"\(5,\)"),
-        (VALUE, np.zeros((2, 5), B), r"\(2, 5\)"), (VALUE, np.full((1, 5), 8, B), r"-8\.\.7, got 8\.\.8")],
-    ("nbit_gemm", "activations"): [(VALUE, what, re.escape(repr(what))) for what in ("int4", None, 8)],
-    ("nbit_gemm", "out"): bad_out(F, np.int32),
-    ("codebook_gemm", "x"): bad_float_matrix(np.ones((4, 6), F)),
-    ("codebook_gemm", "indices"): [
-        *NO_ARRAY, (TYPE, None, "None|nothing"), (TYPE, W, "float32"),
-        (TYPE, np.ones((5, 4), np.int8), "int8"), (VALUE, A8[0], r"\(4,\)"),
-        (VALUE, np.ones((5, 6), np.uint8), r"\(5, 6\)"),
-        (VALUE, np.full((5, 4), 20, np.uint8), r"0\.\.19, got 20")],
-    ("codebook_gemm", "codebook"): [
-        *NO_ARRAY, (TYPE, None, "None|nothing"), (TYPE, np.ones(20), "float64"), (VALUE, W, r"\(4, 5\)"),
-        (VALUE, np.ones(0, F), "0"), (VALUE, np.ones(257, F), "257")],
-    ("codebook_gemm", "out"): bad_out(F, np.int32),
-    ("bgemm", "a_bits"): [
-        *BAD_MATRIX, (TYPE, BITS.astype(np.int32), "int32"), (TYPE, X, "float32"),
-        (VALUE, BITS[0], r"\(1,\)"), (VALUE, np.ones((3, 2), np.uint32), r"\(3, 2\)"),
-        (VALUE, 16 * BITS, "4")],
-    ("bgemm", "b_bits"): [
-        *BAD_MATRIX, (TYPE, BITS.astype(np.uint8), "uint8"), (VALUE, BITS[0], r"\(1,\)"),
-        (VALUE, np.ones((5, 2), np.uint32), r"\(5, 2\)"), (VALUE, 16 * BITS, "4")],
-    ("bgemm", "k"): [
-        (TYPE, 4.0, "float"), (TYPE, True, "bool"), (TYPE, None, "None"), (VALUE, -1, "-1"),
-        (VALUE, 33, "33"), (VALUE, 0, "0"), (VALUE, 2**40, str(2**40))],
-    ("bgemm", "out"): bad_out(np.int32, np.uint32),
 }
-BAD |= bad_convolution.BAD
+OVERLAPS = []
+for found in sorted(Path(__file__).parent.glob("bad_*.py")):
+    of = import_module(f"tests.nn.kernels.{found.stem}")
+    GOOD, BAD, SHAPE, OVERLAPS = GOOD | of.GOOD, BAD | of.BAD, SHAPE | of.SHAPE, OVERLAPS + of.OVERLAPS
 ROWS = [pytest.param(kernel, argument, *row, id=f"{kernel}-{argument}-{i}")
         for (kernel, argument), rows in BAD.items() for i, row in enumerate(rows)]
 
@@ -222,16 +158,8 @@ def test_the_good_call_is_good(kernel):
     ("spmm_csr", {"x": SHARED[:3, :4], "out": SHARED[:3, 3:]}),
     ("spmm_csr", {"values": SHARED[0, :2], "out": SHARED[:3, :5]}),
     ("tt_matmul", {"x": SHARED[:3, :4], "out": SHARED[2:5, :5]}),
-    ("half_gemm", {"a": SHARED[:3, :4], "out": SHARED[2:5, :5]}),
-    ("half_gemm", {"b": SHARED.view(np.uint16)[:4, :5], "out": SHARED[:3, :5]}),
-    ("codebook_gemm", {"x": SHARED[:3, :4], "out": SHARED[2:5, :5]}),
-    ("nbit_gemm", {"a": SHARED[:3, :4], "out": SHARED[2:5, :5]}),
-    ("nbit_gemm", {"scales": SHARED[:1, :5], "out": SHARED[:3, :5]}),
-    ("codebook_gemm", {"codebook": SHARED.ravel()[:20], "out": SHARED[:3, :5]}),
-    *[("bgemm", {name: SHARED.view(np.uint32)[:rows, :1], "k": 32, "out": SHARED.view(np.int32)[:3, :5]})
-      for name, rows in (("a_bits", 3), ("b_bits", 5))],
     ("tt_matmul", {"cores": [SHARED[:4, :5].reshape(1, 4, 5, 1)], "out": SHARED[:3, :5]}),
-    *bad_convolution.OVERLAPS,
+    *OVERLAPS,
     ("winograd_conv2d", {"x": IMAGES[:96].reshape(2, 3, 4, 4), "out": IMAGES[95:215].reshape(2, 3, 4, 5)}),
     ("winograd_conv2d", {"w": IMAGES[:180].reshape(5, 4, 3, 3), "out": IMAGES[100:220].reshape(2, 3, 4, 5)}),
     ("winograd_conv2d", {"bias": IMAGES[100:105], "out": IMAGES[100:220].reshape(2, 3, 4, 5)}),

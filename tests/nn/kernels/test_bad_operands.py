@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from nn import kernels
-from tests.nn.kernels.test_bad_input import A8, BITS, FILTERS, GOOD, W8, B, F, W, X
+from tests.nn.kernels.bad_bits import BITS
+from tests.nn.kernels.test_bad_input import FILTERS, GOOD
+from tests.nn.kernels.wrong_arrays import A8, W8, B, F, W, X
 
 
 @pytest.mark.usefixtures("backend")
