@@ -18,20 +18,20 @@ LOOP largest_of(int64_t k, const float *a, int32_t *bits)
 }
 
 /* to = round_half_even(a * by), which is within -127 ... 127, and their sum. Adding 1.5 * 2^23 rounds to a whole number
- * and leaves it in the low bits of the float. */
+ * and leaves it in the low bits of the float. (Of NaN and infinity anything comes, modulo 2^32; the call will fail.) */
 LOOP rounded(int64_t k, const float *restrict a, float by, int8_t *restrict to, int32_t *sum)
 {
-    int32_t all = 0;
+    uint32_t all = 0;
     for (int64_t i = 0; i < k; i++) {
         union {
             float real;
-            int32_t bits;
+            uint32_t bits;
         } y = { a[i] * by + 0x1.8p23f };
-        int32_t q = y.bits - 0x4b400000;
+        uint32_t q = y.bits - 0x4b400000;
         to[i] = (int8_t)q;
         all += q;
     }
-    *sum = all;
+    *sum = (int32_t)all;
 }
 
 EVERY_ISA(nbit_rows, (const nn_nbit_b *b, int64_t rows, const float *a, int64_t lda, char *to, int64_t row_bytes, int *bad),
@@ -54,7 +54,7 @@ EVERY_ISA(nbit_rows, (const nn_nbit_b *b, int64_t rows, const float *a, int64_t 
             const int some = largest.real >= 0x1p-119f;
             rounded(length, a + k, some ? 127 / largest.real : 0, q + k, &sum);
             of->scale = some ? largest.real / 127 : 0;
-            of->sum = times * sum;
+            of->sum = (int32_t)((uint32_t)times * (uint32_t)sum);
         }
         memset(q + b->k, 0, (size_t)(padded - b->k));
     }
