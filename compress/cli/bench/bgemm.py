@@ -89,11 +89,7 @@ def _ours(a: np.ndarray, b: np.ndarray) -> Timer:
 
 
 def _work(variant: Variant) -> variants.Work:
-    """A variant with a tile of one row is for products of one row."""
-    side = variants.SIDE
-    m = 1 if variant.tile and variant.tile[0] == 1 else side
-    with use(variant):
-        return variants.Work(f"{m}×{side}×{side}", m * side**2, _ours(*_operands(m, side, side)))
+    return variants.square(variant, lambda *shape: _ours(*_operands(*shape)))
 
 
 def sample(rng: np.random.Generator) -> Sample:

@@ -153,12 +153,7 @@ def _ours(work: Product, preallocated: bool = True) -> Timer:
 
 
 def _work(variant: Variant) -> variants.Work:
-    """A variant with a tile of one row is for products of one row."""
-    side = variants.SIDE
-    m = 1 if variant.tile and variant.tile[0] == 1 else side
-    work = product(m, side, side, "7")
-    with use(variant):
-        return variants.Work(f"{m}×{side}×{side}", work.macs, _ours(work))
+    return variants.square(variant, lambda *shape: _ours(product(*shape, "7")))
 
 
 def sample(rng: np.random.Generator) -> Sample:

@@ -28,6 +28,14 @@ def rows(kernel: Kernel, work: Callable[[Variant], Work], seconds: float, of_pea
             for variant in kernel.variants())
 
 
+def square(variant: Variant, ours: Callable[[int, int, int], Timer]) -> Work:
+    """`ours` makes the timer of a product m × k × n: at the shape for a variant, one row for a tile of one.
+    """
+    m = 1 if variant.tile and variant.tile[0] == 1 else SIDE
+    with use(variant):
+        return Work(f"{m}×{SIDE}×{SIDE}", m * SIDE**2, ours(m, SIDE, SIDE))
+
+
 def no_kernels(group: str, measure: str, unit: str, bar: float | None, sense: str = AT_LEAST) -> Row:
     """The row of a measure that needs the C kernels, where there are none."""
     return Row(group, measure, None, unit, bar, sense, why=f"needs the C kernels. {why_not_c()}")
