@@ -12,13 +12,14 @@ from nn.testing.check import DOMAINS, implementations
 from nn.testing.domain_half import as_halves
 from nn.testing.laws import equals_specification, same
 from nn.testing.laws_nbit import has_the_bits_of_the_specification
+from tests.nn.kernels.borrowed import each
 
 FLOAT = [(400, 520, 70), (13, 1100, 200), (1, 3000, 300), (70, 1, 500)]
 INTEGER = [(300, 1100, 70), (29, 20000, 33), (1, 5000, 700), (64, 64, 1000), (5, 8192, 17), (5, 8193, 17)]
 
 
 def every(kernel):
-    return pytest.mark.parametrize("f", implementations(kernel), ids=lambda f: f.name)
+    return pytest.mark.parametrize("f", each(implementations(kernel)))
 
 
 @every(kernels.gemm)
