@@ -104,13 +104,13 @@ class Float(Format):
         return self.reals(codes) * scale
 
     def error(self, w: np.ndarray, scales: Any) -> np.ndarray:
-        """Half a step between neighbours there, or what is beyond the largest; and, where there is a scale,
-        two float32 roundings."""
+        """Half a step between neighbours there, but no more than the weight, since 0 is among them; or what is
+        beyond the largest; and, where there is a scale, two float32 roundings."""
         scales = np.asarray(scales, np.float64)
         sizes = np.abs(w, dtype=np.float64) / scales
-        half = np.ldexp(0.5, self.exponents(np.minimum(sizes, float(self.largest))) - self.fraction)
+        step = np.ldexp(1.0, self.exponents(np.minimum(sizes, float(self.largest))) - self.fraction)
         rounding = np.where(scales == 1, 0.0, sizes * 2.0**-23 + 2.0**-149 / scales)
-        return scales * (np.maximum(half, sizes - float(self.largest)) + rounding)
+        return scales * (np.maximum(np.minimum(step / 2, sizes), sizes - float(self.largest)) + rounding)
 
     def check_packed(self, who: str, packed: np.ndarray, count: int) -> None:
         super().check_packed(who, packed, count)
