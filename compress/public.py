@@ -3,6 +3,7 @@
 from .certificate import Certificate, CertificateError, certify, certify_weights
 from .chain import Chain
 from .convert import convert
+from .lloyd import Lloyd, lloyd
 from .overflow import largest_k
 from .prepare import prepare, unprepare
 from .program.bound import Bound
@@ -20,7 +21,7 @@ from .techniques import *  # noqa: F403
 from .techniques import __all__ as _techniques
 from .transform import Context, Invariant, Transform
 
-__all__ = ["Bound", "Certificate", "CertificateError", "Chain", "Context", "Cubic", "Invariant", "Once",
-           "Program", "ProgramError", "Recipe", "Sensitivity", "Stored", "Transform", "certify",
-           "certify_weights", "convert", "largest_k", "load", "prepare", "reconstruct", "report",
+__all__ = ["Bound", "Certificate", "CertificateError", "Chain", "Context", "Cubic", "Invariant", "Lloyd",
+           "Once", "Program", "ProgramError", "Recipe", "Sensitivity", "Stored", "Transform", "certify",
+           "certify_weights", "convert", "largest_k", "lloyd", "load", "prepare", "reconstruct", "report",
            "saturating_qgemm", "save", "sensitivity_scan", "unprepare", "weight_errors", *_techniques]

@@ -1,7 +1,8 @@
 """Weight sharing: all weights of a layer take one of 2^bits values, which are trained.
 
 Han, Mao & Dally (2016), §3. The values are found by k-means, here its global optimum (`kmeans1d`), so there
-is nothing to initialise. Which weight has which value stays as it is then, and the values are trained."""
+is nothing to initialise, unless one of their starts is asked for (lloyd.py). Which weight has which value
+stays as it is then, and the values are trained."""
 
 from dataclasses import dataclass, replace
 from math import sqrt
@@ -16,6 +17,7 @@ from nn.rules.record import CONSTANT, Rule
 from nn.tensor import Tensor, apply
 from nn.train import Diverged
 
+from ..lloyd import STARTS, lloyd
 from ..transform import Context, Invariant, Transform
 from .shared import PrunedSharedWeight, SharedWeight, scaled, smallest_form
 
@@ -63,13 +65,15 @@ class Cluster(Transform):
     value's members, the true derivative, or their "mean". With SGD the mean moves a value of n members by 1/n
     as much. Adam divides by the gradient's size and takes the same steps with both, but for its eps
     (tests/compress/test_cluster.py: after 30 steps on digits_mlp the values of the two differ by 1 % of their
-    way with Adam, by 99 % with SGD).
+    way with Adam, by 99 % with SGD). start: "optimal", or from where Lloyd's iteration finds the values:
+    "linear", "density", "random", "k-means++", for comparison; those that draw draw the same every time.
 
-    Raises TypeError or ValueError for bits that are not 2…8 and for another gradient. A layer with fewer
-    different weights than values can't be shared (ValueError): its recipe wants fewer bits, or None."""
+    Raises TypeError or ValueError for bits that are not 2…8 and for another gradient or start. A layer with
+    fewer different weights than values can't be shared (ValueError): its recipe wants fewer bits, or None."""
 
     bits: int = 4
     gradient: str = "sum"
+    start: str = "optimal"
 
     keeps = frozenset({Invariant.SUPPORT, Invariant.NM})
     makes = frozenset({Invariant.LEVELS})
@@ -81,6 +85,9 @@ class Cluster(Transform):
             raise ValueError(f"Cluster: bits must be in 2…8; got {self.bits}")
         if self.gradient not in ("sum", "mean"):
             raise ValueError(f"Cluster: gradient must be 'sum' or 'mean'; got {self.gradient!r}")
+        if self.start not in ("optimal", *STARTS):
+            raise ValueError(f"Cluster: start must be one of optimal, {', '.join(STARTS)}; got "
+                             f"{self.start!r}")
 
     @property
     def distinct(self) -> int:
@@ -89,7 +96,7 @@ class Cluster(Transform):
 
     @classmethod
     def samples(cls) -> list["Cluster"]:
-        return [cls(2), cls(3, gradient="mean"), cls(4), cls(8)]
+        return [cls(2), cls(3, gradient="mean", start="k-means++"), cls(4), cls(8)]
 
     def trainables(self, state: ClusterState) -> tuple[Parameter, ...]:
         return (state.centroids,)
@@ -116,8 +123,7 @@ class Cluster(Transform):
                              f"{self.distinct} that bits={self.bits} shares; choose fewer bits for it in the "
                              "recipe, or None")
         values = w[alive]
-        centroids = kmeans1d(values, self.distinct - pinned)
-        state.error = error_at_most(values, len(centroids))
+        centroids, state.error = self._centroids(values, self.distinct - pinned)
         codes = nearest(values, centroids)
         if pinned:
             state.zero = int(np.searchsorted(centroids, 0))
@@ -128,6 +134,15 @@ class Cluster(Transform):
         state.rates[:] = self._rates(state)
         state.centroids.data = centroids
         state.shares = True
+
+    def _centroids(self, values: np.ndarray, k: int) -> tuple[np.ndarray, float]:
+        """k of them, rising, and an upper bound of the norm of what they are off by. Evenly spaced ones, from
+        end to end, are as close as the middles of k − 1 equal parts of the range, and Lloyd makes nothing
+        worse; from elsewhere one iteration leaves no more than the variance."""
+        if self.start == "optimal":
+            return kmeans1d(values, k), error_at_most(values, k)
+        found = lloyd(values, k, self.start, rng=np.random.default_rng(0))
+        return found.centroids, error_at_most(values, k - 1 if self.start == "linear" else 1)
 
     def _rates(self, state: ClusterState) -> np.ndarray:
         """What SHARED multiplies the gradient of each centroid with."""
