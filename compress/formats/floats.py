@@ -104,8 +104,8 @@ class Float(Format):
         return self.reals(codes) * scale
 
     def error(self, w: np.ndarray, scales: Any) -> np.ndarray:
-        """Half a step between neighbours there, but no more than the weight, since 0 is among them; or what is
-        beyond the largest; and, where there is a scale, two float32 roundings."""
+        """Half a step between neighbours there, but no more than the weight, since 0 is among them; or what
+        is beyond the largest; and, where there is a scale, two float32 roundings."""
         scales = np.asarray(scales, np.float64)
         sizes = np.abs(w, dtype=np.float64) / scales
         step = np.ldexp(1.0, self.exponents(np.minimum(sizes, float(self.largest))) - self.fraction)
