@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -173,6 +173,7 @@ def kernel(**types: Any) -> Callable[[Callable[..., Any]], Kernel]:
         own = {"__doc__": property(Kernel.documentation)}
         made = type(f"Kernel_{reference.__name__}", (Kernel,), own)(reference, types)
         _kernels[made.name] = made
+        _variants_by_name.cache_clear()
         return made
     return make
 
@@ -180,6 +181,16 @@ def kernel(**types: Any) -> Callable[[Callable[..., Any]], Kernel]:
 def all_kernels() -> tuple[Kernel, ...]:
     """Every kernel there is."""
     return tuple(_kernels.values())
+
+
+@cache
+def _variants_by_name() -> dict[str, dict[Kernel, Variant]]:
+    """The variants of every name, each by its kernel: a row of csrc/micro.def may be one of several."""
+    found: dict[str, dict[Kernel, Variant]] = {}
+    for k in _kernels.values():
+        for v in k._all_variants():
+            found.setdefault(v.name, {})[k] = v
+    return found
 
 
 _lock, _blocks = Brief(), 0  # how many blocks force something now, in all threads
@@ -244,12 +255,12 @@ class use(forcing):
         name = what.name if isinstance(what, Variant) else what
         if not isinstance(name, str):
             raise TypeError(f"use: wanted a name or a Variant, got {type(what).__name__}")
-        every = [(k, v) for k in _kernels.values() for v in k._all_variants()]
-        known = [*native.ISAS, *native.BACKENDS, *sorted({v.name for _, v in every})]
-        if name not in known:
+        found = _variants_by_name().get(name, {})
+        if not (found or name in native.ISAS or name in native.BACKENDS):
+            known = [*native.ISAS, *native.BACKENDS, *sorted(_variants_by_name())]
             raise ValueError(f"use: {name!r} is none of {', '.join(known)}")
-        self.name, self.cap, self.only = name, None, {k: v.number for k, v in every if v.name == name}
-        if any(v.name == name and not v.here for _, v in every):
+        self.name, self.cap, self.only = name, None, {k: v.number for k, v in found.items()}
+        if not all(v.here for v in found.values()):
             isa = native.micro_kernels()[name].isa
             raise RuntimeError(f"use: this CPU (or NN_ISA) has no {isa}, which {name} needs")
         if not self.only and name != "numpy" and native.lib is None:
