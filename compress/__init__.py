@@ -46,5 +46,5 @@ class _Package(ModuleType):
 
 
 APART = ("explain", "testing")
-SHADOWED = ("convert", "lloyd", "prepare", "reconstruct", "report")
+SHADOWED = ("convert", "lloyd", "prepare", "rate", "reconstruct", "report")
 sys.modules[__name__].__class__ = _Package

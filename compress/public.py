@@ -10,6 +10,7 @@ from .program.bound import Bound
 from .program.files import load, save
 from .program.program import Program
 from .program.value import ProgramError
+from .rate import rate
 from .recipe import Recipe
 from .reconstruct import reconstruct
 from .report import report, weight_errors
@@ -23,5 +24,6 @@ from .transform import Context, Invariant, Transform
 
 __all__ = ["Bound", "Certificate", "CertificateError", "Chain", "Context", "Cubic", "Invariant", "Lloyd",
            "Once", "Program", "ProgramError", "Recipe", "Sensitivity", "Stored", "Transform", "certify",
-           "certify_weights", "convert", "largest_k", "lloyd", "load", "prepare", "reconstruct", "report",
-           "saturating_qgemm", "save", "sensitivity_scan", "unprepare", "weight_errors", *_techniques]
+           "certify_weights", "convert", "largest_k", "lloyd", "load", "prepare", "rate", "reconstruct",
+           "report", "saturating_qgemm", "save", "sensitivity_scan", "unprepare", "weight_errors",
+           *_techniques]
