@@ -5,8 +5,20 @@ from dataclasses import dataclass
 from nn.arguments import is_int
 
 
+class Schedule:
+    """Which part of the full amount holds after an optimizer step; `end` is the step from which it is all.
+
+    A subclass is a frozen dataclass with `end` and `fraction`. The fraction never falls, and is exactly 1
+    from `end` on."""
+
+    end: int
+
+    def fraction(self, step: int) -> float:
+        """The part of the full amount that holds after optimizer step `step`, 0 being before the first."""
+
+
 @dataclass(frozen=True)
-class Once:
+class Once(Schedule):
     """The full amount from the first moment on; `end` is 0, for nothing is still to come."""
 
     end: int = 0
@@ -17,7 +29,7 @@ class Once:
 
 
 @dataclass(frozen=True)
-class Cubic:
+class Cubic(Schedule):
     """Zhu & Gupta (2017), eq. 1, with initial sparsity 0: s_t = s_f · (1 − (1 − (t − t₀)/(t₁ − t₀))³).
 
     Fast while there is much to prune, slow towards the end. `begin` is t₀ and `end` t₁, in optimizer steps;
