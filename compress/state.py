@@ -1,17 +1,20 @@
 """What a transform knows of one weight, as named arrays and back: a part of the model's state_dict.
 
 A State is made of dataclasses, tuples, lists and dicts, and in them arrays, Tensors, numbers and None, so
-that a technique need not say how its State is saved."""
+that a technique need not say how its State is saved. A field of a dataclass with the metadata UNSAVED is left
+out: what the weight's own State has in it stays."""
 
 import copy
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import Field, fields, is_dataclass
 from typing import Any
 
 import numpy as np
 
 from nn.tensor import Tensor
 from nn.versions import wrote
+
+UNSAVED = {"saved": False}
 
 
 def to_arrays(state: Any, name: str = "") -> dict[str, np.ndarray]:
@@ -42,7 +45,7 @@ def from_arrays(state: Any, arrays: Mapping[str, np.ndarray]) -> Any:
 def _parts(state: Any, name: str) -> dict[str, Any] | None:
     """What a container called `name` holds, by where it is; None for anything else."""
     if is_dataclass(state):
-        parts = {field.name: getattr(state, field.name) for field in fields(state)}
+        parts = {field.name: getattr(state, field.name) for field in _saved(state)}
     elif isinstance(state, (tuple, list, dict)):
         parts = state if isinstance(state, dict) else dict(enumerate(state))
     else:
@@ -50,12 +53,17 @@ def _parts(state: Any, name: str) -> dict[str, Any] | None:
     return {f"{name}.{key}" if name else str(key): part for key, part in parts.items()}
 
 
+def _saved(state: Any) -> list[Field]:
+    """The fields of a dataclass that are saved."""
+    return [field for field in fields(state) if field.metadata.get("saved", True)]
+
+
 def _rebuilt(old: Any, arrays: dict[str, np.ndarray], name: str) -> Any:
     """`old` with what is in `arrays`, which is taken out."""
     parts = _parts(old, name)
     if is_dataclass(old):
         whole = copy.copy(old)
-        for field, (path, part) in zip(fields(old), parts.items(), strict=True):
+        for field, (path, part) in zip(_saved(old), parts.items(), strict=True):
             given = any(f"{one}.".startswith(f"{path}.") for one in arrays)
             value = _rebuilt(part if given or field.default is not None else None, arrays, path)
             object.__setattr__(whole, field.name, value)  # a frozen one too: it is ours until we return it

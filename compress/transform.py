@@ -21,7 +21,7 @@ from .formats.format import Format
 from .formats.straight_through import USUAL_GRADIENT
 from .ranges.minmax import MinMax
 from .ranges.observer import Observer
-from .schedule import Cubic, Once
+from .schedule import Once, Schedule
 from .second_order import Hessian
 from .stored import Stored, complete
 
@@ -67,7 +67,7 @@ class Transform:
     gradient: str = USUAL_GRADIENT  # of GRADIENTS: through its rounding, and that of its activations
     observer: type[Observer] = MinMax  # what finds the range of these numbers
     rounding: str = "float"  # how sums of their products are requantised (nn.kernels.qgemm)
-    schedule: Once | Cubic = Once()  # when it tightens
+    schedule: Schedule = Once()  # when it tightens
     beside: ClassVar[bool] = False  # whether the weight is trained beside the `trainables`
 
     def __init_subclass__(cls) -> None:
@@ -80,6 +80,10 @@ class Transform:
         return ()
 
     # What it does to a weight
+
+    def refuses(self, shape: tuple[int, ...]) -> str | None:
+        """Why `fit` raises ValueError for a weight of this shape, whatever is in it; None if it does not."""
+        return None
 
     def fit(self, w: np.ndarray, context: Context) -> Any:
         """A State for this weight."""

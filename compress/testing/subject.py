@@ -61,8 +61,10 @@ class Subject:
         return frozenset.intersection(*(stage.dimensions for stage in self.stages))
 
     def takes(self, w: np.ndarray) -> bool:
-        """Whether w can be fitted: it has as many `distinct` values as a stage must find, when the stages
-        before have left it."""
+        """Whether w can be fitted: no stage refuses its shape, and it has as many `distinct` values as a
+        stage must find, when the stages before have left it."""
+        if any(stage.refuses(w.shape) for stage in self.stages):
+            return False
         for i, stage in enumerate(self.stages):
             needed = stage.distinct
             if needed and i:

@@ -10,16 +10,22 @@ import numpy as np
 from compress import Invariant, Prune, Quantize
 from compress.formats.affine import INT8
 from compress.formats.format import SMALLEST
+from compress.pruning.element import Element
 from compress.stored import STORED, as_matrix
-from compress.techniques.prune import PruneState, SparseWeight, magnitude_mask
+from compress.techniques.prune import PruneState, SparseWeight
 from compress.techniques.quantize import QuantizeState
-from compress.testing import laws, laws_prune, laws_quantize, laws_stored
+from compress.testing import laws, laws_quantize, laws_stored
 from nn.kernels import qgemm
 from nn.tensor import Tensor
 
 QuantizedWeight, MaskedWeight = INT8.stored, STORED["int8-masked"]
 
 MUTANTS: list[tuple] = []  # (law, transform, its name)
+
+
+def magnitude_mask(w, sparsity):
+    """Without the `round(sparsity · n)` smallest of n weights; one stays."""
+    return Element().choose(np.abs(w), min(round(sparsity * w.size), w.size - 1))
 
 
 def killed_by(law, *arguments, **options):
@@ -33,32 +39,6 @@ def killed_by(law, *arguments, **options):
 
 
 # Prune -------------------------------------------------------------------------------------------
-
-
-@killed_by(laws_prune.prunes_exactly, 0.5)
-class PruneByThreshold(Prune):
-    """Keeps every weight >= the threshold: too many where they tie."""
-
-    def fit(self, w, context):
-        threshold = np.sort(np.abs(w), axis=None)[min(round(self.sparsity * w.size), w.size - 1)]
-        return PruneState((np.abs(w) >= threshold).astype(np.float32))
-
-
-@killed_by(laws_prune.prunes_exactly, 0.97)
-class PruneTheLastWeight(Prune):
-    """Forgets that one weight stays."""
-
-    def fit(self, w, context):
-        mask = magnitude_mask(w, self.sparsity)
-        return PruneState(mask * 0 if round(self.sparsity * w.size) == w.size else mask)
-
-
-@killed_by(laws_prune.prunes_exactly, 0.5)
-class PruneBySignedValue(Prune):
-    """Ranks by value, not by magnitude."""
-
-    def fit(self, w, context):
-        return PruneState(magnitude_mask(w - w.min(), self.sparsity))
 
 
 class WithoutLastWeight(SparseWeight):

@@ -11,10 +11,10 @@ from compress import Cluster, Cubic, Invariant, Prune, Quantize, TensorTrain, Tr
 from compress.formats.affine import INT8
 from compress.stored import as_matrix
 from compress.techniques.dense import DenseWeight
-from compress.techniques.prune import PruneState, SparseWeight, magnitude_mask
+from compress.techniques.prune import PruneState, SparseWeight
 from compress.testing import laws, laws_claims, laws_state, laws_stored
 from nn.tensor import Tensor
-from tests.compress.mutants import killed_by
+from tests.compress.mutants import killed_by, magnitude_mask
 
 # The State --------------------------------------------------------------------------------------
 
