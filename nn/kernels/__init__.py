@@ -1,9 +1,11 @@
 """The kernels: each one file that defines it in NumPy, checks its arguments, and calls its C.
 
     products        gemm(a, b); qgemm, of 8-bit integers, exact; and with a matrix of 16-bit floats
-                    (half_gemm), that is sparse (spmm_csr), of codes into a codebook (codebook_gemm), of 2 to
-                    4 bits with a scale a block (nbit_gemm), or in the tensor-train format (tt_matmul); bgemm,
-                    of +1 and −1 as bits, which sign_bits makes of floats; pow2_gemm, of powers of two
+                    (half_gemm), that is sparse (spmm_csr; in blocks of rows, spmm_bsr; of the pattern 2:4 and
+                    the like, spmm_nm; of these two, 8-bit integers: qspmm_bsr, qspmm_nm), of codes into a
+                    codebook (codebook_gemm), of 2 to 4 bits with a scale a block (nbit_gemm), or in the
+                    tensor-train format (tt_matmul); bgemm, of +1 and −1 as bits, which sign_bits makes of
+                    floats; pow2_gemm, of powers of two
     convolutions    conv2d(x, w, ...), depthwise_conv2d, winograd_conv2d; qconv2d and qdepthwise_conv2d;
                     bconv2d, of bits; all channels last; the gradients of the first two; im2col
     layers          relu, erf, gelu, batch_norm, max_pool2d, avg_pool2d, softmax_cross_entropy; relu_grad, ...

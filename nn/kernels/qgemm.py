@@ -9,7 +9,7 @@ from .contract import Plan, operand
 from .kernel import kernel
 from .native import NUMPY, ffi, from_buffer, lib, strided
 from .operand import PANEL, Operand, aligned, from_panels, in_panels
-from .requantization import OWN, RANGE, all_positive, around, requantised
+from .requantization import RANGE, all_positive, around, requantised, result_dtype
 
 CHUNK = 16  # words of an nn_chunk
 QUAD = 4  # rows of a packed cell, which with its 16 columns is one 64-byte register
@@ -102,23 +102,11 @@ def _plan(a_dtype, b, a_zero, b_zero, bias, scale, out_zero, out_dtype, clip, ro
         zeros = None
     else:
         zeros = np.full(b[1], integer("qgemm", "b_zero", b_zero, -128, 127), I32)
-    dtype = a_dtype if out_dtype is None else _dtype(out_dtype)
-    if scale is None and out_dtype is not None and dtype != I32:
-        raise ValueError(f"qgemm: without scale out_dtype is int32, got {dtype}")
-    if scale is not None and dtype not in RANGE:
-        raise TypeError(f"qgemm: out_dtype must be uint8 or int8, got {dtype}")
+    dtype = result_dtype("qgemm", a_dtype, scale, out_dtype)
     plan = around("qgemm", scale, out_zero, clip, rounding, dtype, a_signed=a_dtype is I8, a_zero=a_zero,
                   b_zero=zeros, bias=bias)
     plan.lasting = not isinstance(b_zero, np.ndarray)
     return plan
-
-
-def _dtype(dtype: Any) -> np.dtype:
-    """A dtype, as the object of `RANGE` where it is one of those."""
-    try:
-        return OWN.get(found := np.dtype(dtype), found)
-    except TypeError:
-        raise TypeError(f"qgemm: out_dtype must be uint8 or int8, got {dtype!r}") from None
 
 
 qgemm.runs("nn_qgemm(M, b.c, plan.c, a, out)", plan=_plan, pack=_pack, seen_by_c=_seen_by_c,

@@ -67,6 +67,21 @@ def around(who: str, scale: Any, out_zero: Any, clip: Any, rounding: Any, dtype:
     return Plan((), dtype, c, kept)
 
 
+def result_dtype(who: str, dtype: np.dtype, scale: Any, out_dtype: Any) -> np.dtype:
+    """The dtype asked for by `out_dtype`, as the object of `RANGE` where it is one of those; None asks for
+    `dtype`, that of the first argument, or without scale for int32."""
+    if out_dtype is not None:
+        try:
+            dtype = OWN.get(found := np.dtype(out_dtype), found)
+        except TypeError:
+            raise TypeError(f"{who}: out_dtype must be uint8 or int8, got {out_dtype!r}") from None
+        if scale is None and dtype != I32:
+            raise ValueError(f"{who}: without scale out_dtype is int32, got {dtype}")
+    if scale is not None and dtype not in RANGE:
+        raise TypeError(f"{who}: out_dtype must be uint8 or int8, got {dtype}")
+    return dtype
+
+
 def codes(who: str, clip: Any, lowest: int, highest: int) -> tuple[int, int]:
     """The ends (low, high) of a clip, found to be codes of the result, lowest..highest, in this order. None
     leaves all of these."""

@@ -15,6 +15,7 @@ from tests.nn.kernels.wrong_arrays import A8, W8, B, F, W, X
     ("tt_matmul", "gemm", W, "cores"), ("winograd_conv2d", "gemm", W, "w"), ("conv2d", "gemm", W, "w"),
     ("depthwise_conv2d", "conv2d", FILTERS, "w"),
     ("nbit_gemm", "gemm", W, "codes"), ("codebook_gemm", "gemm", W, "indices"), ("half_gemm", "gemm", W, "b"),
+    ("spmm_bsr", "spmm_csr", W, "blocks"), ("spmm_nm", "spmm_bsr", W, "values"),
     ("gemm", "codebook_gemm", (A8, np.ones(2, F)), "b"), ("gemm", "bgemm", (BITS, 4), "b")])
 def test_packed_by_another_kernel(kernel, packed_by, weight, argument):
     foreign = getattr(kernels, packed_by).pack(*(weight if isinstance(weight, tuple) else [weight]))
@@ -27,6 +28,7 @@ def test_packed_by_another_kernel(kernel, packed_by, weight, argument):
 @pytest.mark.parametrize(("kernel", "weight", "shape"), [
     ("gemm", np.ones((6, 5), F), r"\(6, 5\)"), ("qgemm", np.ones((6, 5), B), r"\(6, 5\)"),
     ("spmm_csr", np.ones((5, 6), F), r"\(5, 6\)"), ("half_gemm", np.ones((6, 5), np.float16), r"\(6, 5\)"),
+    ("spmm_bsr", np.ones((5, 6), F), r"\(5, 6\)"), ("spmm_nm", np.zeros((5, 8), F), r"\(5, 8\)"),
     ("codebook_gemm", (np.ones((5, 6), np.uint8), np.ones(2, F)), r"\(5, 6\)"),
     ("nbit_gemm", (np.ones((6, 5), B), W[:1]), r"\(6, 5\)"),
     ("tt_matmul", [np.ones((1, 6, 5, 1), F)], r"\(6, 5\)")])
@@ -64,6 +66,16 @@ def test_packed_of_another_shape(kernel, weight, shape):
     ("spmm_csr", ValueError, (np.ones(1, F), np.array([4], np.int32), np.array([0, 1], np.int32), 4)),
     ("spmm_csr", TypeError, (np.ones(1, F), np.array([3], np.int32), np.array([0, 1], np.int32), 4.5)),
     ("spmm_csr", ValueError, (np.ones(0, F), np.zeros(0, np.int32), np.zeros(2, np.int32), -1)),
+    ("spmm_bsr", TypeError, (W8,)), ("spmm_bsr", ValueError, (W[0],)), ("spmm_bsr", TypeError, (W, W, W)),
+    ("spmm_bsr", ValueError, (W, 6)), ("spmm_bsr", ValueError, (W, 16)), ("spmm_bsr", TypeError, (W, 4.0)),
+    ("spmm_bsr", ValueError, (np.ones((0, 4), F), np.zeros(0, np.int32), np.zeros(2, np.int32), None, -1)),
+    ("spmm_bsr", ValueError, (np.ones((0, 4), F), np.zeros(0, np.int32), np.zeros(2, np.int32), 0, 3)),
+    ("qspmm_bsr", TypeError, (W,)), ("qspmm_nm", TypeError, (W,)), ("spmm_nm", TypeError, (W8,)),
+    ("spmm_nm", ValueError, (np.ones((4, 6), F),)), ("spmm_nm", ValueError, (np.ones((4, 8), F),)),
+    ("spmm_nm", ValueError, (W, 0, 1)), ("spmm_nm", ValueError, (W, 3, 2)),
+    ("spmm_nm", TypeError, (W, 1, 2.0)),
+    ("spmm_nm", ValueError, (W, 1, 257)), ("spmm_nm", TypeError, (W, 1, 1, 1)),
+    ("spmm_nm", ValueError, (np.ones((2, 3, 2), F), np.zeros((2, 3, 2), np.uint8), 11)),
 ])
 def test_bad_weight_to_pack(kernel, error, weight):
     with pytest.raises(error, match=rf"^{kernel}\.pack: "):
