@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,12 +25,14 @@ from .stored import Stored
 @dataclass(frozen=True)
 class Trial:
     """One `layer` by one `choice` (None: as it is), all others as they are: bytes of its weight as stored,
-    and how much more `loss` there was than without."""
+    how much more `loss` there was than without, and the sum of the `squares` of what each weight moved by: of
+    k-means the inertia."""
 
     layer: str
     choice: Chain | None
     nbytes: int
     loss: float
+    squares: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -74,13 +76,21 @@ class Sensitivity:
                   for layer, trials in self.trials.items()]
         return sum(one.nbytes for one in chosen), self.loss + sum(one.loss for one in chosen)
 
+    def by_squares(self) -> Sensitivity:
+        """The same trials, with squares in the place of losses: its recipes know nothing of the data. The two
+        need not agree on which layers bear fewer bits; `predicted` tells what the recipe of one costs by the
+        other."""
+        return Sensitivity(0.0, {layer: tuple(replace(one, loss=one.squares) for one in trials)
+                                 for layer, trials in self.trials.items()})
+
     def __str__(self) -> str:
         lines = [f"loss {self.loss:.4g} as it is; with one layer compressed:"]
         wide = max(map(len, self.trials))
         for layer, trials in self.trials.items():
             for one in trials:
                 how = "as it is" if one.choice is None else " + ".join(map(repr, one.choice.stages))
-                lines.append(f"  {layer:<{wide}}  {one.nbytes:>10,} bytes  {one.loss:+.4f}  {how}")
+                lines.append(f"  {layer:<{wide}}  {one.nbytes:>10,} bytes  {one.loss:+.4f}  squares "
+                             f"{one.squares:<9.4g}  {how}")
         return "\n".join(lines)
 
 
@@ -124,6 +134,9 @@ def sensitivity_scan(model: nn.Module, choices: Sequence[Any], x: np.ndarray, y:
             program = convert(twin.eval())
             stored = program.constants[names[layer]]
             size = sum(stored.itemised().values()) if isinstance(stored, Stored) else stored.nbytes
-            found.append(Trial(layer, chain, size, measure(program(x), y) - base))
+            w = dict(twin.named_parameters())[names[layer]]
+            seen = w.parametrization.encode(w.data).decode()
+            squares = float(np.sum((parameters[names[layer]].data.astype(np.float64) - seen) ** 2))
+            found.append(Trial(layer, chain, size, measure(program(x), y) - base, squares))
         trials[layer] = tuple(found)
     return Sensitivity(base, trials)

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 import compress
 import nn
 from compress.sensitivity import Sensitivity, Trial
+from nn.kernels import kmeans1d
+from nn.kernels.kmeans1d import nearest
 
 CHOICES = [compress.Quantize(bits) for bits in (8, 4, 2)]
 
@@ -60,6 +62,28 @@ def test_the_choices_are_the_best_of_all(sizes, budget, loss):
         got = scan.predicted(scan.recipe(**{by: limit}))
         got = got[0], got[1] - 1
         assert (got[::-1] if first else got) == min(fits)
+
+
+def test_inertia_and_loss_are_both_told_and_choose_apart():
+    """The larger layer has the larger inertia; the loss depends on the other one alone."""
+    rng = np.random.default_rng(0)
+    model = nn.Sequential(nn.Linear(8, 32, rng=rng), nn.ReLU(), nn.Linear(32, 4, rng=rng))
+    model[0].weight.data *= 30
+    model[0].bias.data[:] = -1e4  # the ReLU lets nothing of it through
+    x, y = rng.standard_normal((64, 8)).astype(np.float32), rng.integers(0, 4, 64)
+    scan = compress.sensitivity_scan(model, [compress.Cluster(4), compress.Cluster(2)], x, y)
+    for layer, trials in scan.trials.items():
+        w = dict(model.named_parameters())[f"{layer}.weight"].data
+        centroids = kmeans1d(w.ravel(), 4)
+        inertia = np.sum((w - centroids[nearest(w, centroids)].astype(np.float64)) ** 2)
+        assert trials[2].squares == pytest.approx(inertia, rel=1e-5)
+        assert trials[0].squares == 0
+        assert f"{trials[2].squares:.4g}" in str(scan)
+    assert [trial.loss for trial in scan.trials["0"]] == [0, 0, 0]
+    by_loss, by_squares = scan.recipe(nbytes=700), scan.by_squares().recipe(nbytes=700)
+    assert by_loss.choices["0"].stages[0].bits == 2  # it is free
+    assert by_squares.choices["0"] is None or by_squares.choices["0"].stages[0].bits == 4
+    assert scan.predicted(by_loss)[1] <= scan.predicted(by_squares)[1]
 
 
 def test_a_recipe_under_a_budget_converts(scanned):
