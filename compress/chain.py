@@ -30,10 +30,12 @@ class Chain(Parametrization):
         self.stages = tuple(stages)
         self.states = None if states is None else tuple(states)
         self.check()
-        self.activations: Format | None = self.stages[-1].activations  # what the layer reads once converted
-        self.observer, self.rounding = self.stages[-1].observer, self.stages[-1].rounding
-        self.gradient = self.stages[-1].gradient  # through the rounding of both
-        self.own_gradient = self.gradient != USUAL_GRADIENT or self.stages[-1].beside
+        self._coded = max(sum(not stage.lossless for stage in self.stages), 1)  # the first that only codes
+        last = self.stages[self._coded - 1]  # of those that change the weight: what it is stored as
+        self.activations: Format | None = last.activations  # what the layer reads once converted
+        self.observer, self.rounding = last.observer, last.rounding
+        self.gradient = last.gradient  # through the rounding of both
+        self.own_gradient = self.gradient != USUAL_GRADIENT or last.beside
         self.folds = all(stage.folds for stage in self.stages)  # a batch norm, into the weight
         self._owns = any(type(stage).trainables is not Transform.trainables for stage in self.stages)
 
@@ -46,6 +48,9 @@ class Chain(Parametrization):
                 raise TypeError(f"Chain: stage {i} is no transform: {later!r}; a technique is an instance of "
                                 "a subclass of compress.Transform")
             for earlier in self.stages[:i]:
+                if earlier.lossless:
+                    raise ValueError(f"Chain: {type(later).__name__} can't come after "
+                                     f"{type(earlier).__name__}, which codes what is stored in the end")
                 if lost := earlier.makes - later.keeps:
                     first, what = type(earlier).__name__, min(lost, key=lambda one: one.name)
                     raise ValueError(f"Chain: {type(later).__name__} after {first} would destroy "
@@ -154,7 +159,7 @@ class Chain(Parametrization):
 
     def frozen(self) -> bool:
         """Whether the statistics of a batch norm that is folded into the layer stand still as it trains."""
-        last, state = self._fitted()[-1]
+        *_, (last, state) = self._changing()
         return last.frozen(state)
 
     def ended(self, w: np.ndarray, context: Context) -> Chain:
@@ -174,23 +179,27 @@ class Chain(Parametrization):
 
     def before_last(self, w: Tensor) -> Tensor:
         """The weight as the stages before the last one leave it, differentiable."""
-        for stage, state in self._fitted()[:-1]:
+        for stage, state in self._changing()[:-1]:
             w = stage.project(w, state)
         return w
 
     def encode(self, w: np.ndarray, least: np.ndarray | None = None) -> Stored:
-        """The weight in the stored form of the last stage, after the stages before it.
+        """The weight in the stored form of the last stage that changes it, after the stages before it; coded
+        by those that follow.
 
         least: (O,), the smallest scale that a channel may have; only where there are `activations`."""
-        *before, (last, state) = self._fitted()
+        *before, (last, state) = self._changing()
         for stage, earlier in before:
             w = stage.project(Tensor(w), earlier).data
-        return last.encode(w, state) if least is None else last.encode(w, state, least)
+        stored = last.encode(w, state) if least is None else last.encode(w, state, least)
+        for stage in self.stages[self._coded:]:
+            stored = stage.code(stored)
+        return stored
 
     def bound(self, w: np.ndarray) -> float | None:
         """Certified norm(w − project(w)): the sum of the stages' bounds (triangle inequality). None where a
         stage has none, or one before the last has a norm of its own."""
-        *before, (last, state) = self._fitted()
+        *before, (last, state) = self._changing()
         total = 0.0
         for stage, earlier in before:
             bound = stage.bound(w, earlier)
@@ -203,8 +212,12 @@ class Chain(Parametrization):
 
     def norm(self, change: np.ndarray) -> float:
         """The size of a change of the weight as the last stage means it: what `bound` bounds."""
-        last, state = self._fitted()[-1]
+        *_, (last, state) = self._changing()
         return last.norm(change, state)
+
+    def _changing(self) -> list[tuple[Transform, Any]]:
+        """The stages that change the weight, and their States: those that only code come after them."""
+        return self._fitted()[: self._coded]
 
     def _fitted(self) -> list[tuple[Transform, Any]]:
         if self.states is None:

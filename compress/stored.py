@@ -20,6 +20,7 @@ import numpy as np
 from nn.files import arrays_to_bytes
 
 STORED: dict[str, type[Stored]] = {}  # kind in a file -> class
+CODED: dict[str, Callable[[type[Stored]], type[Stored]]] = {}  # behind "+" in a kind -> how it is coded
 
 
 @dataclass(frozen=True)
@@ -34,10 +35,14 @@ class Part:
     shape: tuple[int | str | None, ...]
     optional: bool = False
 
+    def sizes(self, weight: tuple[int, ...]) -> tuple[int | None, ...]:
+        """The shape of the array, of a weight of this shape; None for any length."""
+        sizes = {"out": (weight[0],), "in": (prod(weight[1:]),), "…": weight}
+        return tuple(n for size in self.shape for n in sizes.get(size, (size,)))
+
     def check(self, who: str, name: str, array: np.ndarray, weight: tuple[int, ...]) -> None:
         """Raise ValueError unless the array is such a part of a weight of this shape; floats are finite."""
-        sizes = {"out": (weight[0],), "in": (prod(weight[1:]),), "…": weight}
-        wanted = tuple(n for size in self.shape for n in sizes.get(size, (size,)))
+        wanted = self.sizes(weight)
         dtypes = self.dtype if isinstance(self.dtype, tuple) else (self.dtype,)
         shape = tuple(None if n is None else size for n, size in zip(wanted, array.shape, strict=False))
         fits = (shape == wanted and array.ndim == len(wanted)) or (self.optional and array.shape == (0,))
@@ -62,6 +67,7 @@ class Stored:
     #                                       x with NaN or infinity want the dense product
     rescales: ClassVar[bool] = True       # whether the product's columns are multiplied by what is stored as
     #                                       "scale", if it is there
+    plain: ClassVar[type[Stored]]         # whose parts are held: itself, but for what is coded (coding.py)
     shape: tuple[int, ...]                # of the weight, as in nn
     scale: np.ndarray | None              # what is stored as "scale", float32; None where there is none
     held: dict[str, np.ndarray]           # what is stored, read-only, by the names of `parts`
@@ -71,6 +77,7 @@ class Stored:
         if not abstract:  # no base of others
             complete(cls, Stored, ("kind", "parts", "kernel", "decode", "operand", "macs"))
         if "kind" in vars(cls):
+            cls.plain = vars(cls).get("plain", cls)
             known = STORED.get(cls.kind, cls)
             if (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
                 raise TypeError(f"{cls.__name__}: a file's {cls.kind!r} is {known.__name__} already")
@@ -79,7 +86,7 @@ class Stored:
     def hold(self, shape: tuple[int, ...], arrays: Mapping[str, np.ndarray | None], copy=True) -> None:
         """Keep these arrays, or copies, as what is stored; None for an optional part that isn't there."""
         self.shape, self.held = tuple(shape), {}
-        for name, part in self.parts.items():
+        for name, part in self.plain.parts.items():
             array = np.zeros(0, part.dtype) if arrays[name] is None else arrays[name]
             self.held[name] = np.array(array, order="C") if copy else np.ascontiguousarray(array).view()
             self.held[name].flags.writeable = False
@@ -89,6 +96,12 @@ class Stored:
     def arrays(self) -> dict[str, np.ndarray]:
         """What is stored: exactly these arrays, read-only."""
         return dict(self.held)
+
+    @classmethod
+    def symbol_bits(cls, held: Mapping[str, np.ndarray]) -> dict[str, int]:
+        """Which of these arrays are symbols, and of how many bits: they stand one behind the other, the
+        lowest bit first, and an entropy coder writes them in fewer (coding.py). By default none."""
+        return {}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> Stored:
@@ -169,11 +182,20 @@ def complete(cls: type, base: type, names: tuple[str, ...]) -> None:
                         f"help({base.__module__}.{base.__name__})")
 
 
+def class_of(kind: str) -> type[Stored]:
+    """The class that a file calls `kind`, as "pruned-shared", or coded: "pruned-shared+huffman". Raises
+    ValueError for a kind that nobody defined."""
+    plain, plus, coder = kind.partition("+")
+    if plain not in STORED or (plus and coder not in CODED):
+        coders = ", ".join(f"+{name}" for name in sorted(CODED))
+        raise ValueError(f"no stored form is called {kind!r:.80}; there are {', '.join(sorted(STORED))}, and "
+                         f"coded ones: {coders}")
+    return CODED[coder](STORED[plain]) if plus else STORED[plain]
+
+
 def read(kind: str, arrays: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> Stored:
     """The weight of the class that a file calls `kind`. Raises ValueError for a kind that nobody defined."""
-    if kind not in STORED:
-        raise ValueError(f"no stored form is called {kind!r:.80}; there are {', '.join(sorted(STORED))}")
-    return STORED[kind].from_arrays(arrays, shape)
+    return class_of(kind).from_arrays(arrays, shape)
 
 
 def gamma(k: int) -> float:

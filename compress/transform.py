@@ -69,10 +69,12 @@ class Transform:
     rounding: str = "float"  # how sums of their products are requantised (nn.kernels.qgemm)
     schedule: Schedule = Once()  # when it tightens
     beside: ClassVar[bool] = False  # whether the weight is trained beside the `trainables`
+    lossless: ClassVar[bool] = False  # whether it leaves the weight as it is, and only codes how it is stored
 
-    def __init_subclass__(cls) -> None:
+    def __init_subclass__(cls, *, abstract: bool = False) -> None:
         super().__init_subclass__()
-        complete(cls, Transform, ("fit", "project", "rescaled", "encode"))
+        if not abstract:  # no base of others
+            complete(cls, Transform, ("fit", "project", "rescaled", "encode"))
 
     @classmethod
     def samples(cls) -> Sequence[Any]:
@@ -101,6 +103,10 @@ class Transform:
         """The weight in its stored form: decode() of it equals project(w) bit for bit.
 
         One with `activations` takes `least` too, (O,) or None: the smallest scale that a channel may have."""
+
+    def code(self, stored: Stored) -> Stored:
+        """What a `lossless` stage makes of the stored form of the stages before it."""
+        return stored
 
     def bound(self, w: np.ndarray, state: Any) -> float | None:
         """An upper bound of norm(w − project(w)) from theory, if known; `state` was fitted to w, not scaled.

@@ -35,6 +35,12 @@ class QuantizedWeight(Stored, abstract=True):
         """How many codes are stored."""
         return prod(self.shape)
 
+    @classmethod
+    def symbol_bits(cls, held: Mapping[str, np.ndarray]) -> dict[str, int]:
+        """The codes, if they are of 8 bits or fewer, and the bits of a mask."""
+        mask = {"mask": 1} if "mask" in held else {}
+        return {"values": cls.format.bits} | mask if cls.format.bits <= 8 else mask
+
     def codes(self) -> np.ndarray:
         """The codes as the matrix (out, in), row by row."""
         return self.format.unpack(self.held["values"], prod(self.shape)).reshape(self.shape[0], -1)

@@ -1,4 +1,6 @@
-"""A Program in a file: one safetensors file with the stored form of every constant and the calls as JSON.
+"""A Program in a file: one safetensors file with the stored form of every constant, and the calls.
+
+The calls are JSON, in zlib's format, since what they say of a small network is as long as its weights.
 
 Loading runs no code and trusts nothing: every array, every call and every shape is checked against the others
 before the Program is built; what does not fit raises FileError with the file's name."""
@@ -6,6 +8,7 @@ before the Program is built; what does not fit raises FileError with the file's 
 import json
 import os
 import re
+import zlib
 from typing import Any
 
 import numpy as np
@@ -14,14 +17,16 @@ from nn.files import FileError, arrays_to_bytes, read_arrays, write_arrays
 from nn.sizes import Size
 
 from ..formats.format import Grid, format_named
-from ..stored import STORED, Stored, read
+from ..stored import Part, Stored, class_of
 from ..techniques import dense  # noqa: F401  (the files of that room define the stored forms)
 from .call import call_from_json, fits, size_from_json
 from .program import Program
 from .value import LARGEST, ProgramError, Value
 
-VERSION = "2"
+VERSION = "3"
 FORMAT = f"espalier program {VERSION}"
+DESCRIPTION = ".program"  # the array of `Program.manifest`, JSON in zlib's format; nothing else is called so
+LONGEST = 1 << 24  # bytes of the description, or it is none: 16 MiB are 100,000 calls
 DTYPES = ("float16", "float32", "float64", "bool", "int8", "int16", "int32", "int64", "uint8")
 # What `Program.manifest` gives, as `fits` (call.py) has it.
 MANIFEST = {"name": str, "inputs": {str: (str, [int | str])}, "outputs": {str: str}, "state": {str: str},
@@ -56,7 +61,7 @@ def load(path: str | os.PathLike[str]) -> Program:
             raise ProgramError(f"holds a Program of format {said[2]} ({said[1]}), and this version reads "
                                f"format {VERSION}; make it anew, from the trained model, by compress.convert "
                                "and compress.save")
-        return _program(json.loads(metadata["program"]), arrays)
+        return _program(_description(arrays.pop(DESCRIPTION)), arrays)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise FileError.of(path, f"{error} is missing" if isinstance(error, KeyError) else error) from error
 
@@ -68,11 +73,24 @@ def _stored(program: Program) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     arrays: dict[str, np.ndarray] = {}
     for name, constant in program.constants.items():
         if isinstance(constant, Stored):
-            arrays |= {f"{name}.{part}": array for part, array in constant.arrays().items()}
+            arrays |= {f"{name}.{part}": array for part, array in constant.arrays().items()
+                       if array.size or not constant.parts[part].optional}
         else:
             arrays[name] = constant
-    manifest = json.dumps(program.manifest(), separators=(",", ":"), allow_nan=False)
-    return arrays, {"format": FORMAT, "program": manifest}
+    manifest = json.dumps(program.manifest(), separators=(",", ":"), allow_nan=False).encode()
+    return arrays | {DESCRIPTION: np.frombuffer(zlib.compress(manifest, 9), np.uint8)}, {"format": FORMAT}
+
+
+def _description(packed: np.ndarray) -> Any:
+    """The JSON value in an array of the file."""
+    unpack = zlib.decompressobj()
+    try:
+        text = unpack.decompress(packed.tobytes() if packed.dtype == np.uint8 else b"", LONGEST)
+    except zlib.error as error:
+        raise ProgramError(f"the description is damaged ({error})") from error
+    if not unpack.eof or unpack.unused_data or len(text) >= LONGEST:
+        raise ProgramError("the description is damaged, or longer than that of any network")
+    return json.loads(text)
 
 
 def _program(manifest: Any, arrays: dict[str, np.ndarray]) -> Program:
@@ -92,12 +110,19 @@ def _program(manifest: Any, arrays: dict[str, np.ndarray]) -> Program:
     rest, weights = dict(arrays), {}
     for name, said in manifest["weights"].items():
         kind, shape = said["kind"], tuple(said["shape"])
-        if kind not in STORED or not _sound(shape) or not 2 <= len(shape) <= 4:
-            raise ProgramError(f"{name} must be a weight of 2 to 4 dimensions that this version knows; got "
-                               f"{kind!r:.80} {shape!r:.80}")
-        weights[name] = read(kind, {part: rest.pop(f"{name}.{part}") for part in STORED[kind].parts}, shape)
+        form = class_of(kind)
+        if not _sound(shape) or not 2 <= len(shape) <= 4:
+            raise ProgramError(f"{name} must be a weight of 2 to 4 dimensions; got {shape!r:.80}")
+        weights[name] = form.from_arrays({part: _taken(rest, f"{name}.{part}", said)
+                                          for part, said in form.parts.items()}, shape)
     return Program(manifest["name"], inputs, manifest["outputs"], [*map(call_from_json, manifest["calls"])],
                    weights | rest, grids, manifest["state"])
+
+
+def _taken(arrays: dict[str, np.ndarray], name: str, part: Part) -> np.ndarray:
+    """An array of a weight, taken out; an optional one that is not there has no elements."""
+    usual = np.zeros(0, part.dtype if isinstance(part.dtype, type) else part.dtype[0])
+    return arrays.pop(name, usual) if part.optional else arrays.pop(name)
 
 
 def _sound(shape: tuple[int | Size, ...]) -> bool:

@@ -1,5 +1,6 @@
 """The stored forms of a weight that shares few values: a code for each weight, or for each that is not 0."""
 
+from collections.abc import Mapping
 from math import prod
 from typing import Any
 
@@ -29,6 +30,10 @@ class SharedWeight(Stored):
         """`codes` in the weight's own shape."""
         packed = pack_bits(as_matrix(codes), width_of(codebook))
         self.hold(codes.shape, {"codes": packed, "codebook": codebook, "scale": scale})
+
+    @classmethod
+    def symbol_bits(cls, held: Mapping[str, np.ndarray]) -> dict[str, int]:
+        return {"codes": width_of(held["codebook"])}
 
     def check(self, who: str) -> None:
         check_codes(who, self.held, prod(self.shape))
@@ -72,6 +77,10 @@ class PrunedSharedWeight(SparseWeight):
     @classmethod
     def told(cls, kernel: Any) -> dict[str, Any]:
         return {}  # which weights have one code, values may not tell
+
+    @classmethod
+    def symbol_bits(cls, held: Mapping[str, np.ndarray]) -> dict[str, int]:
+        return {"codes": width_of(held["codebook"]), "gaps": int(held["width"][0])}
 
     def check(self, who: str) -> None:
         width, gaps = int(self.held["width"][0]), self.held["gaps"]

@@ -60,12 +60,12 @@ def survives_a_file(subject: Subject, case: Case) -> None:
 
 
 def is_told_by_its_operand(subject: Subject, case: Case) -> None:
-    """The arrays that `told` makes of an operand, which are then not held beside it, are those stored."""
+    """The arrays that `told` makes of an operand, which are then not held beside it, are those held."""
     packed = stored(subject, case)
     operand = packed.operand()
     told = packed.told(getattr(operand, "kernel", None))
     for name, made in told.items():
-        same(made(operand.unpack(), packed.shape), packed.arrays()[name], f"{name} told by the operand")
+        same(made(operand.unpack(), packed.shape), packed.held[name], f"{name} told by the operand")
 
 
 def multiplies(subject: Subject, case: Case) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import zlib
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -158,15 +159,15 @@ def test_files_that_are_something_else(tmp_path):
     for content in (b"", b"\0" * 8, b"\xff" * 100, b"PK\x03\x04" + b"\0" * 50, os.urandom(1000)):
         refused(path, content)
     nn.save(nn.models.digits_mlp(0.1), path)
-    with pytest.raises(nn.FileError, match=r"holds no Program of format 2 \(compress\.save writes one"):
+    with pytest.raises(nn.FileError, match=r"holds no Program of format 3 \(compress\.save writes one"):
         compress.load(path)
 
 
-@pytest.mark.parametrize("before", ["espalier program 1", "another_name program 1", "espalier program 3"])
+@pytest.mark.parametrize("before", ["espalier program 2", "another_name program 1", "espalier program 4"])
 def test_a_file_of_another_format_says_which_and_what_to_do(before, tmp_path):
     (tmp_path / "p").write_bytes(nn.files.arrays_to_bytes({}, {"format": before, "program": "{}"}))
     name, _, version = before.split()
-    said = rf"holds a Program of format {version} \({name}\), and this version reads format 2; make it anew"
+    said = rf"holds a Program of format {version} \({name}\), and this version reads format 3; make it anew"
     with pytest.raises(nn.FileError, match=said):
         compress.load(tmp_path / "p")
 
@@ -182,7 +183,7 @@ def test_files_that_are_not_there(tmp_path):
 
 
 def parts(content):
-    """The metadata of a file, its program's description, and its arrays."""
+    """The metadata of a file, its program's description, and the other arrays."""
     length = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + length])
     entry = json.loads(header.pop("__metadata__")["espalier"])
@@ -193,13 +194,14 @@ def parts(content):
         ).reshape(t["shape"])
         for name, t in header.items()
     }
-    return entry, json.loads(entry["program"]), arrays
+    return entry, json.loads(zlib.decompress(arrays.pop(".program").tobytes())), arrays
 
 
-def whole(manifest, arrays, entry=None):
+def whole(manifest, arrays, entry=None, packed=None):
     """A file that its writer would have written, of whatever is given."""
-    metadata = {"format": "espalier program 2", "program": json.dumps(manifest), **(entry or {})}
-    return nn.files.arrays_to_bytes(arrays, metadata)
+    packed = zlib.compress(json.dumps(manifest).encode()) if packed is None else packed
+    arrays = {**arrays, ".program": np.frombuffer(packed, np.uint8)}
+    return nn.files.arrays_to_bytes(arrays, {"format": "espalier program 3", **(entry or {})})
 
 
 def leaves(tree, path=()):
@@ -348,11 +350,27 @@ def test_a_weight_that_says_it_is_huge_is_refused_without_trying(tmp_path):
             compress.load(path)
 
 
-@pytest.mark.parametrize(
-    "entry",
-    [{"format": "espalier program 3"}, {"program": "{"}, {"program": "[" * 100_000}, {"program": "NaN"}],
-    ids=["version", "json", "deep", "nan"],
-)
-def test_metadata_that_is_none(entry, tmp_path):
+@pytest.mark.parametrize(("entry", "packed"), [
+    ({"format": "espalier program 4"}, None), ({}, b"{}"), ({}, zlib.compress(b"{")),
+    ({}, zlib.compress(b"NaN")),
+    ({}, zlib.compress(b"[" * 100_000)), ({}, zlib.compress(b"{}") + b"0"), ({}, zlib.compress(b"{}")[:-1]),
+    ({}, zlib.compress(b" " * 2**24)), ({}, b"")],
+    ids=["version", "not packed", "json", "nan", "deep", "more", "less", "long", "empty"])
+def test_descriptions_that_are_none(entry, packed, tmp_path):
     _, manifest, arrays = parts(to_bytes(program(width=0.05)))
-    refused(tmp_path / "p", whole(manifest, arrays, entry))
+    with little_memory():
+        refused(tmp_path / "p", whole(manifest, arrays, entry, packed))
+
+
+def test_a_description_is_an_array_of_bytes(tmp_path):
+    _, manifest, arrays = parts(to_bytes(program(width=0.05)))
+    refused(tmp_path / "p", nn.files.arrays_to_bytes(arrays, {"format": "espalier program 3"}))
+    words = np.frombuffer(zlib.compress(json.dumps(manifest).encode())[:-1] + b"00", np.int8)
+    arrays[".program"] = words
+    refused(tmp_path / "p", nn.files.arrays_to_bytes(arrays, {"format": "espalier program 3"}))
+
+
+def test_small_files_are_mostly_weights(tmp_path):
+    """The description of a network and the names of its arrays are less than two kilobytes of a file."""
+    made = program()
+    assert compress.report(made).header < 2000

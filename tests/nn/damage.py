@@ -2,6 +2,7 @@
 
 import json
 import os
+import zlib
 
 import safetensors
 
@@ -57,7 +58,8 @@ def flipped(content, random):
 
 
 def edited(content, random):
-    """An edit of the header of a safetensors file, of our entry in it or of JSON in that.
+    """An edit of the header of a safetensors file, of our entry in it or of JSON in that, or of a Program's
+    description.
 
     Often the checksum is made right for it.
     """
@@ -65,8 +67,10 @@ def edited(content, random):
     entry, depth = json.loads(header["__metadata__"]["espalier"]), random.randrange(3)
     if depth == 0:
         return join(_edit(header, random), data)
-    inner = [name for name in ("program", "progress", "run") if name in entry]
-    if depth == 1 or not inner:
+    inner = [name for name in ("progress", "run") if name in entry]
+    if depth == 2 and ".program" in header:
+        data = _described(header, data, random)
+    elif depth == 1 or not inner:
         _edit(entry, random)
     else:
         name = random.choice(inner)
@@ -74,6 +78,19 @@ def edited(content, random):
     header["__metadata__"]["espalier"] = json.dumps(entry)
     content = join(header, data)
     return content if random.randrange(5) == 0 else summed(content)
+
+
+def _described(header, data, random):
+    """The data of a Program with an edit of its description; the header's offsets follow."""
+    first, last = header[".program"]["data_offsets"]
+    edit = _edit(json.loads(zlib.decompress(data[first:last])), random)
+    packed = zlib.compress(json.dumps(edit).encode())
+    more = len(packed) - (last - first)
+    for name, tensor in header.items():
+        if name != "__metadata__":
+            tensor["data_offsets"] = [at + more * (at >= last) for at in tensor["data_offsets"]]
+    header[".program"] = {"dtype": "U8", "shape": [len(packed)], "data_offsets": [first, first + len(packed)]}
+    return data[:first] + packed + data[last:]
 
 
 def _edit(tree, random):
