@@ -20,8 +20,8 @@ import numpy as np
 
 import compress
 import nn
-from compress.techniques.prune import SparseWeight
-from compress.techniques.shared import gaps_of
+from compress.sparse.csr import SparseWeight
+from compress.sparse.gaps import gaps_of
 from nn.explain import BLUE, FAST, GREEN, GREY, ORANGE, Guesses, note, numbers, picture, style, ticks
 
 BASE, TUNE, SEEDS = (2, 5, 1) if FAST else (10, 10, 3)  # epochs from scratch, epochs after it, repetitions

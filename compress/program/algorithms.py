@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from nn.kernels import bgemm, qgemm
+from nn.kernels import bgemm, gemm, qgemm
 
 from ..formats.format import FORMATS
 from ..stored import Stored
@@ -45,7 +45,8 @@ def algorithm(line: Any, size: tuple[int, int]) -> str:
         return "direct" if unsigned and not rows else "im2col"
     if groups > 1:
         return "depthwise" if groups == line.inputs[0].shape[-1] == shape[0] else "direct"
-    if weight.kind != "dense" or wanted == "im2col":
+    zeros = weight.skips and weight.kernel_with(None) is gemm  # too few of them: it is multiplied densely
+    if not (weight.kind == "dense" or zeros) or wanted == "im2col":
         return "im2col"
     plain = shape[2:] == (3, 3) and line["stride"] == line["dilation"] == (1, 1) and wanted != "direct"
     if not plain or not (wanted == "winograd" or pays(shape, *size)):

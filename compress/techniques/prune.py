@@ -1,4 +1,4 @@
-"""Pruning: what matters least becomes and stays zero; what is left is stored and multiplied as CSR.
+"""Pruning: what matters least becomes and stays zero; what is left is stored, and multiplied (sparse/).
 
 Choices that combine: how much (`sparsity` or `threshold`), when (`schedule`), by which score and in which
 pattern (compress/pruning/). Han et al. (2015) for pruning and fine-tuning, Zhu & Gupta (2017) for the
@@ -7,20 +7,19 @@ schedule."""
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass, field, replace
-from math import isclose, prod, sqrt
-from typing import Any
+from math import isclose, sqrt
 
 import numpy as np
 
 from nn.arguments import instance, number
-from nn.kernels import spmm_csr
 from nn.tensor import Tensor
 
 from ..pruning.pattern import Pattern, pattern_named
 from ..pruning.score import Score, score_named
 from ..schedule import Cubic, Once, Schedule
+from ..sparse.form import SparseForm
+from ..sparse.smallest import smallest
 from ..state import UNSAVED
-from ..stored import Part, Stored, as_matrix, from_matrix
 from ..transform import Context, Invariant, Transform
 
 
@@ -170,8 +169,8 @@ class Prune(Transform):
     def rescaled(self, state: PruneState, factor: np.ndarray) -> PruneState:
         return replace(state)
 
-    def encode(self, w: np.ndarray, state: PruneState) -> SparseWeight:
-        return SparseWeight(w * state.mask)
+    def encode(self, w: np.ndarray, state: PruneState) -> SparseForm:
+        return smallest(w * state.mask)
 
     def check_finished(self, state: PruneState) -> None:
         if state.step < self.schedule.end:
@@ -197,57 +196,3 @@ class Prune(Transform):
         chosen += [f"{name}={getattr(self, name)!r}" for name, value in usual.items()
                    if repr(getattr(self, name)) != repr(value)]
         return f"{type(self).__name__}({', '.join(chosen)})"
-
-
-class SparseWeight(Stored):
-    """Compressed sparse rows: for each row its non-zero values and their columns, in 16 bits if they fit."""
-
-    kind = "csr"
-    parts = {"values": Part("payload", np.float32, (None,)),
-             "indices": Part("indices", (np.uint16, np.int32), (None,)),
-             "indptr": Part("tables", np.int32, (None,))}
-    kernel = spmm_csr
-    skips = True
-
-    def __init__(self, w: np.ndarray) -> None:
-        flat = as_matrix(w).ravel()
-        positions = np.flatnonzero(flat)
-        self.hold(w.shape, dict(zip(self.parts, rows_of(positions, flat[positions], w.shape), strict=True)))
-
-    def check(self, who: str) -> None:
-        _, indices, indptr = self.rows()
-        if indptr.shape != (self.shape[0] + 1,):
-            raise ValueError(f"{who}: indptr needs shape {(self.shape[0] + 1,)}; got {indptr.shape}")
-        self.operand()  # its kernel looks at the rest
-        row = np.repeat(np.arange(self.shape[0]), np.diff(indptr))
-        if np.any((np.diff(row) == 0) & (np.diff(indices.astype(np.int64)) <= 0)):
-            raise ValueError(f"{who}: the columns of a row must rise")
-
-    def rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(values, indices, indptr) of compressed sparse rows."""
-        return tuple(self.held.values())
-
-    def decode(self) -> np.ndarray:
-        values, indices, indptr = self.rows()
-        matrix = np.zeros((self.shape[0], prod(self.shape[1:])), np.float32)
-        matrix[np.repeat(np.arange(self.shape[0]), np.diff(indptr)), indices] = values
-        return from_matrix(matrix, self.shape)
-
-    def operand(self, kernel: Any = None) -> Any:
-        return (kernel or self.kernel).pack(*self.rows(), prod(self.shape[1:]))
-
-    @classmethod
-    def told(cls, kernel: Any) -> dict[str, Any]:
-        rows = enumerate(("values", "indices", "indptr"))
-        return {name: lambda w, shape, i=i: w[i] for i, name in rows} if kernel is spmm_csr else {}
-
-    def macs(self) -> int:
-        return len(self.rows()[0])
-
-
-def rows_of(positions: np.ndarray, values: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, ...]:
-    """Compressed sparse rows of the values at these rising positions of a weight's matrix, row after row."""
-    columns = prod(shape[1:])
-    indices = (positions % columns).astype(np.uint16 if columns <= 2**16 else np.int32)
-    indptr = np.searchsorted(positions, columns * np.arange(shape[0] + 1)).astype(np.int32)
-    return values, indices, indptr

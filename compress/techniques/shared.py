@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from nn.kernels import codebook_gemm
+from nn.kernels import codebook_gemm, spmm_csr
 
 from ..formats.bits import check_bits, pack_bits, unpack_bits
+from ..sparse.form import Found, SparseForm
+from ..sparse.gaps import GAPS, checked_positions, gaps_of, positions_of
 from ..stored import Part, Stored, as_matrix, from_matrix, per_channel
-from .prune import SparseWeight, rows_of
 
-WIDEST = 16  # bits of a symbol that tells of gaps
 TABLES = {"codebook": Part("tables", np.float32, (None,)),
           "scale": Part("tables", np.float32, ("out",), optional=True)}
 
@@ -57,14 +57,14 @@ class SharedWeight(Stored):
         return prod(self.shape)
 
 
-class PrunedSharedWeight(SparseWeight):
+class PrunedSharedWeight(SparseForm):
     """Codes of the weights that are not pruned, and the gaps between these.
 
     For `spmm_csr` the values are looked up and multiplied by the scale of their channel."""
 
     kind = "pruned-shared"
-    parts = {"codes": Part("payload", np.uint8, (None,)), "gaps": Part("indices", np.uint8, (None,)),
-             "width": Part("tables", np.uint8, (1,)), **TABLES}
+    parts = {"codes": Part("payload", np.uint8, (None,)), **GAPS, **TABLES}
+    kernel = spmm_csr
     rescales = False  # the scale is in the values that the kernel reads
 
     def __init__(self, positions: np.ndarray, codes: np.ndarray, codebook: np.ndarray, shape: tuple[int, ...],
@@ -83,23 +83,14 @@ class PrunedSharedWeight(SparseWeight):
         return {"codes": width_of(held["codebook"]), "gaps": int(held["width"][0])}
 
     def check(self, who: str) -> None:
-        width, gaps = int(self.held["width"][0]), self.held["gaps"]
-        if not 1 <= width <= WIDEST:
-            raise ValueError(f"{who}: width must be in 1…{WIDEST}; got {width}")
-        positions = positions_of(width, gaps)
-        if len(positions) and positions[-1] >= prod(self.shape):
-            raise ValueError(f"{who}: its gaps lead to weight {positions[-1]}, beyond the last")
-        check_codes(who, self.held, len(positions))
-        g, again = gaps_of(positions)
-        if g != width or not np.array_equal(again, gaps):
-            raise ValueError(f"{who}: its gaps are not written as they must be")
+        check_codes(who, self.held, len(checked_positions(who, self.held, prod(self.shape))))
 
-    def rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def found(self) -> Found:
         positions = positions_of(int(self.held["width"][0]), self.held["gaps"])
         values, scale = self.held["codebook"][codes_of(self.held, len(positions))], self.held["scale"]
         if scale.size:
             values = scaled(values, scale[positions // prod(self.shape[1:])])
-        return rows_of(positions, values, self.shape)
+        return positions, values
 
 
 def smallest_form(codes: np.ndarray, codebook: np.ndarray, zero: int,
@@ -137,27 +128,3 @@ def check_codes(who: str, held: dict[str, np.ndarray], count: int) -> None:
     if not 1 <= size <= 256:
         raise ValueError(f"{who}: a codebook has 1…256 numbers; got {size} numbers")
     check_bits(who, held["codes"], width_of(held["codebook"]), count, size)
-
-
-def gaps_of(positions: np.ndarray) -> tuple[int, np.ndarray]:
-    """Which weights are not zero, by the gaps between them (Han, Mao & Dally 2016, §2): (g, the symbols of g
-    bits packed to bytes) for rising positions; g is what takes the fewest bits.
-
-    A symbol below 2^g − 1 skips so many zeros, and a weight follows; the symbol 2^g − 1 skips 2^g − 1 zeros
-    and nothing follows, for gaps that are longer. With g = 1 that is a bit for every weight, the bit mask:
-    best while every second weight lives. Where one in 20 does, 5 or 6 bits are best, 6.3 bits a weight beside
-    the mask's 20. 16-bit columns as in CSR never win: they would be g = 16, and row pointers besides."""
-    zeros = np.diff(positions, prepend=-1) - 1
-    g = min(range(1, WIDEST + 1), key=lambda g: g * (len(zeros) + int(np.sum(zeros // (2**g - 1)))))
-    longest = 2**g - 1
-    fillers, rest = zeros // longest, zeros % longest
-    symbols = np.full(len(zeros) + int(fillers.sum()), longest, np.uint16)
-    symbols[np.cumsum(fillers + 1) - 1] = rest
-    return g, pack_bits(symbols, g, fill=1)  # what is left over of the last byte skips zeros too
-
-
-def positions_of(g: int, packed: np.ndarray) -> np.ndarray:
-    """The positions, rising; the inverse of `gaps_of`."""
-    symbols = unpack_bits(packed, g, 8 * len(packed) // g).astype(np.int64)
-    weights = symbols < 2**g - 1
-    return (np.cumsum(symbols + weights) - 1)[weights]

@@ -11,8 +11,9 @@ from compress import Invariant, Prune, Quantize
 from compress.formats.affine import INT8
 from compress.formats.format import SMALLEST
 from compress.pruning.element import Element
+from compress.sparse.csr import SparseWeight
 from compress.stored import STORED, as_matrix
-from compress.techniques.prune import PruneState, SparseWeight
+from compress.techniques.prune import PruneState
 from compress.techniques.quantize import QuantizeState
 from compress.testing import laws, laws_quantize, laws_stored
 from nn.kernels import qgemm

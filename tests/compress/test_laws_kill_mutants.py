@@ -7,7 +7,12 @@ import compress
 from compress.testing import Subject, check, holds, laws_for
 from nn.tensor import Tensor
 from tests.compress import (  # noqa: F401
-    mutants_cluster, mutants_gptq, mutants_learned_step, mutants_prune, mutants_tensor_train)
+    mutants_cluster,
+    mutants_gptq,
+    mutants_learned_step,
+    mutants_prune,
+    mutants_tensor_train,
+)
 from tests.compress.mutants import MUTANTS, OpenQuantize
 from tests.compress.mutants_claims import Shrink
 

@@ -15,6 +15,7 @@ from nn.kernels import (
     bgemm,
     conv2d,
     depthwise_conv2d,
+    gemm,
     im2col,
     qconv2d,
     qdepthwise_conv2d,
@@ -74,7 +75,8 @@ class _Product(Op, roles={"weight": True, "bias": False}):
         """The product of the last dimension of the line's input, or of another in `of`, with its weight."""
         stored, ends = line.weight(), ends_of(line["clip"])
         grid, form = line.inputs[0].grid, form_of(line)
-        kernel, skips = stored.kernel_with(form if grid is None else grid.format), stored.skips
+        kernel = stored.kernel_with(form if grid is None else grid.format)
+        skips = stored.skips and kernel is not gemm
         options = {} if form is None else {"activations": "int8"}
         if kernel is bgemm:
             return sums_of_bits(line, bgemm, methodcaller("operand", bgemm), macs, {}, **of)
