@@ -41,8 +41,8 @@ class RigL(Transform):
     from then on, those with the largest gradients; what was just dropped is among these, and keeps its value
     if it is chosen again. The share falls from `share` to 0 along a cosine: share/2 · (1 + cos(π·t/t_end)).
     New ones begin at 0, and so do the optimizer's averages of them. In such a step the gradient of the weight
-    goes into the choice, and the optimizer leaves the weight as it is. The mask begins by a Score: at random,
-    for a network that has not been trained.
+    goes into the choice, and the optimizer leaves the weight as it is. The mask begins by a `score`: at
+    random, for a network that has not been trained.
 
     Exactly round(sparsity · n) weights are zero at any time, one at least is not. How sparse each layer is to
     be, `erk` says (compress/pruning/erk.py). Raises TypeError or ValueError for what is out of range, and for
