@@ -59,7 +59,7 @@ def test_groups_of_different_sizes_are_compared_by_their_means(name, seed):
     shape = (*rng.integers(1, 6, 3), 4) if 2 not in pattern.dimensions else (rng.integers(1, 6), 4)
     sizes = pattern.sizes(shape)
     assert sizes.sum() == np.prod(shape)
-    assert len(sizes) == pattern.groups(shape)
+    assert len(sizes) == pattern.groups(shape) == pattern.labels(shape).max() + 1
     np.testing.assert_allclose(pattern.collect(np.full(shape, 0.5)) / sizes, 0.5)
     kept = rng.random(len(sizes)) < 0.5
     np.testing.assert_array_equal(pattern.collect(pattern.spread(kept, shape)), sizes * kept)
