@@ -27,12 +27,14 @@ from ..transform import Context, Invariant, Transform
 @dataclass
 class PruneState:
     """`mask`, in the weight's shape: 1 where one lives, 0 where it is pruned; `step`: the last one seen;
-    `goal`: how many groups fell below a threshold; `context`: what a score is told at the next step."""
+    `goal`: how many groups fell below a threshold; `context`: what a score is told at the next step;
+    `counted`: a mask and how many groups it prunes, so that they are not counted at every step."""
 
     mask: np.ndarray
     step: int = 0
     goal: int | None = None
     context: Context | None = field(default=None, metadata=UNSAVED)
+    counted: tuple[np.ndarray, int] | None = field(default=None, metadata=UNSAVED)
 
 
 @dataclass(frozen=True, repr=False)
@@ -114,14 +116,11 @@ class Prune(Transform):
             raise ValueError(f"{context.name}: {self!r} would prune all {groups} groups of a weight "
                              f"{w.shape} and leave nothing of the layer; prune less of it, or choose None "
                              "for it in the recipe")
-        pruned = self._count(w.shape, goal, self.schedule.fraction(0))
-        mask = np.ones(w.shape, np.float32)
-        if pruned:  # else no score is asked
-            mask = self.pattern.choose(self._saliency(w, context), pruned)
-        state = PruneState(mask, goal=goal)
+        state = PruneState(np.ones(w.shape, np.float32), goal=goal)
         if self.schedule.end:
             told = context if self.score.reads else Context(context.name, context.op)
             state.context = replace(told, settled=context.settled, pruned=context.pruned)
+        self._prune(state, w, context)
         return state
 
     def project(self, w: Tensor, state: PruneState) -> Tensor:
@@ -129,14 +128,18 @@ class Prune(Transform):
 
     def update(self, state: PruneState, w: Tensor, step: int) -> None:
         """The mask of this step; never that of an earlier one: an optimizer that is new counts from 1."""
-        before, now = (self._count(w.shape, state.goal, self.schedule.fraction(at))
-                       for at in (state.step, max(state.step, step)))
         state.step = max(state.step, step)
         masked = w.data * state.mask  # whatever the optimizer did: momentum and averages move pruned weights
-        if now > before:
-            saliency = self._saliency(masked, state.context or Context())
-            state.mask = self.pattern.choose(saliency, now, state.mask)
+        self._prune(state, masked, state.context or Context())
         w.data = masked * state.mask
+
+    def _prune(self, state: PruneState, w: np.ndarray, context: Context) -> None:
+        """Prune what the schedule asks for now beyond what the mask of `state` prunes."""
+        count = self._count(w.shape, state.goal, self.schedule.fraction(state.step))
+        if state.counted is None or state.counted[0] is not state.mask:
+            state.counted = state.mask, self.pattern.pruned(state.mask)
+        if count > state.counted[1]:
+            state.mask = self.pattern.choose(self._saliency(w, context), count, state.mask)
 
     def _count(self, shape: tuple[int, ...], goal: int | None, fraction: float) -> int:
         """How many groups are pruned when this fraction of the schedule is done."""

@@ -56,7 +56,7 @@ class RigL(Transform):
     until: float = 0.75
     score: Score | str = "random"
 
-    keeps = Prune.keeps
+    keeps = frozenset({Invariant.SUPPORT, Invariant.NM, Invariant.GRID})
     makes = frozenset({Invariant.SUPPORT})
     regrows = True
 
