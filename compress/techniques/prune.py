@@ -26,12 +26,14 @@ from ..transform import Context, Invariant, Transform
 @dataclass
 class PruneState:
     """`mask`, in the weight's shape: 1 where one lives, 0 where it is pruned; `step`: the last one seen;
-    `goal`: how many groups fell below a threshold; `context`: what a score is told at the next step."""
+    `goal`: how many groups fell below a threshold; `context`: what a score is told at the next step;
+    `counted`: a mask and how many groups it prunes, so that they are not counted at every step."""
 
     mask: np.ndarray
     step: int = 0
     goal: int | None = None
     context: Context | None = field(default=None, metadata=UNSAVED)
+    counted: tuple[np.ndarray, int] | None = field(default=None, metadata=UNSAVED)
 
 
 @dataclass(frozen=True, repr=False)
@@ -133,7 +135,9 @@ class Prune(Transform):
     def _prune(self, state: PruneState, w: np.ndarray, context: Context) -> None:
         """Prune what the schedule asks for now beyond what the mask of `state` prunes."""
         count = self._count(w.shape, state.goal, self.schedule.fraction(state.step))
-        if count > self.pattern.pruned(state.mask):
+        if state.counted is None or state.counted[0] is not state.mask:
+            state.counted = state.mask, self.pattern.pruned(state.mask)
+        if count > state.counted[1]:
             state.mask = self.pattern.choose(self._saliency(w, context), count, state.mask)
 
     def _count(self, shape: tuple[int, ...], goal: int | None, fraction: float) -> int:

@@ -1,5 +1,7 @@
 """Which weights a pattern prunes together, and how many of these groups there are."""
 
+import copy
+import pickle
 from fractions import Fraction
 
 import numpy as np
@@ -7,10 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compress import Invariant, Prune, Transform
+import compress
+import nn
+from compress import Invariant, Linear, Prune, Transform
 from compress.pruning.element import Element
 from compress.pruning.n_of_m import NOfM
 from compress.pruning.pattern import PATTERNS, Pattern, pattern_named
+from compress.pruning.random import Random
 from compress.pruning.score import SCORES, Score, score_named
 from compress.stored import as_matrix
 from compress.testing import check
@@ -59,7 +64,7 @@ def test_groups_of_different_sizes_are_compared_by_their_means(name, seed):
     shape = (*rng.integers(1, 6, 3), 4) if 2 not in pattern.dimensions else (rng.integers(1, 6), 4)
     sizes = pattern.sizes(shape)
     assert sizes.sum() == np.prod(shape)
-    assert len(sizes) == pattern.groups(shape)
+    assert len(sizes) == pattern.groups(shape) == pattern.labels(shape).max() + 1
     np.testing.assert_allclose(pattern.collect(np.full(shape, 0.5)) / sizes, 0.5)
     kept = rng.random(len(sizes)) < 0.5
     np.testing.assert_array_equal(pattern.collect(pattern.spread(kept, shape)), sizes * kept)
@@ -93,7 +98,7 @@ def test_n_of_m_runs_along_what_a_product_sums_over():
 
 @pytest.mark.parametrize("shape", [(4, 6), (8, 3), (4, 1, 3, 3)])
 def test_n_of_m_on_a_length_that_m_does_not_divide_is_refused(shape):
-    with pytest.raises(ValueError, match=r"fc: the pattern '2:4' needs rows whose length 4 divides; .*has rows"):
+    with pytest.raises(ValueError, match=r"fc: the pattern '2:4' needs rows whose length 4 divides; .*rows"):
         Prune(pattern="2:4").fit(np.ones(shape, np.float32), Context("fc"))
 
 
@@ -120,7 +125,7 @@ def test_a_pattern_that_is_none_is_refused(name, message):
 
 @pytest.mark.parametrize("settings", [{"sparsity": 0.6}, {"sparsity": 0.0}, {"threshold": 0.1}])
 def test_n_of_m_has_a_sparsity_of_its_own(settings):
-    with pytest.raises(ValueError, match="the pattern '2:4' has the sparsity 0.5; give no other"):
+    with pytest.raises(ValueError, match=r"the pattern '2:4' has the sparsity 0\.5; give no other"):
         Prune(**settings, pattern="2:4")
 
 
@@ -157,7 +162,7 @@ def test_a_score_and_a_pattern_of_ones_own_are_a_class_each(tables):
 
 @pytest.mark.parametrize("score", ["l3", 3, None, Prune, Transform])
 def test_a_score_that_is_none_is_refused(score):
-    with pytest.raises(ValueError, match="score must be a Score or one of .*magnitude"):
+    with pytest.raises(ValueError, match=r"score must be a Score or one of .*magnitude"):
         Prune(0.5, score=score)
 
 
@@ -168,8 +173,37 @@ def test_a_score_that_gives_no_saliency_is_refused(tables, given):
         def saliency(self, w, context):
             return given(w)
 
-    with pytest.raises(ValueError, match=r"fc: the score 'wrong' must give finite numbers, none negative, in the"):
+    with pytest.raises(ValueError, match="fc: the score 'wrong' must give finite numbers, none negative"):
         Prune(0.5, score="wrong").fit(np.ones(LINEAR, np.float32), Context("fc"))
+
+
+def test_a_score_is_told_the_context_at_every_step_that_prunes(tables):
+    """Of the model that is trained, also where that is a copy."""
+    told = []
+
+    class Told(Score, name="told"):
+        reads = True
+
+        def saliency(self, w, context):
+            told.append((context.name, context.hessian))
+            return np.abs(w)
+
+    x = np.ones((3, 4), np.float32)
+    model = compress.prepare(nn.Sequential(nn.Linear(4, 5)), Prune(0.5, Linear(3), score="told"), x)
+    for twin in (model, copy.deepcopy(model)):
+        told.clear()
+        for step in range(1, 6):
+            twin[0].weight.parametrization.update(twin[0].weight, step)
+        assert [name for name, _ in told] == ["0.weight"] * 3
+        assert all(hessian.func.__self__.model is twin for _, hessian in told)
+    assert "context" not in " ".join(model.state_dict())
+
+
+@pytest.mark.parametrize("name", ["element", "4x1", "2:4", "column"])
+def test_choices_are_pickled_and_compared(name):
+    technique = Prune(None if ":" in name else 0.5, Linear(3), score=Random(seed=1), pattern=name)
+    assert pickle.loads(pickle.dumps(technique)) == technique == copy.deepcopy(technique)
+    assert Prune(0.5, score="l2") == Prune(0.5, score=score_named("l2")) != Prune(0.5)
 
 
 def test_a_random_score_is_the_same_every_time_and_another_for_each_layer():
