@@ -3,6 +3,7 @@
 #pragma once
 
 #include "bits.h"
+#include "bsr.h"
 #include "codes.h"
 #include "conv2d_f32.h"
 #include "csr.h"
@@ -10,6 +11,7 @@
 #include "depthwise_u8s8.h"
 #include "halves.h"
 #include "nbit_bodies.h"
+#include "nm.h"
 #include "pow2.h"
 #include "requantize.h"
 #include "saturated.h"

@@ -157,6 +157,22 @@ TARGET static INLINE void lay_s16(const uint8_t *r0, const uint8_t *r1, const in
     _mm256_store_si256(to + 1, sign ? _mm256_cvtepi8_epi16(high) : _mm256_cvtepu8_epi16(high));
 }
 
+/* Bytes and words of two vectors in turn, from the low or the high halves of each 16 bytes; the signs of bytes, as ones,
+ * and their magnitudes (bsr.h). */
+#define LOW_BYTES(a, b) _mm256_unpacklo_epi8(a, b)
+#define HIGH_BYTES(a, b) _mm256_unpackhi_epi8(a, b)
+#define LOW_WORDS(a, b) _mm256_unpacklo_epi16(a, b)
+#define HIGH_WORDS(a, b) _mm256_unpackhi_epi16(a, b)
+#define SIGN_OF_BYTES(v) _mm256_cmpgt_epi8(_mm256_setzero_si256(), v)
+#define ABSOLUTE_BYTES(v) _mm256_abs_epi8(v)
+
+/* Four floats, or eight bytes, as often as a vector has room; and of these the one for each lane that the lowest two bits
+ * of an index say, or, of bytes, the lowest three (nm.h). */
+#define SPREAD_FOUR(p) _mm256_broadcast_ps((const __m128 *)(const void *)(p))
+#define SPREAD_EIGHT(p) _mm256_broadcastq_epi64(_mm_loadl_epi64((const __m128i *)(const void *)(p)))
+#define PICK_FLOATS(four_of, which) _mm256_permutevar_ps(four_of, which)
+#define PICK_BYTES(eight_of, which) _mm256_shuffle_epi8(eight_of, which)
+
 /* A codebook of 16 floats is two registers. vpermps looks at the lowest three bits of an index only, so the high half of
  * a byte need not be masked away. Bit 3, moved to the sign, chooses between the two. */
 #define CODES(p) _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(p)))

@@ -80,6 +80,19 @@ TARGET static INLINE __m512i BYTES_OF_FOUR(__m512i v0, __m512i v1, __m512i v2, _
 #define ADD_BYTES(a, b) _mm512_add_epi8(a, b)
 #define STORE_PANEL(p, bytes, r) _mm_storeu_si128((__m128i *)(p), _mm512_extracti32x4_epi32(bytes, r))
 
+/* Bytes and words of two vectors in turn, from the low or the high halves of each 16 bytes (bsr.h). */
+#define LOW_BYTES(a, b) _mm512_unpacklo_epi8(a, b)
+#define HIGH_BYTES(a, b) _mm512_unpackhi_epi8(a, b)
+#define LOW_WORDS(a, b) _mm512_unpacklo_epi16(a, b)
+#define HIGH_WORDS(a, b) _mm512_unpackhi_epi16(a, b)
+
+/* Four floats, or eight bytes, as often as a vector has room; and of these the one for each lane that the lowest two bits
+ * of an index say, or, of bytes, the lowest three (nm.h). */
+#define SPREAD_FOUR(p) _mm512_broadcast_f32x4(_mm_loadu_ps((const float *)(const void *)(p)))
+#define SPREAD_EIGHT(p) _mm512_broadcastq_epi64(_mm_loadl_epi64((const __m128i *)(const void *)(p)))
+#define PICK_FLOATS(four_of, which) _mm512_permutevar_ps(four_of, which)
+#define PICK_BYTES(eight_of, which) _mm512_shuffle_epi8(eight_of, which)
+
 /* A codebook of 16 floats is one register, and vpermps looks at the lowest four bits of an index only. */
 #define CODES(p) _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(p)))
 #define NEXT_CODES(c) _mm512_srli_epi32(c, 4)

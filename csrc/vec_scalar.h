@@ -138,6 +138,52 @@ static INLINE four_ints ABOVE(four_ints excess, four_ints c, four_ints b) /* max
     return (four_ints)((e - sum) & (eight_words)(e > sum));
 }
 
+/* Bytes and words of two vectors in turn, from the low or the high halves; the signs of bytes, as ones, and their
+ * magnitudes (bsr.h). */
+static INLINE four_ints BYTES_IN_TURN(int half, four_ints a, four_ints b)
+{
+    sixteen low = (sixteen)a, high = (sixteen)b, both = { 0 };
+    for (int i = 0; i < 8; i++) {
+        both[2 * i] = low[8 * half + i];
+        both[2 * i + 1] = high[8 * half + i];
+    }
+    return (four_ints)both;
+}
+#define LOW_BYTES(a, b) BYTES_IN_TURN(0, a, b)
+#define HIGH_BYTES(a, b) BYTES_IN_TURN(1, a, b)
+#define LOW_WORDS(a, b) UNPACKED(0, a, b)
+#define HIGH_WORDS(a, b) UNPACKED(1, a, b)
+#define SIGN_OF_BYTES(v) (four_ints)((sixteen)((sixteen)(v) >> 7) * 255)
+static INLINE four_ints ABSOLUTE_BYTES(four_ints v)
+{
+    sixteen sign = (sixteen)SIGN_OF_BYTES(v);
+    return (four_ints)(((sixteen)v ^ sign) - sign);
+}
+
+/* Four floats, or eight bytes, as often as a vector has room; and of these the one for each lane that the lowest two bits
+ * of an index say, or, of bytes, the lowest three (nm.h). */
+#define SPREAD_FOUR(p) LOAD_ANY((const float *)(const void *)(p))
+static INLINE four_ints SPREAD_EIGHT(const void *p)
+{
+    four_ints both;
+    memcpy(&both, p, 8);
+    memcpy((char *)&both + 8, p, 8);
+    return both;
+}
+static INLINE four PICK_FLOATS(four four_of, four_ints which)
+{
+    for (int i = 0; i < 4; i++)
+        which[i] = ((four_ints)four_of)[which[i] & 3];
+    return (four)which;
+}
+static INLINE four_ints PICK_BYTES(four_ints eight_of, four_ints which)
+{
+    sixteen from = (sixteen)eight_of, at = (sixteen)which;
+    for (int i = 0; i < 16; i++)
+        at[i] = from[at[i] & 7];
+    return (four_ints)at;
+}
+
 /* Four vectors of int32 as bytes, more by `zero` (int16), clamped to 0..255; and the 16 bytes of row r of these: all of
  * them. ROUNDED_FROM(low, x): ROUNDED of what may be less than `low`. */
 #define ROUNDED_FROM(low, x) ROUNDED(GREATER_F(x, low))

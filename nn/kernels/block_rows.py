@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import I32, U16, array, integer
-from .operand import Operand, aligned
+from .arguments import I8, I32, U16, array, integer
+from .native import ffi, from_buffer
+from .operand import PANEL, Operand, aligned
 
 HEIGHTS = (4, 8)  # rows of a block
+QUAD = 4  # blocks of a cell
 
 
 def pack_blocks(who: str, kernel: Any, dtype: np.dtype, x: Any, *given: Any, **more: Any) -> Operand:
@@ -66,6 +68,8 @@ def _of_dense(who: str, kernel: Any, w: np.ndarray, rows: Any = 4) -> Operand:
 def _operand(kernel: Any, n: int, k: int, blocks: np.ndarray, indices: np.ndarray, indptr: np.ndarray,
              lasts: bool) -> Operand:
     """An operand owns its memory; that of one call may be the caller's."""
+    if blocks.dtype is I8:
+        return Operand(kernel, (n, k), **_cells(n, blocks, indices, indptr), indptr=indptr.copy(), n=n)
     if lasts:
         own = aligned(blocks.shape, blocks.dtype)
         own[...] = blocks
@@ -76,7 +80,41 @@ def _operand(kernel: Any, n: int, k: int, blocks: np.ndarray, indices: np.ndarra
     return Operand(kernel, (n, k), blocks=blocks, indices=indices, indptr=indptr, n=n)
 
 
+def _cells(n: int, blocks: np.ndarray, indices: np.ndarray, indptr: np.ndarray) -> dict[str, np.ndarray]:
+    """Blocks of int8 as the C code multiplies them (csrc/bsr.h): four as a cell (cells, R, 4), a row of
+    blocks filled up with zeros; their indices; the cells of each row of blocks; sums of the rows of W."""
+    rows, first = blocks.shape[1], np.zeros(len(indptr), I32)
+    np.cumsum(-(-np.diff(indptr) // QUAD), out=first[1:])
+    places = _places(indptr, first)
+    cells, own = aligned((first[-1], rows, QUAD), I8), np.zeros(QUAD * first[-1], indices.dtype)
+    cells[places // QUAD, :, places % QUAD] = blocks
+    own[places] = indices
+    of = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+    whole = np.zeros((2, -(-(len(indptr) - 1) * rows // PANEL) * PANEL), I32)
+    for sums, numbers in zip(whole, (blocks, -np.minimum(blocks, 0, dtype=I32)), strict=True):
+        np.add.at(sums[:(len(indptr) - 1) * rows].reshape(len(indptr) - 1, rows), of, numbers)
+    return {"blocks": cells, "indices": own, "first": first, "sums": whole[0], "negative": whole[1]}
+
+
+def _places(indptr: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """Where each block is among those of all cells."""
+    before = np.repeat(QUAD * first[:-1] - indptr[:-1], np.diff(indptr))
+    return np.arange(indptr[-1]) + before
+
+
 def unpack_blocks(w: Operand) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """blocks, indices, indptr, n."""
     blocks, indices, indptr, n = (w.parts[name] for name in ("blocks", "indices", "indptr", "n"))
+    if "first" in w.parts:
+        places = _places(indptr, w.parts["first"])
+        blocks, indices = blocks[places // QUAD, :, places % QUAD], indices[places]
     return blocks, indices, indptr, np.array([n], I32)
+
+
+def seen_by_c(w: Operand) -> Any:
+    """The struct nn_bsr_w."""
+    (n, k), parts = w.shape, w.parts
+    arrays = {"first": parts["indptr"], **parts}
+    del arrays["indptr"], arrays["n"]
+    return ffi.new("nn_bsr_w *", {**{name: from_buffer(x) for name, x in arrays.items()}, "n": n, "k": k,
+                                  "rows": parts["blocks"].shape[1], "wide": parts["indices"].dtype is I32})

@@ -135,7 +135,8 @@ class _Writer:
         if c.looked_at:  # several arrays, which the kernel's `pack` looks at
             arrays = ", ".join((self.packed, *c.others))
             self.say("if not packed:", f"    given = ({arrays},)",
-                     f"    {self.packed} = pack({self.kernel.name!r}, {self.arrays[0].name}, {arrays})")
+                     f"    {self.packed} = pack({self.kernel.name!r}, {self.arrays[0].name}, {arrays})",
+                     *[f"    {' = '.join(c.others)} = None    # which the operand has"] * bool(c.others))
 
     def sizes(self) -> None:
         """The sizes of axes, and that equal names are of equal size. (Where a plan gives the result's shape,

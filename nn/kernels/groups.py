@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from .arguments import F32, I8, I32, U8, U32, array, integer
+from .native import ffi, from_buffer
 from .operand import PANEL, Operand, aligned
 
 GROUPS = 8  # of a unit
@@ -26,8 +27,8 @@ LINES = {F32: 17, I8: 5}
 def pack_groups(who: str, kernel: Any, dtype: np.dtype, x: Any, *given: Any, **more: Any) -> Operand:
     """The operand of `pack(w, kept=2, of=4)` or `pack(values, indices, k)`; a call has k from x.
 
-    parts: units, of 2:4 as above, and of int8 sums, those of the rows of W; or values and indices; then kept
-    and of."""
+    parts: units, of 2:4 as above, or values and indices; of int8 the sums of the rows of W, and of the
+    magnitudes of their negative numbers; kept and of."""
     if x is None and len(given) + len(more) in (1, 2, 3) and set(more) <= {"kept", "of"} and (
             more or len(given) == 1 or not isinstance(given[1], np.ndarray)):
         return _of_dense(who, kernel, array(who, "w", given[0], 2, dtype), *given[1:], **more)
@@ -45,7 +46,8 @@ def pack_groups(who: str, kernel: Any, dtype: np.dtype, x: Any, *given: Any, **m
     of = k // groups if groups else 4
     if indices.size and indices.max() >= of:
         raise ValueError(f"{who}: indices must be in 0..{of - 1}, the places of a group, got {indices.max()}")
-    return _operand(kernel, k, of, np.ascontiguousarray(values), np.ascontiguousarray(indices), x is None)
+    values, indices = (np.require(part, requirements=["C", "ALIGNED"]) for part in (values, indices))
+    return _operand(kernel, k, of, values, indices, x is None)
 
 
 def _of_dense(who: str, kernel: Any, w: np.ndarray, kept: Any = 2, of: Any = 4) -> Operand:
@@ -75,8 +77,9 @@ def _operand(kernel: Any, k: int, of: int, values: np.ndarray, indices: np.ndarr
         parts |= {name: part.copy() if lasts else part
                   for name, part in (("values", values), ("indices", indices))}
     if values.dtype is I8:
-        parts["sums"] = aligned((-(-n // PANEL) * PANEL,), I32)
+        parts["sums"], parts["negative"] = np.zeros((2, -(-n // PANEL) * PANEL), I32)
         parts["sums"][:n] = values.sum(axis=(1, 2), dtype=I32)
+        parts["negative"][:n] = -np.minimum(values, 0).sum(axis=(1, 2), dtype=I32)
     return Operand(kernel, (n, k), **parts, kept=kept, of=of)
 
 
@@ -123,3 +126,11 @@ def unpack_groups(w: Operand) -> tuple[np.ndarray, np.ndarray]:
                        [:n, :k // 4] for x in (numbers, places))
     values = np.ascontiguousarray(numbers).view(F32) if dtype is F32 else numbers.astype(U8).view(I8)
     return np.ascontiguousarray(values), places.astype(U8)
+
+
+def seen_by_c(w: Operand) -> Any:
+    """The struct nn_nm_w."""
+    (n, k), of = w.shape, w.parts["of"]
+    parts = {name: from_buffer(part) if isinstance(part, np.ndarray) else part
+             for name, part in w.parts.items()}
+    return ffi.new("nn_nm_w *", {**parts, "n": n, "k": k, "groups": k // of if of else 0})

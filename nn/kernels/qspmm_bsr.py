@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from .arguments import I8, integer
-from .block_rows import pack_blocks, unpack_blocks
+from .block_rows import pack_blocks, seen_by_c, unpack_blocks
 from .contract import Plan, operand
 from .kernel import kernel
 from .operand import Operand
@@ -50,4 +50,5 @@ def _plan(who, x_dtype, x_zero, bias, scale, out_zero, out_dtype, clip, rounding
                   bias=bias)
 
 
-qspmm_bsr.runs(None, plan=_plan, pack=_pack, unpack=unpack_blocks, values=all_positive)
+qspmm_bsr.runs("nn_qspmm_bsr(M, blocks.c, plan.c, x, out)", plan=_plan, pack=_pack, unpack=unpack_blocks,
+               seen_by_c=seen_by_c, values=all_positive)

@@ -6,7 +6,7 @@ import numpy as np
 
 from .arguments import I8, integer
 from .contract import Plan, operand
-from .groups import pack_groups, unpack_groups
+from .groups import pack_groups, seen_by_c, unpack_groups
 from .kernel import kernel
 from .operand import Operand
 from .requantization import RANGE, all_positive, around, requantised, result_dtype
@@ -48,4 +48,5 @@ def _plan(who, x_dtype, x_zero, bias, scale, out_zero, out_dtype, clip, rounding
                   bias=bias)
 
 
-qspmm_nm.runs(None, plan=_plan, pack=_pack, unpack=unpack_groups, values=all_positive)
+qspmm_nm.runs("nn_qspmm_nm(M, values.c, plan.c, x, out)", plan=_plan, pack=_pack, unpack=unpack_groups,
+              seen_by_c=seen_by_c, values=all_positive)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from .arguments import F32
-from .block_rows import pack_blocks, unpack_blocks
+from .block_rows import pack_blocks, seen_by_c, unpack_blocks
 from .contract import operand
 from .kernel import kernel
 from .operand import Operand
@@ -35,4 +35,4 @@ def _pack(who: str, x: Any, *given: Any, **more: Any) -> Operand:
     return pack_blocks(who, spmm_bsr, F32, x, *given, **more)
 
 
-spmm_bsr.runs(None, pack=_pack, unpack=unpack_blocks)
+spmm_bsr.runs("nn_spmm_bsr(M, blocks.c, x, out)", pack=_pack, unpack=unpack_blocks, seen_by_c=seen_by_c)

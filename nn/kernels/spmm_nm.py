@@ -6,7 +6,7 @@ import numpy as np
 
 from .arguments import F32
 from .contract import operand
-from .groups import pack_groups, unpack_groups
+from .groups import pack_groups, seen_by_c, unpack_groups
 from .kernel import kernel
 from .operand import Operand
 
@@ -35,4 +35,4 @@ def _pack(who: str, x: Any, *given: Any, **more: Any) -> Operand:
     return pack_groups(who, spmm_nm, F32, x, *given, **more)
 
 
-spmm_nm.runs(None, pack=_pack, unpack=unpack_groups)
+spmm_nm.runs("nn_spmm_nm(M, values.c, x, out)", pack=_pack, unpack=unpack_groups, seen_by_c=seen_by_c)

@@ -38,6 +38,37 @@ def test_spmm_csr(f, m, k, n, index):
     equals_specification(f, DOMAINS["spmm_csr"].storing(x, w, rng.random((n, k)) < 0.1, index))
 
 
+@every(kernels.spmm_bsr)
+@pytest.mark.parametrize(("m", "k", "n"), FLOAT)
+@pytest.mark.parametrize("rows", [4, 8])
+def test_spmm_bsr(f, m, k, n, rows):
+    rng = np.random.default_rng(0)
+    x, w = floats(rng, (m, k), "uniform"), floats(rng, (n, k), "uniform")
+    equals_specification(f, DOMAINS["spmm_bsr"].blocks(x, w, rng.random((-(-n // rows), k)) < 0.1, rows))
+
+
+@every(kernels.qspmm_bsr)
+@pytest.mark.parametrize(("m", "k", "n"), [(200, 520, 70), (29, 20000, 33)])
+def test_qspmm_bsr(f, m, k, n):
+    rng = np.random.default_rng(0)
+    x, w = integers(rng, (m, k), np.uint8, "uniform"), integers(rng, (n, k), np.int8, "uniform")
+    stored = rng.random((-(-n // 4), k)) < 0.5
+    case = DOMAINS["qspmm_bsr"].blocks(x, w, stored, 4, options={"x_zero": 7, "scale": 1e-4})
+    equals_specification(f, case)
+
+
+@every(kernels.spmm_nm)
+@pytest.mark.parametrize(("m", "groups", "n"), [(300, 130, 70), (13, 275, 200), (1, 750, 300), (70, 1, 500)])
+def test_spmm_nm(f, m, groups, n):
+    equals_specification(f, DOMAINS["spmm_nm"]._make(m, groups, n, (2, 4), "uniform", 0))
+
+
+@every(kernels.qspmm_nm)
+@pytest.mark.parametrize(("m", "groups", "n"), [(300, 131, 70), (29, 5000, 33), (1, 750, 300)])
+def test_qspmm_nm(f, m, groups, n):
+    equals_specification(f, DOMAINS["qspmm_nm"]._make(m, groups, n, (2, 4), "uniform", 0))
+
+
 @every(kernels.codebook_gemm)
 @pytest.mark.parametrize(("m", "k", "n"), FLOAT)
 @pytest.mark.parametrize("size", [16, 32, 256])

@@ -1,0 +1,144 @@
+/* spmm_bsr and qspmm_bsr: a dense matrix times the transpose of a sparse one in blocks of 4 or 8 rows x 1 column.
+ *
+ *     for mr rows of x:  transpose them                              xt, in L2
+ *         for 16 columns of the result:
+ *             for nr of these:  micro-kernel -> yt                    4 KB in L1
+ *             turn them back into their places, whole cache lines     (of int8: requantise them)
+ */
+#include "bsr.h"
+
+#include "pool.h"
+#include "qgemm.h"
+#include "strided.h"
+
+/* One product under way. */
+typedef struct {
+    const nn_micro *by;
+    const nn_bsr_w *w;
+    const nn_qgemm_around *around; /* of int8, with the two that follow */
+    requantize_micro *requantize;
+    int32_t z;                     /* zero of x as the micro-kernel has it */
+    int64_t ldx, ldo;
+    const char *x;
+    char *out;
+} product;
+
+/* The blocks of the rows of W from r on. */
+typedef struct {
+    int64_t count;
+    const char *block; /* the numbers of these rows in the first one */
+    const void *indices;
+} blocks_of_rows;
+static inline blocks_of_rows blocks_from(const nn_bsr_w *w, int64_t r, int64_t size, int64_t quad)
+{
+    const int32_t *first = w->first;
+    const int64_t b = r / w->rows, j = first[b];
+    return (blocks_of_rows){ first[b + 1] - j, (const char *)w->blocks + (j * w->rows + r % w->rows) * size,
+                             (const char *)w->indices + j * quad * (w->wide ? 4 : 2) };
+}
+
+/* The rows i0 .. i1 of the result, at most mr. */
+static void block_of_floats(const void *shared, char *scratch, int64_t i0, int64_t i1)
+{
+    const product *t = shared;
+    const nn_bsr_w *w = t->w;
+    const int mr = t->by->mr, nr = t->by->nr;
+    float *xt = (float *)scratch, *yt = xt + w->k * mr, *out = (float *)t->out + i0 * t->ldo;
+    if (i1 - i0 < mr)
+        memset(xt, 0, (size_t)(w->k * mr * 4));
+    copy_strided(w->k, i1 - i0, (const float *)t->x + i0 * t->ldx, 1, t->ldx, xt, mr);
+    for (int64_t n0 = 0; n0 < w->n; n0 += PANEL) {
+        const int64_t cols = smaller(PANEL, w->n - n0);
+        for (int64_t j = 0; j < cols; j += nr) {
+            const blocks_of_rows of = blocks_from(w, n0 + j, 4, 1);
+            ((bsr_f32_micro *)t->by->run)(of.count, xt, (const float *)(const void *)of.block, w->rows, of.indices,
+                                          w->wide, yt + j * mr);
+        }
+        copy_strided(i1 - i0, cols, yt, 1, mr, out + n0, t->ldo);
+    }
+}
+
+/* How many multiplies one row of x takes, in tiles of nr. */
+static double cycles_of(const nn_micro *by, int64_t m, const nn_bsr_w *w)
+{
+    const int32_t *first = w->first;
+    return nn_cycles(by, m, w->rows, first[(w->n + w->rows - 1) / w->rows]);
+}
+
+/* out = x . W^T, float32. */
+API int nn_spmm_bsr(int variant, int64_t m, const nn_bsr_w *w, const void *x, int64_t ldx, void *out, int64_t ldo)
+{
+    if (ldx == w->k && ldo == w->n && overlap(x, m * w->k * 4, out, m * w->n * 4))
+        return NN_OVERLAP;
+    if (!w->n)
+        return 0;
+    const nn_micro *by = nn_select(NN_spmm_bsr, variant, m, w->n, 0, 0);
+    product t = { .by = by, .w = w, .ldx = ldx, .ldo = ldo, .x = x, .out = out };
+    nn_cut cut = nn_cut_rows(m, by->mr, by->mr, cycles_of(by, m, w));
+    return nn_run_blocks(&cut, (w->k + PANEL) * by->mr * 4, block_of_floats, &t);
+}
+
+/* xt[k][mr] of `rows` rows of x, whose top bits `flip` turns; the others are anything. Four rows lie together there. */
+static void turn_bytes(int64_t k, int64_t rows, const uint8_t *x, int64_t ldx, uint8_t flip, int mr, uint8_t *xt)
+{
+    for (int64_t r = 0; r < rows; r += 4) {
+        const uint8_t *row[4];
+        for (int i = 0; i < 4; i++)
+            row[i] = x + smaller(r + i, rows - 1) * ldx;
+        uint8_t *to = xt + place_in_tile((int)r, mr);
+        for (int64_t c = 0; c < k; c++, to += mr) {
+            const uint32_t four = row[0][c] | (uint32_t)row[1][c] << 8 | (uint32_t)row[2][c] << 16 | (uint32_t)row[3][c] << 24;
+            const uint32_t turned = four ^ flip * 0x01010101u;
+            memcpy(to, &turned, sizeof turned);
+        }
+    }
+}
+
+/* The same of bytes. Sums are requantised as many at a time as a tile has at most. */
+static void block_of_bytes(const void *shared, char *scratch, int64_t i0, int64_t i1)
+{
+    const product *t = shared;
+    const nn_bsr_w *w = t->w;
+    const int mr = t->by->mr, nr = t->by->nr, size = t->around->out_size, of_signed = t->by->family == FAMILY_bsr_s8s8;
+    const nn_qgemm_b b = { .sums = w->sums, .n = w->n, .k = w->k };
+    float *yt = (float *)(scratch + w->k * mr), *tile = yt + PANEL * mr; /* of bits, which are only moved */
+    columns c;
+    turn_bytes(w->k, i1 - i0, (const uint8_t *)t->x + i0 * t->ldx, t->ldx,
+               !t->around->a_signed == !of_signed ? 0 : 0x80, mr, (uint8_t *)scratch);
+    for (int64_t n0 = 0; n0 < w->n; n0 += PANEL) {
+        const int64_t cols = smaller(PANEL, w->n - n0);
+        for (int64_t j = 0; j < cols; j += nr) {
+            const blocks_of_rows of = blocks_from(w, n0 + j, QUAD, QUAD);
+            ((bsr_u8s8_micro *)t->by->run)(of.count, scratch, of.block, w->rows, of.indices, w->wide,
+                                           (int32_t *)(void *)(yt + j * mr));
+        }
+        copy_strided(i1 - i0, PANEL, yt, 1, mr, tile, PANEL);
+        nn_column_terms(&b, t->around, t->z, n0, PANEL, &c);
+        for (int64_t j = 0; of_signed && j < cols; j++)
+            c.add[j] += ((const uint32_t *)w->negative)[n0 + j];
+        for (int64_t i = 0; i < i1 - i0; i += MAX_TILE / PANEL)
+            t->requantize((int)smaller(MAX_TILE / PANEL, i1 - i0 - i), (int)cols, PANEL,
+                          (const int32_t *)(const void *)(tile + i * PANEL), 0, &c, t->around,
+                          t->out + ((i0 + i) * t->ldo + n0) * size, t->ldo);
+    }
+}
+
+/* out = (x - x_zero) . W^T + bias, int32 or requantised. */
+API int nn_qspmm_bsr(int variant, int64_t m, const nn_bsr_w *w, const nn_qgemm_around *around, const void *x, int64_t ldx,
+                     void *out, int64_t ldo)
+{
+    const int64_t out_bytes = ldo == w->n ? m * ldo * around->out_size : 0; /* 0: rows with gaps, not looked at */
+    if (overlap(around->bias, w->n * 4, out, out_bytes) || overlap(around->scales, w->n * 4, out, out_bytes) ||
+        overlap(around->doubles, w->n * 8, out, out_bytes) || (ldx == w->k && overlap(x, m * ldx, out, out_bytes)))
+        return NN_OVERLAP;
+    if (!scales_are_good(w->n, around))
+        return NN_BAD_SCALE;
+    if (!w->n)
+        return 0;
+    const nn_micro *by = nn_select(NN_qspmm_bsr, variant, m, w->n, 0, 0);
+    product t = { .by = by, .w = w, .around = around, .requantize = BESIDE(requantize, by), .ldx = ldx, .ldo = ldo,
+                  .x = x, .out = out };
+    t.z = around->a_zero + (around->a_signed ? 128 : 0) - (by->family == FAMILY_bsr_s8s8 ? 128 : 0);
+    nn_cut cut = nn_cut_rows(m, by->mr, by->mr, cycles_of(by, m, w));
+    return nn_run_blocks(&cut, (w->k + 4 * PANEL + 4 * PANEL) * by->mr, block_of_bytes, &t);
+}
