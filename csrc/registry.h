@@ -9,7 +9,7 @@
 #include "isa.h"
 
 enum { PANEL = 16, QUAD = 4 };        /* columns of a panel; k of a cell of qgemm */
-enum { MAX_NR = 64, MAX_TILE = 512 }; /* columns and elements of the largest tile of a product */
+enum { MAX_NR = 128, MAX_TILE = 512 }; /* columns and elements of the largest tile of a product */
 
 /* Why a function computed nothing; 0 if it did. A scale is not positive and finite; the result shares memory with an
  * input (looked at only where rows lie without gaps; Python sees to the rest); a class is not in 0..n-1; a real that
