@@ -23,15 +23,23 @@
 
 enum { NIBBLES = 16 }; /* codes into a codebook of at most so many floats take 4 bits */
 
-/* The cheaper of two ways; each panel is decoded once for all rows, which is added to what the rows cost. */
-static const nn_micro *cheaper(int variant, int64_t m, int64_t n, uint64_t other, int decode)
+/* How a product is computed: by rows of floats and what decodes these, or by rows of codes alone. */
+typedef struct {
+    const nn_micro *row, *decoder; /* 0 */
+} way;
+
+/* The cheaper one; each panel is decoded once for all rows, which is added to what the rows cost. */
+static way cheaper(int variant, int64_t m, int64_t n, int size)
 {
-    const nn_micro *row = nn_select(NN_codebook_gemm, variant, m, n, variant < 0 ? OF(rows_f32) | other : other, 0);
-    if (variant >= 0)
-        return row;
-    const nn_micro *floats = nn_select(NN_codebook_gemm, variant, m, n, OF(rows_f32u4) | OF(rows_f32u8), 0);
-    const nn_micro *decoder = nn_beside(decode, floats);
-    return nn_cycles(row, m, n, 1) < nn_cycles(floats, m, n, 1) + nn_cycles(decoder, 1, n, 1) ? row : floats;
+    const int nibbles = size <= NIBBLES, decode = nibbles ? FAMILY_decode_u4 : FAMILY_decode_u8;
+    const uint64_t codes = OF(rows_f32u4) | OF(rows_f32u8), other = nibbles ? OF(rows_f32u8) : OF(rows_f32u4);
+    way by = { nn_select(NN_codebook_gemm, variant, m, n, variant < 0 ? OF(rows_f32) | other : other, 0), 0 };
+    if (variant >= 0) {
+        by.decoder = by.row->family == FAMILY_rows_f32 ? nn_beside(decode, by.row) : 0;
+        return by;
+    }
+    const way floats = { nn_select(NN_codebook_gemm, variant, m, n, codes, 0), nn_best(decode, nn_features() & variant) };
+    return nn_cycles(by.row, m, n, 1) < nn_cycles(floats.row, m, n, 1) + nn_cycles(floats.decoder, 1, n, 1) ? by : floats;
 }
 
 /* out = x . W^T, float32, W n x k as panels of codes into a codebook of `size` floats, which has room for 16, or where
@@ -39,16 +47,31 @@ static const nn_micro *cheaper(int variant, int64_t m, int64_t n, uint64_t other
 API int nn_codebook_gemm(int variant, int64_t m, int64_t n, int64_t k, const void *x, int64_t ldx, const void *codes,
                          const void *codebook, int size, void *out, int64_t ldo)
 {
-    const int nibbles = size <= NIBBLES, decode = nibbles ? FAMILY_decode_u4 : FAMILY_decode_u8;
+    const int nibbles = size <= NIBBLES;
+    const int64_t per_line = nibbles ? PER_LINE_U4 : PER_LINE_U8;
     if (ldx == k && ldo == n && overlap(x, m * k * 4, out, m * n * 4))
         return NN_OVERLAP;
-    const nn_micro *row = cheaper(variant, m, n, nibbles ? OF(rows_f32u8) : OF(rows_f32u4), decode);
-    const int64_t per_line = nibbles ? PER_LINE_U4 : PER_LINE_U8;
+    const way by = cheaper(variant, m, n, size);
     nn_operands o = { .n = n, .k = k, .lda = ldx, .a_column = 1, .ldo = ldo,
                       .panel_bytes = (k + per_line - 1) / per_line * LINE, .a = x, .b = codes, .out = out,
                       .bits = nibbles ? 4 : 8, .codebook = codebook, .size = size,
-                      .decode = row->family == FAMILY_rows_f32 ? (decode_micro *)nn_beside(decode, row)->run : 0 };
-    return nn_product(row, row, m, &o);
+                      .decode = by.decoder ? (decode_micro *)by.decoder->run : 0 };
+    return nn_product(by.row, by.row, m, &o);
+}
+
+/* Bytes a cycle of weights that a core reads from its L3 cache, and from memory where they are more than its share of
+ * that (a Zen 4 EPYC at 3.6 GHz, one thread: 75 GB/s and 29 GB/s). */
+enum { L2_BYTES = 1 << 20, L3_BYTES = 8 << 20, OF_L3 = 21, OF_MEMORY = 8 };
+
+/* Whether a row takes less time by codes than by gemm with W as floats: their instructions, or what is read of them. */
+API int nn_codebook_pays(int variant, int64_t n, int64_t k, int size)
+{
+    const way by = cheaper(variant, 1, n, size);
+    const double bytes = 4.0 * (double)n * (double)k;
+    const double coded = nn_cycles(by.row, 1, n, k) + (by.decoder ? nn_cycles(by.decoder, 1, n, k) : 0);
+    const double floats = nn_cycles(nn_select(NN_gemm, variant, 1, n, 0, 0), 1, n, k);
+    const double read = bytes <= L2_BYTES ? 0 : bytes / (bytes <= L3_BYTES ? OF_L3 : OF_MEMORY);
+    return coded < (read > floats ? read : floats);
 }
 
 API void nn_codebook_pack(int64_t n, int64_t k, const void *codes, int64_t row, int64_t column, int size, void *panels)

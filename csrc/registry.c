@@ -98,11 +98,13 @@ const nn_micro *nn_select(int kernel, int variant, int64_t m, int64_t n, uint64_
     return &rows[variant];
 }
 
-const nn_micro *nn_beside(int family, const nn_micro *row)
+const nn_micro *nn_best(int family, int has)
 {
     const nn_micro *best = 0;
     for (const nn_micro *one = rows + first[family]; one < rows + first[family + 1]; one++)
-        if (!(one->needs & ~row->needs) && (!best || one->step < best->step))
+        if (!(one->needs & ~has) && (!best || one->step < best->step))
             best = one;
     return best;
 }
+
+const nn_micro *nn_beside(int family, const nn_micro *row) { return nn_best(family, row->needs); }

@@ -52,7 +52,8 @@ API typedef struct {
  * may be narrower. */
 const nn_micro *nn_select(int kernel, int variant, int64_t m, int64_t n, uint64_t without, const nn_micro **last);
 
-/* The best row of a family that goes with `row`: it needs no feature that `row` does not. */
+/* The best row of a family that needs no feature but `has`; and that goes with `row`: needs no feature but its. */
+const nn_micro *nn_best(int family, int has);
 const nn_micro *nn_beside(int family, const nn_micro *row);
 
 /* What m x n results of `steps` steps cost a core, about, in cycles: tiles to compute times the cost of their steps. */

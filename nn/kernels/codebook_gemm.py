@@ -7,7 +7,7 @@ import numpy as np
 from .arguments import F32, U8, array
 from .contract import operand
 from .kernel import kernel
-from .native import from_buffer, lib, strided
+from .native import NUMPY, from_buffer, lib, strided
 from .operand import LINE, PANEL, Operand, aligned, from_panels, in_panels
 
 NIBBLES = 16  # floats of a codebook whose codes are packed to 4 bits; others take 8
@@ -26,9 +26,21 @@ def codebook_gemm(x: np.ndarray, indices: np.ndarray, codebook: np.ndarray) -> n
     return x @ codebook[indices].T
 
 
+def pays(n: int, k: int, size: int) -> bool:
+    """Whether W (N, K) should stay codes into a codebook of so many numbers, rather than floats for `gemm`.
+
+    Codes of 4 bits should: they take an eighth of the memory. Those of 8 bits, a quarter, should where a row
+    is faster so: where this machine looks them up fast (AVX-512 VBMI) and W is larger than a cache. A model
+    says that (csrc/codebook.c), nothing is timed."""
+    if size <= NIBBLES:
+        return True
+    choice = codebook_gemm.choice
+    return lib is not None and choice != NUMPY and bool(lib.nn_codebook_pays(choice, n, k, size))
+
+
 def _pack(who: str, x: Any, indices: Any, codebook: Any) -> Operand:
-    """Panels of 16 rows of W. A line has a cell of four k of each, codes[p][q][4c + i] = indices[16p + c, 4q + i],
-    or of 4 bits two such cells, the next in the high halves of its bytes."""
+    """Panels of 16 rows of W. A line is a cell of four k, codes[p][q][4c + i] = indices[16p + c, 4q + i], or
+    of 4 bits two cells, the second in the high halves of its bytes."""
     indices = array(who, "indices", indices, 2, U8)
     codebook = array(who, "codebook", codebook, 1, F32)
     if not 1 <= len(codebook) <= 256:
