@@ -23,7 +23,8 @@ static int detect(void)
         return 0;
     int found = AVX2;
     if ((xcr0 & 0xe6) == 0xe6 && bit(b, 16) && bit(b, 17) && bit(b, 30) && bit(b, 31)) /* F, DQ, BW, VL */
-        found |= AVX512 | (bit(c, 11) ? AVX512VNNI : 0) | (bit(c, 14) ? AVX512VPOPCNTDQ : 0);
+        found |= AVX512 | (bit(c, 11) ? AVX512VNNI : 0) | (bit(c, 14) ? AVX512VPOPCNTDQ : 0) |
+                 (bit(c, 1) ? AVX512VBMI : 0);
 #ifdef NN_AVXVNNI_BY_EVEX
     int avxvnni = found & AVX512VNNI; /* the same instruction in the other encoding */
 #else
@@ -42,7 +43,7 @@ static const struct {
 } caps[] = { { 0, 0 },
              { NEEDS_avx2, NEEDS_avx2 },
              { NEEDS_avxvnni, NEEDS_avxvnni },
-             { NEEDS_avx512, NEEDS_avxvnni | NEEDS_avx512vnni | NEEDS_avx512vpopcntdq } };
+             { NEEDS_avx512, NEEDS_avxvnni | NEEDS_avx512vnni | NEEDS_avx512vpopcntdq | NEEDS_avx512vbmi } };
 static int allowed = -1, found = -1;
 
 API int nn_isa_needs(int name) { return caps[name].needs; }

@@ -15,7 +15,7 @@
 
 /* Features of a CPU are bits, and what a function needs is a set of them. AVX2 stands for AVX2, FMA and F16C,
  * which every CPU with AVX2 has so far, AVX512 for the parts F, BW, DQ and VL. */
-enum { AVX2 = 1, AVXVNNI = 2, AVX512 = 4, AVX512VNNI = 8, AVX512VPOPCNTDQ = 16 };
+enum { AVX2 = 1, AVXVNNI = 2, AVX512 = 4, AVX512VNNI = 8, AVX512VPOPCNTDQ = 16, AVX512VBMI = 32 };
 enum {
     NEEDS_scalar = 0,
     NEEDS_avx2 = AVX2,
@@ -23,6 +23,7 @@ enum {
     NEEDS_avx512 = AVX2 | AVX512,
     NEEDS_avx512vnni = AVX2 | AVX512 | AVX512VNNI,
     NEEDS_avx512vpopcntdq = AVX2 | AVX512 | AVX512VPOPCNTDQ,
+    NEEDS_avx512vbmi = AVX2 | AVX512 | AVX512VBMI,
 };
 
 #if defined(__x86_64__) && !defined(NN_NO_X86)
@@ -37,12 +38,14 @@ enum {
 #define HAVE_avx512 ON_X86
 #define HAVE_avx512vnni ON_X86
 #define HAVE_avx512vpopcntdq ON_X86
+#define HAVE_avx512vbmi ON_X86
 #define TARGET_scalar
 #define TARGET_avx2 __attribute__((target("avx2,fma,f16c")))
 #define TARGET_avx512 __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")))
 #define TARGET_avx512vnni __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")))
 #define TARGET_avx512vpopcntdq \
     __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq")))
+#define TARGET_avx512vbmi __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi")))
 
 /* AVX-VNNI is known to GCC 11, Clang 12 and later. NN_AVXVNNI_BY_EVEX: vec_avx2.h says why. */
 #if NN_X86 && defined(__has_include)
@@ -69,5 +72,6 @@ enum {
 #define IN_avx512(...)
 #define IN_avx512vnni(...)
 #define IN_avx512vpopcntdq(...)
+#define IN_avx512vbmi(...)
 
 int nn_features(void); /* those of this CPU that may be used (isa.c) */

@@ -6,14 +6,15 @@
 
 #include "bodies.h"
 
-/* A codebook of 256 floats fits into registers too: vpermi2ps looks up in 32 floats by the lowest five bits of a code,
- * and bits 5, 6, 7 choose among the up to 8 such pairs of registers (0.05 to 0.22 ns a code). */
+/* A codebook of 256 floats fits into registers too, also without VBMI: vpermi2ps looks up in 32 floats by the lowest five
+ * bits of a code, and bits 5, 6, 7 choose among the up to 8 such pairs of registers (0.05 to 0.22 ns a code). */
 TARGET static INLINE void decode(const int pairs, int64_t kc, const uint8_t *codes, const float *codebook, float *panel)
 {
     __m512 table[16], found[8];
     UNROLL for (int t = 0; t < 2 * pairs; t++) table[t] = _mm512_loadu_ps(codebook + 16 * t);
-    for (int64_t k = 0; k < kc; k++, codes += PANEL, panel += PANEL) {
-        __m512i c = CODES(codes);
+    for (int64_t k = 0; k < kc; k++, panel += PANEL) {
+        const __m512i c = _mm512_srlv_epi32(_mm512_load_si512(codes + k / PER_LINE_U8 * LINE),
+                                            _mm512_set1_epi32((int)(k % PER_LINE_U8 * 8)));
         UNROLL for (int t = 0; t < pairs; t++)
             found[t] = _mm512_permutex2var_ps(table[2 * t], c, table[2 * t + 1]);
         UNROLL for (int far = 1; far < pairs; far *= 2) {

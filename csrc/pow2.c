@@ -1,6 +1,6 @@
 /* pow2_gemm: 8-bit integers times weights that are 0 or a power of two, by shifts and additions (pow2.h).
  *
- * W lies in panels of 16 columns, two k to a byte, as the codes of codebook.c do. Rows of a are copied to int32, less their
+ * W lies in panels of 16 columns, two k to a byte. Rows of a are copied to int32, less their
  * zero point, so that a step loads what it shifts; K is filled up to an even number with zeros. */
 #include "pow2.h"
 
@@ -77,4 +77,19 @@ API int nn_pow2_gemm(int variant, int64_t m, int64_t n, int64_t k, const void *a
                   a_signed, a_zero };
     nn_cut cut = nn_cut_rows(m, whole->mr, 1 + BLOCK_BYTES / t.row_bytes, nn_cycles(whole, m, n, t.steps));
     return nn_run_blocks(&cut, (cut.rows + whole->mr + last->mr) * t.row_bytes, block, &t);
+}
+
+/* Codes, k x n with its rows `row` and its columns `column` elements apart, as panels:
+ *
+ *     k, k+1 | cccc ... c |  16 bytes: code of k in the low half, of k + 1 in the high half */
+API void nn_pow2_pack(int64_t k, int64_t n, const void *codes, int64_t row, int64_t column, void *panels)
+{
+    uint8_t *to = panels;
+    for (int64_t n0 = 0; n0 < n; n0 += PANEL)
+        for (int64_t i = 0; i < k; i += 2, to += PANEL)
+            for (int64_t j = 0; j < PANEL; j++) {
+                const uint8_t *code = (const uint8_t *)codes + (n0 + j) * column + i * row;
+                int here = n0 + j < n, both = here && i + 1 < k;
+                to[j] = (uint8_t)((here ? code[0] : 0) | (both ? code[row] << 4 : 0));
+            }
 }

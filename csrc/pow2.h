@@ -15,7 +15,7 @@
 
 #include "codes.h"
 
-/* tile[mr][nr] = start[nr] + A · W. A: rows of int32, lda bytes apart; b: the panels of W (codebook.c), two k to a byte, of
+/* tile[mr][nr] = start[nr] + A · W. A: rows of int32, lda bytes apart; b: the panels of W (pow2.c), two k to a byte, of
  * which `steps` has one. */
 typedef void rows_pow2_micro(int64_t steps, const void *a, int64_t lda, const void *const *b, const int32_t *start,
                              void *tile);

@@ -1,6 +1,8 @@
 /* The table of all micro-kernels, and the choice among them. */
 #include "registry.h"
 
+#include <string.h>
+
 /* Their types are known to those who define and call them; here only their addresses matter. */
 #define ROW(family, name, features, mr, nr, step) HAVE_##features(void name(void);)
 #include "micro.def"
@@ -54,8 +56,10 @@ double nn_cycles(const nn_micro *row, int64_t m, int64_t n, int64_t steps)
  * the same code. With `last`, the columns that its tiles leave over may be another row's. */
 static const nn_micro *cheapest(uint64_t families, int base, int has, int64_t m, int64_t n, const nn_micro **last)
 {
-    const nn_micro *best = 0, *of_width[MAX_NR + 1] = { 0 }; /* the best for what tiles of so many columns leave over */
+    const nn_micro *best = 0, *of_width[MAX_NR + 1]; /* the best for what tiles of so many columns leave over */
     double least = 0;
+    if (last)
+        memset(of_width, 0, sizeof of_width);
     for (uint64_t left = families; left; left &= left - 1) {
         int family = base + __builtin_ctzll(left);
         for (const nn_micro *row = rows + first[family]; row < rows + first[family + 1]; row++) {
@@ -94,11 +98,13 @@ const nn_micro *nn_select(int kernel, int variant, int64_t m, int64_t n, uint64_
     return &rows[variant];
 }
 
-const nn_micro *nn_beside(int family, const nn_micro *row)
+const nn_micro *nn_best(int family, int has)
 {
     const nn_micro *best = 0;
     for (const nn_micro *one = rows + first[family]; one < rows + first[family + 1]; one++)
-        if (!(one->needs & ~row->needs) && (!best || one->step < best->step))
+        if (!(one->needs & ~has) && (!best || one->step < best->step))
             best = one;
     return best;
 }
+
+const nn_micro *nn_beside(int family, const nn_micro *row) { return nn_best(family, row->needs); }

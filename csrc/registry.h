@@ -9,7 +9,7 @@
 #include "isa.h"
 
 enum { PANEL = 16, QUAD = 4 };        /* columns of a panel; k of a cell of qgemm */
-enum { MAX_NR = 64, MAX_TILE = 512 }; /* columns and elements of the largest tile of a product */
+enum { MAX_NR = 128, MAX_TILE = 512 }; /* columns and elements of the largest tile of a product */
 
 /* Why a function computed nothing; 0 if it did. A scale is not positive and finite; the result shares memory with an
  * input (looked at only where rows lie without gaps; Python sees to the rest); a class is not in 0..n-1; a real that
@@ -52,7 +52,8 @@ API typedef struct {
  * may be narrower. */
 const nn_micro *nn_select(int kernel, int variant, int64_t m, int64_t n, uint64_t without, const nn_micro **last);
 
-/* The best row of a family that goes with `row`: it needs no feature that `row` does not. */
+/* The best row of a family that needs no feature but `has`; and that goes with `row`: needs no feature but its. */
+const nn_micro *nn_best(int family, int has);
 const nn_micro *nn_beside(int family, const nn_micro *row);
 
 /* What m x n results of `steps` steps cost a core, about, in cycles: tiles to compute times the cost of their steps. */

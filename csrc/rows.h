@@ -31,10 +31,10 @@
 
 /* tile[mr][nr] = A · B, or with `add` += A · B, from the start of a cache line: floats, or int32 modulo 2^32.
  * A: mr rows, lda bytes apart; b: the nr/16 panels; `steps` steps of a cell of each row and 64 bytes of each panel
- * (of rows_f32u4: 8 bytes of a panel, and behind the panels stands the codebook; of rows_f32f16 and rows_f32bf16: 32
+ * (of rows_f32u4 and rows_f32u8: 8 and 16 bytes of a panel, and behind the panels stands the codebook; of rows_f32f16 and rows_f32bf16: 32
  * bytes). */
 typedef void rows_micro(int64_t steps, const void *a, int64_t lda, const void *const *b, int add, void *tile);
-typedef rows_micro rows_f32_micro, rows_f32u4_micro, rows_f32f16_micro, rows_f32bf16_micro, rows_u8s8_micro,
+typedef rows_micro rows_f32_micro, rows_f32u4_micro, rows_f32u8_micro, rows_f32f16_micro, rows_f32bf16_micro, rows_u8s8_micro,
     rows_s8s8_micro, rows_u8s7_micro, rows_u8s6_micro, rows_s16s16_micro;
 /* The same; so many steps may be added in 16 bits. */
 typedef void rows_u8s4_micro(int64_t steps, int64_t fold, const void *a, int64_t lda, const void *const *b, int add,

@@ -173,17 +173,49 @@ TARGET static INLINE void lay_s16(const uint8_t *r0, const uint8_t *r1, const in
 #define PICK_FLOATS(four_of, which) _mm256_permutevar_ps(four_of, which)
 #define PICK_BYTES(eight_of, which) _mm256_shuffle_epi8(eight_of, which)
 
-/* A codebook of 16 floats is two registers. vpermps looks at the lowest three bits of an index only, so the high half of
- * a byte need not be masked away. Bit 3, moved to the sign, chooses between the two. */
 #define CODES(p) _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(p)))
 #define NEXT_CODES(c) _mm256_srli_epi32(c, 4)
+/* A codebook of 16 floats is two registers. vpermps looks at the lowest three bits of an index only, so the bits above
+ * need not be masked away. The fourth, moved to the sign, chooses between the two. */
 typedef struct {
     __m256 low, high;
 } look_up_table;
 #define TABLE(codebook) { _mm256_loadu_ps(codebook), _mm256_loadu_ps((codebook) + 8) }
-#define LOOK_UP(c, t)                                                                                              \
-    _mm256_blendv_ps(_mm256_permutevar8x32_ps((t).low, c), _mm256_permutevar8x32_ps((t).high, c),                  \
-                     _mm256_castsi256_ps(_mm256_slli_epi32(c, 28)))
+TARGET static INLINE __m256 LOOK_UP(__m256i c, const int bit, look_up_table t)
+{
+    const __m256i low = bit ? _mm256_srli_epi32(c, bit) : c, sign = bit < 28 ? _mm256_slli_epi32(c, 28 - bit) : c;
+    return _mm256_blendv_ps(_mm256_permutevar8x32_ps(t.low, low), _mm256_permutevar8x32_ps(t.high, low),
+                            _mm256_castsi256_ps(sign));
+}
+
+/* Of 256 floats: loads, each of which puts one into its lane (a gather of AVX2 takes longer on a Zen 4). Where the codes
+ * come from is shared by two parts of a core that are busy: half of them are loaded a byte at a time, the other half at
+ * once, turned from four k a column to four columns a k, and taken apart by shifts. */
+typedef const float *byte_table;
+#define BYTE_TABLE(codebook) (codebook)
+TARGET static INLINE __m128i four_of_256(const float *t, unsigned c0, unsigned c1, unsigned c2, unsigned c3)
+{
+    int32_t bits[4];
+    memcpy(bits, t + c0, 4);
+    memcpy(bits + 1, t + c1, 4);
+    memcpy(bits + 2, t + c2, 4);
+    memcpy(bits + 3, t + c3, 4);
+    __m128i two = _mm_insert_epi32(_mm_cvtsi32_si128(bits[0]), bits[1], 1);
+    return _mm_unpacklo_epi64(two, _mm_insert_epi32(_mm_cvtsi32_si128(bits[2]), bits[3], 1));
+}
+TARGET static INLINE void OF_256(const void *cell, const float *t, __m256 *w)
+{
+    const __m128i turn = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    const uint8_t *left = cell;
+    const __m128i right = _mm_shuffle_epi8(_mm_load_si128((const __m128i *)cell + 1), turn);
+    UNROLL for (int i = 0; i < 4; i++) {
+        const uint64_t two = (uint64_t)(i < 2 ? _mm_cvtsi128_si64(right) : _mm_extract_epi64(right, 1));
+        const uint32_t c = (uint32_t)(two >> i % 2 * 32);
+        w[i] = _mm256_castsi256_ps(_mm256_set_m128i(
+            four_of_256(t, c & 255, c >> 8 & 255, c >> 16 & 255, c >> 24),
+            four_of_256(t, left[i], left[4 + i], left[8 + i], left[12 + i])));
+    }
+}
 
 /* Codes of powers of two (pow2.h): shifts, of -1 for the weight 0; signs; and a shift to the left, of -1 to 0. */
 #define SHIFTS(c) _mm256_sub_epi32(_mm256_and_si256(c, _mm256_set1_epi32(7)), _mm256_set1_epi32(1))

@@ -11,6 +11,8 @@
 #define IN_avx512vnni HAVE_avx512vnni
 #undef IN_avx512vpopcntdq
 #define IN_avx512vpopcntdq HAVE_avx512vpopcntdq
+#undef IN_avx512vbmi
+#define IN_avx512vbmi HAVE_avx512vbmi
 #define TARGET TARGET_avx512
 enum { LANES = 16 };
 #define V_F __m512
@@ -94,11 +96,47 @@ TARGET static INLINE __m512i BYTES_OF_FOUR(__m512i v0, __m512i v1, __m512i v2, _
 #define PICK_BYTES(eight_of, which) _mm512_shuffle_epi8(eight_of, which)
 
 /* A codebook of 16 floats is one register, and vpermps looks at the lowest four bits of an index only. */
-#define CODES(p) _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(p)))
-#define NEXT_CODES(c) _mm512_srli_epi32(c, 4)
 typedef __m512 look_up_table;
 #define TABLE(codebook) _mm512_loadu_ps(codebook)
-#define LOOK_UP(c, t) _mm512_permutexvar_ps(c, t)
+#define LOOK_UP(c, bit, t) _mm512_permutexvar_ps((bit) ? _mm512_srli_epi32(c, bit) : (c), t)
+
+/* One of 256 floats is four registers for each of its bytes: vpermi2b looks up in two of them by the lowest seven bits
+ * of a code, and bit 7 chooses between such pairs. The four bytes that are found of each of 64 codes are interleaved,
+ * within 128 bits; so the codes of a cell are first brought from four k a column to four columns a k. */
+typedef struct {
+    __m512i byte[4][4];
+} byte_table;
+TARGET static INLINE byte_table BYTE_TABLE(const float *codebook)
+{
+    byte_table t;
+    uint8_t bytes[4][256];
+    for (int i = 0; i < 16; i++)
+        UNROLL for (int j = 0; j < 4; j++)
+            _mm_storeu_si128((__m128i *)(bytes[j] + 16 * i),
+                             _mm512_cvtepi32_epi8(_mm512_srli_epi32(_mm512_loadu_si512(codebook + 16 * i), 8 * j)));
+    UNROLL for (int j = 0; j < 4; j++)
+        UNROLL for (int q = 0; q < 4; q++) t.byte[j][q] = _mm512_loadu_si512(bytes[j] + 64 * q);
+    return t;
+}
+#define OF_256(p, t, w) floats_of_64_codes(p, &(t), w)
+TARGET_avx512vbmi static INLINE void floats_of_64_codes(const void *cell, const byte_table *t, __m512 *w)
+{
+    const __m512i turn = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
+    const __m512i c = _mm512_shuffle_epi8(_mm512_load_si512(cell), turn);
+    const __mmask64 high = _mm512_movepi8_mask(c);
+    __m512i found[4];
+    UNROLL for (int j = 0; j < 4; j++)
+        found[j] = _mm512_mask_blend_epi8(high, _mm512_permutex2var_epi8(t->byte[j][0], c, t->byte[j][1]),
+                                          _mm512_permutex2var_epi8(t->byte[j][2], c, t->byte[j][3]));
+    UNROLL for (int half = 0; half < 2; half++) {
+        __m512i low = half ? _mm512_unpackhi_epi8(found[0], found[1]) : _mm512_unpacklo_epi8(found[0], found[1]);
+        __m512i up = half ? _mm512_unpackhi_epi8(found[2], found[3]) : _mm512_unpacklo_epi8(found[2], found[3]);
+        w[2 * half] = _mm512_castsi512_ps(_mm512_unpacklo_epi16(low, up));
+        w[2 * half + 1] = _mm512_castsi512_ps(_mm512_unpackhi_epi16(low, up));
+    }
+}
+#define CODES(p) _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(p)))
+#define NEXT_CODES(c) _mm512_srli_epi32(c, 4)
 
 /* Codes of powers of two (pow2.h): shifts, of -1 for the weight 0; signs; and a shift to the left, of -1 to 0. */
 #define SHIFTS(c) _mm512_sub_epi32(_mm512_and_si512(c, _mm512_set1_epi32(7)), _mm512_set1_epi32(1))

@@ -225,12 +225,25 @@ static INLINE void lay_s16(const uint8_t *r0, const uint8_t *r1, const int sign,
     }
 }
 
-/* Codes of 4 bits (codes.h): bytes as int32, in each of which LOOK_UP finds the float of its low half. */
+/* Bytes as int32, and what stands in their high halves. */
 #define CODES(p) (four_ints){ (p)[0], (p)[1], (p)[2], (p)[3] }
 #define NEXT_CODES(c) ((c) >> 4)
-typedef const float *look_up_table;
+
+/* Codes into a codebook (codes.h): the floats of those of 4 bits from a bit on of each int32, which `bit` is the number
+ * of; and of those of 8 bits, four to an int32, all four. */
+typedef const float *look_up_table, *byte_table;
 #define TABLE(codebook) (codebook)
-#define LOOK_UP(c, t) (four){ (t)[(c)[0] & 15], (t)[(c)[1] & 15], (t)[(c)[2] & 15], (t)[(c)[3] & 15] }
+#define BYTE_TABLE(codebook) (codebook)
+static INLINE four LOOK_UP(four_ints c, const int bit, const float *t)
+{
+    c >>= bit;
+    return (four){ t[c[0] & 15], t[c[1] & 15], t[c[2] & 15], t[c[3] & 15] };
+}
+static INLINE void OF_256(const void *cell, const float *t, four *w)
+{
+    const uint8_t *c = cell;
+    UNROLL for (int i = 0; i < 4; i++) w[i] = (four){ t[c[i]], t[c[4 + i]], t[c[8 + i]], t[c[12 + i]] };
+}
 
 /* Codes of powers of two (pow2.h): shifts, of -1 for the weight 0; signs; and a shift to the left, of -1 to 0. */
 #define SHIFTS(c) (((c) & 7) - 1)

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from nn.kernels import codebook_gemm, spmm_csr
+from nn.kernels import codebook_gemm, gemm, spmm_csr
+from nn.kernels.codebook_gemm import pays
 
 from ..formats.bits import check_bits, pack_bits, unpack_bits
 from ..sparse.form import Found, SparseForm
@@ -20,7 +21,9 @@ TABLES = {"codebook": Part("tables", np.float32, (None,)),
 class SharedWeight(Stored):
     """Codes of the fewest bits and a codebook; and a scale for each output channel, if there is one.
 
-    For `codebook_gemm` a code takes 4 bits, or 8 where the codebook has more than 16 numbers."""
+    For `codebook_gemm` a code takes 4 bits, or 8 where the codebook has more than 16 numbers. Where the dense
+    product is faster than that with 8 bits, it multiplies as floats, to the same bits; the codes stay beside
+    these, for a file."""
 
     kind = "shared"
     parts = {"codes": Part("payload", np.uint8, (None,)), **TABLES}
@@ -45,8 +48,17 @@ class SharedWeight(Stored):
     def decode(self) -> np.ndarray:
         return from_matrix(scaled(self.held["codebook"][self.codes()], self.scale), self.shape)
 
+    def kernel_with(self, activations: Any) -> Any:
+        if activations is not None:
+            return None
+        sizes = self.shape[0], prod(self.shape[1:]), len(self.held["codebook"])
+        return codebook_gemm if pays(*sizes) else gemm
+
     def operand(self, kernel: Any = None) -> Any:
-        return (kernel or self.kernel).pack(self.codes(), self.held["codebook"])
+        """Codes for `codebook_gemm`; for `gemm` their floats, which the scale does not multiply either."""
+        if kernel is gemm:
+            return gemm.pack(self.held["codebook"][self.codes()].T)
+        return codebook_gemm.pack(self.codes(), self.held["codebook"])
 
     @classmethod
     def told(cls, kernel: Any) -> dict[str, Any]:

@@ -7,10 +7,11 @@ import numpy as np
 from .arguments import F32, U8, array
 from .contract import operand
 from .kernel import kernel
-from .native import from_buffer, lib, strided
-from .operand import PANEL, Operand, aligned, from_panels, in_panels
+from .native import NUMPY, from_buffer, lib, strided
+from .operand import LINE, PANEL, Operand, aligned, from_panels, in_panels
 
 NIBBLES = 16  # floats of a codebook whose codes are packed to 4 bits; others take 8
+QUAD = 4  # k of a cell, which has a byte for each k of 16 columns
 
 
 @kernel(x="f32[M,K] rows", indices=operand("u8[N,K]", ("codebook",)), codebook="f32[size]",
@@ -25,8 +26,21 @@ def codebook_gemm(x: np.ndarray, indices: np.ndarray, codebook: np.ndarray) -> n
     return x @ codebook[indices].T
 
 
+def pays(n: int, k: int, size: int) -> bool:
+    """Whether W (N, K) should stay codes into a codebook of so many numbers, rather than floats for `gemm`.
+
+    Codes of 4 bits should: they take an eighth of the memory. Those of 8 bits, a quarter, should where a row
+    is faster so: where this machine looks them up fast (AVX-512 VBMI) and W is larger than a cache. A model
+    says that (csrc/codebook.c), nothing is timed."""
+    if size <= NIBBLES:
+        return True
+    choice = codebook_gemm.choice
+    return lib is not None and choice != NUMPY and bool(lib.nn_codebook_pays(choice, n, k, size))
+
+
 def _pack(who: str, x: Any, indices: Any, codebook: Any) -> Operand:
-    """Panels of 16 rows of W: codes[p][k][c] = indices[16p + c, k]; of 4 bits two k a byte, even ones low."""
+    """Panels of 16 rows of W. A line is a cell of four k, codes[p][q][4c + i] = indices[16p + c, 4q + i], or
+    of 4 bits two cells, the second in the high halves of its bytes."""
     indices = array(who, "indices", indices, 2, U8)
     codebook = array(who, "codebook", codebook, 1, F32)
     if not 1 <= len(codebook) <= 256:
@@ -35,12 +49,14 @@ def _pack(who: str, x: Any, indices: Any, codebook: Any) -> Operand:
         raise ValueError(f"{who}: indices must be in 0..{len(codebook) - 1}, got {indices.max()}")
     n, k = indices.shape
     nibbles = len(codebook) <= NIBBLES
-    codes = aligned((-(-n // PANEL), -(-k // 2) if nibbles else k, PANEL), U8)
+    codes = aligned((-(-n // PANEL), -(-k // (2 * QUAD if nibbles else QUAD)), LINE), U8)
     if lib is not None:
         lib.nn_codebook_pack(n, k, *strided(indices), len(codebook), from_buffer(codes))
     else:
-        panels = in_panels(indices.T, 2 if nibbles else 1)
-        codes[...] = panels[..., 0] | panels[..., -1] << 4 if nibbles else panels[..., 0]
+        cells = in_panels(indices.T, QUAD).reshape(len(codes), -(-k // QUAD), LINE)
+        codes[...] = cells if not nibbles else cells[:, ::2]
+        if nibbles:
+            codes[:, :cells.shape[1] // 2] |= cells[:, 1::2] << 4
     table = aligned((NIBBLES if nibbles else 256,), F32)
     table[:len(codebook)] = codebook
     return Operand(codebook_gemm, (n, k), codes=codes, codebook=table, nibbles=nibbles, size=len(codebook))
@@ -48,7 +64,8 @@ def _pack(who: str, x: Any, indices: Any, codebook: Any) -> Operand:
 
 def _unpack(packed: Operand) -> tuple[np.ndarray, np.ndarray]:
     (n, k), (codes, codebook, nibbles, size) = packed.shape, packed.parts.values()
-    panels = np.stack([codes & 15, codes >> 4] if nibbles else [codes], axis=-1)
+    cells = np.stack([codes & 15, codes >> 4] if nibbles else [codes], axis=2)
+    panels = cells.reshape(len(codes), cells.shape[1] * cells.shape[2], PANEL, QUAD)
     return np.ascontiguousarray(from_panels(panels, k, n).T), codebook[:size].copy()
 
 

@@ -42,8 +42,7 @@ def _pack(codes: np.ndarray) -> Operand:
     k, n = codes.shape
     panels = aligned((-(-n // PANEL), -(-k // 2), PANEL), U8)
     if lib is not None:
-        address, row, column = strided(codes)
-        lib.nn_codebook_pack(n, k, address, column, row, NIBBLES, from_buffer(panels))
+        lib.nn_pow2_pack(k, n, *strided(codes), from_buffer(panels))
     else:
         pairs = in_panels(codes, 2)
         panels[...] = pairs[..., 0] | pairs[..., 1] << 4

@@ -11,6 +11,7 @@ from compress import Cluster, Prune
 from compress.formats.bits import pack_bits, unpack_bits
 from compress.sparse.gaps import gaps_of, positions_of
 from compress.techniques.shared import PrunedSharedWeight, SharedWeight
+from nn.kernels.codebook_gemm import pays
 from nn.tensor import Tensor
 from tests.compress.test_cluster import attached, normal
 
@@ -118,6 +119,27 @@ def test_a_shared_network_has_its_kernel_and_its_bytes():
     x = nn.data.digits().x_test[:20]
     with nn.no_grad():
         np.testing.assert_allclose(program(x), model.eval()(Tensor(x)).data, atol=1e-4)
+
+
+def test_codes_of_8_bits_multiply_as_floats_where_that_is_faster(monkeypatch):
+    """To the same bits, by C; a small weight does on every machine, and the file holds the codes."""
+    model = nn.models.digits_mlp(rng=np.random.default_rng(0))
+    compress.prepare(model, Cluster(6), nn.data.digits().x_train[:64])
+    x, results = nn.data.digits().x_test[:20], []
+    for coded in (False, True):
+        monkeypatch.setattr("compress.techniques.shared.pays", lambda *sizes, coded=coded: coded)
+        program = compress.convert(model)
+        text = str(program.bound)
+        assert text.count("decoded: faster here") == 3 * (not coded)
+        assert text.count("= codebook_gemm(") == 3 * coded
+        results.append(program(x))
+        assert compress.report(program).items["fc2.weight"]["payload"] == 30000 * 6 // 8
+    np.testing.assert_allclose(*results, rtol=0, atol=1e-5 * bool(nn.kernels.why_not_c()))
+    monkeypatch.undo()
+    assert not pays(300, 64, 17)
+    assert pays(300, 64, 16)
+    if "rows_f32u8_1x32_avx512vbmi" in [variant.name for variant in nn.kernels.codebook_gemm.variants()]:
+        assert pays(4096, 4096, 256)
 
 
 SHARED_ARRAYS = SharedWeight(np.arange(60, dtype=np.uint8).reshape(10, 6) % 5, normal(5), normal(10)).arrays()

@@ -13,6 +13,7 @@ from nn.kernels import (
     Operand,
     bconv2d,
     bgemm,
+    codebook_gemm,
     conv2d,
     depthwise_conv2d,
     gemm,
@@ -101,7 +102,9 @@ class _Product(Op, roles={"weight": True, "bias": False}):
                 np.add(out, bias, out=out)
             clamp(out, ends)
 
-        text = said(line) + ", rounded to int8 in blocks" * (form is not None)
+        decoded = kernel is not stored.kernel and stored.kernel is codebook_gemm
+        how = ", decoded: faster here" * decoded + ", rounded to int8 in blocks" * (form is not None)
+        text = said(line) + how
         refused = f"{line.call}: {line.call.inputs[0]} holds NaN or infinity; no integer stands for it"
         run = KernelCall(says, then, refused if form is not None else "")
         return [line.step(kernel.name, run, text, load=load, macs=macs, **of)]

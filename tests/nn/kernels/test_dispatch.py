@@ -21,7 +21,7 @@ from nn.testing.check import DOMAINS, LAWS_OF
 ROOT = Path(nn.__file__).parent.parent
 NEEDS_C = pytest.mark.skipif(native.lib is None, reason="there are no C kernels to choose from")
 CAPS = ("scalar", "avx2", "avxvnni", "avx512")
-NEEDED = ("any", *CAPS, "avx512vnni", "avx512vpopcntdq")       # instruction sets of variants, poor to rich
+NEEDED = ("any", *CAPS, "avx512vnni", "avx512vpopcntdq", "avx512vbmi")  # of variants, poor to rich
 BELOW = {cap: NEEDED[:NEEDED.index(cap) + 1] for cap in CAPS} | {"avx512": NEEDED}
 
 # Runs every kernel once, on integers, and an 8-bit convolutional network, and prints what it found, a line of

@@ -104,7 +104,7 @@ def test_c_packs_codes_as_numpy_does(shape, size, monkeypatch):
         back, numbers = fast.unpack()
         assert np.array_equal(back, indices)
         assert np.array_equal(numbers, codebook)
-        assert fast.nbytes <= -(-n // 16) * 16 * (k + 1) // (2 if size <= 16 else 1) + 1024
+        assert fast.nbytes <= -(-n // 16) * 16 * (k + 7) // (2 if size <= 16 else 1) + 1024
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.uint16])
