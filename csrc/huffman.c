@@ -1,29 +1,39 @@
 /* huffman_encode, huffman_decode: symbols as canonical codewords of at most 15 bits (nn/kernels/prefix_code.py).
  *
  * A stream is read through a window of 64 bits, whose highest bit is the next one. Its first 12 (or 15) bits are the index
- * of a table, which says what codeword they begin with: the symbol and its length. Then the window moves up:
+ * of a table, which says what codewords they begin with, two if both are in these bits. Then the window moves up:
  *
- *     entry = table[window >> 52];  window <<= length;          12 + 12 + 12 + 12 of the 57 bits that are sure to be there
+ *     entry = table[window >> 52];  two symbols = entry >> 8;  window <<= the bits of both         four times of 12 <= 56
  *
- * Each of these waits for the one before, about nine cycles. So symbols are dealt out to four streams, whose windows do
- * not wait for each other. A code is complete: any bits are codewords, and what was cut off or changed is found out at the
- * end, where a stream must end with its last codeword, but for less than a byte of zeros. (One symbol alone has the
- * codeword 0, and no 1 may come.) No byte is read beyond the data: whole windows are loaded where eight bytes are left of
- * the stream; its end is put together byte by byte. */
+ * Each of these waits for the one before, seven cycles. So there are four streams, whose windows do not wait for each
+ * other. A code is complete: any bits are codewords, and what was cut off or changed is found out at the end, where a
+ * stream must end with its last codeword, but for less than a byte of zeros. (One symbol alone has the codeword 0, and no 1
+ * may come.) No byte is read beyond the data: whole windows are loaded where eight bytes are left of the stream; its end is
+ * put together byte by byte. */
 #include "loops.h"
 
 enum { LONGEST = 15, USUAL = 12, STREAMS = 4, SIZE = 4 };
 
-/* What begins with the bits of an index: the length in the lowest byte, the symbol above it. */
+/* What an index begins with. From the lowest bit: 8 bits how many it takes; 16 bits the symbol, or two symbols of 8 bits,
+ * the first one lower; 4 bits how many the first symbol alone takes; how many symbols there are, 1 or 2. */
+#define ENTRY(bits, symbols, first, count)                                                                         \
+    ((uint32_t)(bits) | (uint32_t)(symbols) << 8 | (uint32_t)(first) << 24 | (uint32_t)(count) << 28)
+#define BITS_OF(entry) ((entry) & 255)
+#define SYMBOLS_OF(entry) ((entry) >> 8 & 0xffff)
+#define FIRST_OF(entry) ((entry) >> 24 & 15)
+#define COUNT_OF(entry) ((entry) >> 28)
+
 typedef struct {
-    int bits;             /* of an index */
-    int wide;             /* entries and symbols: 0: uint16 and uint8; 1: uint32 and uint16 */
-    void *entries;
+    int bits;           /* of an index */
+    int wide;           /* 1: symbols are uint16, and one in each entry */
+    uint32_t *entries;
 } code_table;
 
 typedef struct {
     const uint8_t *data;
-    int64_t size, at;     /* in bytes; the next bit */
+    int64_t size, at;   /* in bytes; the next bit */
+    uint8_t *symbols;   /* where the next one goes */
+    int64_t left;       /* how many there are to come */
 } bit_stream;
 
 static inline uint64_t highest_first(const uint8_t *p)
@@ -36,80 +46,93 @@ static inline uint64_t highest_first(const uint8_t *p)
     return x;
 }
 
-/* Decode whole rounds of so many symbols of each stream; returns how many rounds. */
-typedef int64_t huffman_streams_micro(const code_table *table, bit_stream *streams, int64_t rounds, void *symbols);
-enum { ROUND_USUAL = 4, ROUND_LONG = 3 };
+/* Decode symbols of 1 or 4 streams, as long as each has eight bytes and as many symbols as a round can have. */
+typedef void huffman_streams_micro(const code_table *table, bit_stream *streams, int count);
 
-LOOP one_window(const int bits, const int wide, const void *entries, bit_stream *s, void *symbols)
+typedef uint16_t __attribute__((aligned(1), may_alias)) two_symbols;
+
+/* The lowest bit that is set of a window says how far it has moved: it was bit 0 when eight bytes were loaded. */
+LOOP refill(uint64_t *window, const uint8_t **next)
 {
-    const int round = bits == USUAL ? ROUND_USUAL : ROUND_LONG;
-    uint64_t window = highest_first(s->data + (s->at >> 3)) << (s->at & 7);
-    uint32_t total = 0; /* in its lowest byte the lengths */
-    UNROLL for (int j = 0; j < round; j++) {
-        const uint64_t index = window >> (64 - bits);
-        const uint32_t entry = wide ? ((const uint32_t *)entries)[index] : ((const uint16_t *)entries)[index];
-        window <<= entry & 63;
-        total += entry;
-        if (wide)
-            ((uint16_t *)symbols)[j * STREAMS] = (uint16_t)(entry >> 8);
-        else
-            ((uint8_t *)symbols)[j * STREAMS] = (uint8_t)(entry >> 8);
-    }
-    s->at += total & 255;
+    const int moved = __builtin_ctzll(*window);
+    *next += moved >> 3;
+    *window = (highest_first(*next) | 1) << (moved & 7);
 }
 
-static INLINE int64_t rounds_of(const int bits, const int wide, const void *entries, bit_stream *streams, int64_t rounds,
-                                void *symbols)
+LOOP rounds_of(const int count, const int bits, const int wide, const uint32_t *entries, bit_stream *streams)
 {
-    const int round = bits == USUAL ? ROUND_USUAL : ROUND_LONG;
-    const int64_t size = STREAMS * round << wide;
-    bit_stream s[STREAMS];
-    int64_t done = 0;
-    memcpy(s, streams, sizeof s);
-    for (;;) {
-        int64_t sure = rounds - done; /* for which each window is in its stream, however long the codewords are */
-        for (int i = 0; i < STREAMS; i++) {
-            const int64_t left = 8 * (s[i].size - 8) - s[i].at;
-            sure = left < 0 ? 0 : smaller(sure, left / (round * bits) + 1);
-        }
-        if (sure <= 0)
-            break;
-        done += sure;
-        for (; sure; sure--, symbols = (char *)symbols + size)
-            UNROLL for (int i = 0; i < STREAMS; i++)
-                one_window(bits, wide, entries, &s[i], (char *)symbols + (i << wide));
+    enum { MOST_BYTES = 7 }; /* that one round moves on */
+    const int lookups = bits == USUAL ? 4 : 3, most = 2 * lookups;
+    uint64_t window[STREAMS];
+    const uint8_t *next[STREAMS];
+    uint8_t *to[STREAMS];
+    for (int i = 0; i < count; i++) {
+        next[i] = streams[i].data;
+        to[i] = streams[i].symbols;
+        window[i] = 1;
+        if (streams[i].size < 8)
+            return;
     }
-    memcpy(streams, s, sizeof s);
-    return done;
+    for (;;) {
+        int64_t sure = INT64_MAX; /* rounds */
+        for (int i = 0; i < count; i++) {
+            const int64_t bytes = streams[i].data + streams[i].size - next[i] - 8 - MOST_BYTES;
+            const int64_t left = streams[i].left - ((to[i] - streams[i].symbols) >> wide);
+            sure = bytes < 0 ? 0 : smaller(sure, smaller(bytes / MOST_BYTES + 1, left / most));
+        }
+        if (!sure)
+            break;
+        do {
+            UNROLL for (int i = 0; i < count; i++) refill(&window[i], &next[i]);
+            UNROLL for (int j = 0; j < lookups; j++)
+                UNROLL for (int i = 0; i < count; i++) {
+                    const uint32_t entry = entries[window[i] >> (64 - bits)];
+                    window[i] <<= entry & 63;
+                    *(two_symbols *)to[i] = (uint16_t)SYMBOLS_OF(entry);
+                    to[i] += COUNT_OF(entry) << wide;
+                }
+        } while (--sure);
+    }
+    for (int i = 0; i < count; i++) {
+        bit_stream *s = &streams[i];
+        s->at = 8 * (next[i] - s->data) + __builtin_ctzll(window[i]);
+        s->left -= (to[i] - s->symbols) >> wide;
+        s->symbols = to[i];
+    }
 }
 
 huffman_streams_micro huffman_streams_scalar;
-int64_t huffman_streams_scalar(const code_table *table, bit_stream *streams, int64_t rounds, void *symbols)
+void huffman_streams_scalar(const code_table *table, bit_stream *streams, int count)
 {
-    if (table->bits == USUAL)
-        return table->wide ? rounds_of(USUAL, 1, table->entries, streams, rounds, symbols)
-                           : rounds_of(USUAL, 0, table->entries, streams, rounds, symbols);
-    return table->wide ? rounds_of(LONGEST, 1, table->entries, streams, rounds, symbols)
-                       : rounds_of(LONGEST, 0, table->entries, streams, rounds, symbols);
+    const uint32_t *entries = table->entries;
+    if (table->wide && table->bits == USUAL)
+        count == 1 ? rounds_of(1, USUAL, 1, entries, streams) : rounds_of(STREAMS, USUAL, 1, entries, streams);
+    else if (table->wide)
+        count == 1 ? rounds_of(1, LONGEST, 1, entries, streams) : rounds_of(STREAMS, LONGEST, 1, entries, streams);
+    else if (table->bits == USUAL)
+        count == 1 ? rounds_of(1, USUAL, 0, entries, streams) : rounds_of(STREAMS, USUAL, 0, entries, streams);
+    else
+        count == 1 ? rounds_of(1, LONGEST, 0, entries, streams) : rounds_of(STREAMS, LONGEST, 0, entries, streams);
 }
 
-/* The symbols that come in a stream's end, one by one, `step` apart. Returns 0 if that is all there is in it. */
-static int rest_of(const code_table *table, bit_stream *s, int64_t count, int64_t step, void *symbols)
+/* The last symbols of a stream, one by one; what follows must be less than eight bits, all 0. */
+static int rest_of(const code_table *table, bit_stream *s)
 {
-    for (int64_t i = 0; i < count; i++) {
+    for (; s->left; s->left--) {
         const int64_t byte = s->at >> 3;
         uint64_t window = 0;
-        for (int64_t j = byte; j < byte + 4; j++) /* of which 25 bits are sure to be after the next one */
+        for (int64_t j = byte; j < byte + 4; j++) /* 25 bits of it are the next ones */
             window = window << 8 | (j < s->size ? s->data[j] : 0);
-        const uint64_t index = window << (32 + (s->at & 7)) >> (64 - table->bits);
-        const uint32_t entry = table->wide ? ((uint32_t *)table->entries)[index] : ((uint16_t *)table->entries)[index];
-        s->at += entry & 255;
-        if (!(entry & 255) || s->at > 8 * s->size)
+        const uint32_t entry = table->entries[window << (32 + (s->at & 7)) >> (64 - table->bits)];
+        s->at += FIRST_OF(entry);
+        if (!FIRST_OF(entry) || s->at > 8 * s->size)
             return NN_BAD_DATA;
+        const uint16_t symbol = (uint16_t)SYMBOLS_OF(entry);
         if (table->wide)
-            ((uint16_t *)symbols)[i * step] = (uint16_t)(entry >> 8);
+            memcpy(s->symbols, &symbol, sizeof symbol);
         else
-            ((uint8_t *)symbols)[i * step] = (uint8_t)(entry >> 8);
+            *s->symbols = (uint8_t)symbol;
+        s->symbols += 1 + table->wide;
     }
     const int64_t spare = 8 * s->size - s->at;
     return spare >= 8 || (spare && s->data[s->size - 1] & ((1 << spare) - 1)) ? NN_BAD_DATA : 0;
@@ -130,85 +153,97 @@ static int64_t starts(int64_t symbols, const uint8_t *lengths, int bits, uint32_
     return used;
 }
 
+/* Of each index the first symbol, which returns how many there are. Where there is one or none some indices, or all, begin
+ * with no codeword: 0. */
 static int64_t fill(int64_t symbols, const uint8_t *lengths, code_table *table)
 {
     uint32_t next[LONGEST + 1];
     const int64_t used = starts(symbols, lengths, table->bits, next);
-    if (used < 2) /* half of the table is no codeword, or all of it: of length 0 */
-        memset(table->entries, 0, (size_t)2 << table->bits << table->wide);
+    if (used < 2)
+        memset(table->entries, 0, (size_t)4 << table->bits);
     for (int64_t s = 0; s < symbols; s++) {
         const int b = lengths[s];
         if (!b)
             continue;
-        const uint32_t from = next[b], end = from + (1u << (table->bits - b)), entry = (uint32_t)s << 8 | (uint32_t)b;
+        const uint32_t from = next[b], end = from + (1u << (table->bits - b));
         next[b] = end;
-        if (table->wide)
-            for (uint32_t i = from; i < end; i++)
-                ((uint32_t *)table->entries)[i] = entry;
-        else
-            for (uint32_t i = from; i < end; i++)
-                ((uint16_t *)table->entries)[i] = (uint16_t)entry;
+        for (uint32_t i = from; i < end; i++)
+            table->entries[i] = ENTRY(b, s, b, 1);
     }
     return used;
 }
 
-/* Where the streams are, of which the first three say how long they are. */
-static int find_streams(const uint8_t *data, int64_t bytes, int64_t count, bit_stream *streams)
+/* And the second symbol, where all of its codeword is there. */
+static void fill_second(code_table *table)
 {
-    int64_t left = bytes - SIZE * (count - 1);
-    const uint8_t *at = data + SIZE * (count - 1);
-    for (int64_t s = 0; s < count && left >= 0; s++) {
-        const uint8_t *d = data + SIZE * s;
-        int64_t size = s == count - 1 ? left : (int64_t)(d[0] | d[1] << 8 | d[2] << 16 | (uint32_t)d[3] << 24);
-        streams[s] = (bit_stream){ at, size, 0 };
-        left -= size;
-        if (left < 0)
-            break;
-        at += size;
+    const uint32_t last = (1u << table->bits) - 1;
+    for (uint32_t i = 0; i <= last; i++) {
+        const uint32_t one = table->entries[i], first = FIRST_OF(one);
+        const uint32_t two = table->entries[i << first & last], second = FIRST_OF(two);
+        if (first + second <= (uint32_t)table->bits)
+            table->entries[i] = ENTRY(first + second, (SYMBOLS_OF(one) & 255) | (SYMBOLS_OF(two) & 255) << 8, first, 2);
     }
-    return left < 0 ? NN_BAD_DATA : 0;
 }
 
-/* n symbols, uint8 where there are no more than 256, else uint16. `lengths` are those of a complete code, or of one symbol
- * alone; count: 1 stream or 4. The data may hold anything. */
-API int nn_huffman_decode(int variant, int64_t bytes, int64_t symbols, int64_t n, const void *data, const void *lengths,
-                          int64_t count, void *out)
+/* Where the streams are, of which all but the last say how long they are, and where their symbols go: the first quarter to
+ * the first, and so on. */
+static int find_streams(const uint8_t *data, int64_t bytes, int count, uint8_t *symbols, int64_t n, int wide,
+                        bit_stream *streams)
 {
-    bit_stream streams[STREAMS];
-    if (find_streams(data, bytes, count, streams))
-        return NN_BAD_DATA;
-    int longest = 0;
-    for (int64_t s = 0; s < symbols; s++)
-        longest = longest > ((const uint8_t *)lengths)[s] ? longest : ((const uint8_t *)lengths)[s];
-    code_table table = { longest <= USUAL ? USUAL : LONGEST, symbols > 256, 0 };
-    SCRATCH(void, entries, (int64_t)2 << table.bits << table.wide);
-    table.entries = entries;
-    const int64_t used = fill(symbols, lengths, &table);
-    huffman_streams_micro *decode = (huffman_streams_micro *)nn_select(NN_huffman_decode, variant, 1, 1, 0, 0)->run;
-    int64_t done = 0;
-    const int round = STREAMS * (table.bits == USUAL ? ROUND_USUAL : ROUND_LONG);
-    if (count == STREAMS && used > 1)
-        done = round * decode(&table, streams, n / round, out);
-    for (int64_t s = 0; s < count; s++) {
-        const int64_t own = (n - done - s + count - 1) / count;
-        if (rest_of(&table, &streams[s], larger(own, 0), count, (char *)out + ((done + s) << table.wide)))
+    const int64_t each = (n + count - 1) / count;
+    const uint8_t *sizes = data, *at = data + SIZE * (count - 1);
+    int64_t left = bytes - SIZE * (count - 1);
+    for (int i = 0; i < count; i++, sizes += SIZE) {
+        const int64_t first = smaller(n, i * each);
+        const int64_t size = i == count - 1 || left < 0 ? left :
+            (int64_t)(sizes[0] | sizes[1] << 8 | sizes[2] << 16 | (uint32_t)sizes[3] << 24);
+        if (left < size || left < 0)
             return NN_BAD_DATA;
+        streams[i] = (bit_stream){ at, size, 0, symbols + (first << wide), smaller(n - first, each) };
+        at += size;
+        left -= size;
     }
     return 0;
 }
 
-/* The codewords of count streams; *size: their bytes with the sizes. `data` has room for 15 bits a symbol. */
+enum { MANY = 4096 }; /* symbols, for which it pays to look for second ones */
+
+/* n symbols, uint8 where the alphabet has no more than 256, else uint16. `lengths` are those of a complete code, or of one
+ * symbol alone; count: 1 stream or 4. The data may hold anything. */
+API int nn_huffman_decode(int variant, int64_t bytes, int64_t symbols, int64_t n, const void *data, const void *lengths,
+                          int count, void *out)
+{
+    int longest = 0;
+    for (int64_t s = 0; s < symbols; s++)
+        longest = longest > ((const uint8_t *)lengths)[s] ? longest : ((const uint8_t *)lengths)[s];
+    code_table table = { longest <= USUAL ? USUAL : LONGEST, symbols > 256, 0 };
+    bit_stream streams[STREAMS];
+    if (find_streams(data, bytes, count, out, n, table.wide, streams))
+        return NN_BAD_DATA;
+    SCRATCH(uint32_t, entries, (int64_t)4 << table.bits);
+    table.entries = entries;
+    if (fill(symbols, lengths, &table) > 1) {
+        if (!table.wide && n >= MANY)
+            fill_second(&table);
+        ((huffman_streams_micro *)nn_select(NN_huffman_decode, variant, 1, 1, 0, 0)->run)(&table, streams, count);
+    }
+    for (int i = 0; i < count; i++)
+        if (rest_of(&table, &streams[i]))
+            return NN_BAD_DATA;
+    return 0;
+}
+
+/* The codewords of n symbols, from *data on, which becomes where they end. */
 typedef int huffman_codewords_micro(int64_t n, const uint16_t *symbols, const uint32_t *codes, int64_t alphabet,
-                                    int64_t step, uint8_t **data);
+                                    uint8_t **data);
 
 huffman_codewords_micro huffman_codewords_scalar;
-int huffman_codewords_scalar(int64_t n, const uint16_t *symbols, const uint32_t *codes, int64_t alphabet, int64_t step,
-                             uint8_t **data)
+int huffman_codewords_scalar(int64_t n, const uint16_t *symbols, const uint32_t *codes, int64_t alphabet, uint8_t **data)
 {
     uint8_t *to = *data;
     uint64_t window = 0; /* the last `have` bits of it are not written yet */
     int have = 0;
-    for (int64_t i = 0; i < n; i += step) {
+    for (int64_t i = 0; i < n; i++) {
         const uint32_t code = symbols[i] < alphabet ? codes[symbols[i]] : 0;
         const int length = (int)(code & 255);
         if (!length)
@@ -223,11 +258,12 @@ int huffman_codewords_scalar(int64_t n, const uint16_t *symbols, const uint32_t 
     return 0;
 }
 
-API int nn_huffman_encode(int variant, int64_t n, int64_t alphabet, const void *symbols, const void *lengths, int64_t count,
+/* `data` has room for the sizes, a byte for the end of each stream, and 15 bits a symbol; *size: the bytes that there are. */
+API int nn_huffman_encode(int variant, int64_t n, int64_t alphabet, const void *symbols, const void *lengths, int count,
                           void *data, int64_t *size)
 {
     const uint8_t *length = lengths;
-    SCRATCH(uint32_t, codes, 4 * (alphabet + 1));
+    SCRATCH(uint32_t, codes, 4 * (alphabet + 1)); /* 8 bits the length, then the codeword */
     uint32_t next[LONGEST + 1];
     starts(alphabet, length, LONGEST, next);
     for (int64_t s = 0; s < alphabet; s++) {
@@ -239,15 +275,16 @@ API int nn_huffman_encode(int variant, int64_t n, int64_t alphabet, const void *
         next[b] += 1u << (LONGEST - b);
     }
     huffman_codewords_micro *encode = (huffman_codewords_micro *)nn_select(NN_huffman_encode, variant, 1, 1, 0, 0)->run;
-    uint8_t *to = (uint8_t *)data + SIZE * (count - 1);
-    for (int64_t s = 0; s < count; s++) {
+    const int64_t each = (n + count - 1) / count;
+    uint8_t *sizes = data, *to = sizes + SIZE * (count - 1);
+    for (int i = 0; i < count; i++, sizes += SIZE) {
+        const int64_t first = smaller(n, i * each);
         uint8_t *from = to;
-        const int64_t own = larger(n - s, 0);
-        const int status = encode(own, (const uint16_t *)symbols + (own ? s : 0), codes, alphabet, count, &to);
+        const int status = encode(smaller(n - first, each), (const uint16_t *)symbols + first, codes, alphabet, &to);
         if (status)
             return status;
-        for (int i = 0; i < SIZE && s < count - 1; i++)
-            ((uint8_t *)data)[SIZE * s + i] = (uint8_t)((to - from) >> (8 * i));
+        for (int k = 0; k < SIZE && i < count - 1; k++)
+            sizes[k] = (uint8_t)((to - from) >> (8 * k));
     }
     *size = to - (uint8_t *)data;
     return 0;

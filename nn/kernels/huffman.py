@@ -21,9 +21,9 @@ def huffman_encode(symbols: np.ndarray, lengths: np.ndarray, *, streams: int = S
     lengths (A,): the bits of each symbol's codeword, at most 15, 0 for one that never comes: a complete code,
     as `prefix_code.code_lengths` makes it of counts, whose canonical codewords `prefix_code.codewords` has.
 
-    With 4 streams symbol i is in stream i mod 4, so that four can be decoded side by side: the data are the
-    sizes of the first three in bytes, uint32, lowest byte first, and the streams. With 1 stream they are that
-    alone; `streams_for(n)` says which pays. In a stream the first bit of a codeword is its highest, and comes
+    With 4 streams each quarter of the symbols is one, so that four can be decoded side by side: the data are
+    the sizes of the first three in bytes, uint32, lowest byte first, and the streams. With 1 stream they are
+    that alone; `streams_for(n)` says which pays. (A quarter is ⌈n/4⌉ symbols, the last what is left.) In a stream the first bit of a codeword is its highest, and comes
     in the highest bit of the first byte that has room; behind the last codeword a byte is filled with zeros.
     Raises ValueError for a symbol without a codeword.
     """
@@ -31,7 +31,8 @@ def huffman_encode(symbols: np.ndarray, lengths: np.ndarray, *, streams: int = S
     word_of = np.zeros(len(lengths), np.int64)
     word_of[codewords(lengths)[0]] = words
     parts = []
-    for own in (symbols[s::streams] for s in range(streams)):
+    for quarter in quarters(len(symbols), streams):
+        own = symbols[quarter]
         length = lengths[own].astype(np.int64)
         k = np.arange(LIMIT)                       # of each codeword its bit k, and whether it has one
         bits = word_of[own][:, None] >> (length[:, None] - 1 - k).clip(0) & 1
@@ -53,8 +54,7 @@ def huffman_decode(data: np.ndarray, lengths: np.ndarray, n: int, *, streams: in
     longest = int(lengths.max(initial=0))
     room = np.int64(1) << longest - lengths[found].astype(np.int64)
     table = np.repeat(found, room)                 # what begins with these `longest` bits
-    for s, part in enumerate(parts_of("huffman_decode", data, streams)):
-        count = len(range(s, n, streams))
+    for quarter, part in zip(quarters(n, streams), parts_of("huffman_decode", data, streams), strict=True):
         bits = np.concatenate([np.unpackbits(part), np.zeros(longest, U8)])
         windows = np.zeros(len(bits) - longest + 1, np.int64)
         for k in range(longest):                   # at each bit, the number that begins there
@@ -65,10 +65,10 @@ def huffman_decode(data: np.ndarray, lengths: np.ndarray, n: int, *, streams: in
             length = lengths[own]
         else:                                      # one symbol, or none: a 1 is no codeword
             own, length = np.full(len(windows), found.sum()), (1 - windows) * len(found)
-        for i in range(count):
+        for i in range(quarter.start, quarter.stop):
             if at >= end or not length[at]:
                 raise wrong("huffman_decode", n)
-            symbols[s + i * streams] = own[at]
+            symbols[i] = own[at]
             at += int(length[at])
         if not 0 <= end - at < 8 or bits[at:].any():
             raise wrong("huffman_decode", n)
@@ -78,6 +78,12 @@ def huffman_decode(data: np.ndarray, lengths: np.ndarray, n: int, *, streams: in
 def streams_for(n: int) -> int:
     """How many streams n symbols should be: 4, or 1 of so few that three sizes would count."""
     return STREAMS if n >= FEW else 1
+
+
+def quarters(n: int, streams: int) -> list[slice]:
+    """Which of n symbols are in each stream."""
+    each = -(-n // streams)
+    return [slice(min(s * each, n), min((s + 1) * each, n)) for s in range(streams)]
 
 
 def parts_of(who: str, data: np.ndarray, streams: int) -> list[np.ndarray]:
