@@ -26,7 +26,7 @@ static const uint8_t places[256][16] = { SIXTY_FOUR(0), SIXTY_FOUR(64), SIXTY_FO
 
 enum { IN_VECTOR = 8, VECTORS = LANES_OF_RANS / IN_VECTOR };
 
-#define PART(slot) ((const double *)(d->parts + (wide ? words_of_slots[slot] : bytes_of_slots[slot])))
+#define PART(slot) ((const double *)(parts + (wide ? words_of_slots[slot] : bytes_of_slots[slot])))
 #define TWO(a, b) _mm_loadh_pd(_mm_load_sd(PART(a)), PART(b))
 #define NEXT_WORDS() _mm_loadu_si128((const __m128i *)words)
 
@@ -38,10 +38,12 @@ enum { IN_VECTOR = 8, VECTORS = LANES_OF_RANS / IN_VECTOR };
         const __m128i bits = _mm_cvtsi32_si128(d->bits);                                                           \
         const uint8_t *bytes_of_slots = d->number_of, *words = d->words;                                           \
         const uint16_t *words_of_slots = d->number_of;                                                             \
+        const rans_part *parts = d->parts;                                                                         \
+        const uint8_t *end = d->end;                                                                               \
         __m256i x[VECTORS], number[VECTORS];                                                                       \
         int64_t done = 0;                                                                                          \
         UNROLL for (int v = 0; v < VECTORS; v++) x[v] = _mm256_loadu_si256((const __m256i *)d->state + v);         \
-        for (; done < groups && d->end - words >= 2 * LANES_OF_RANS; done++, symbols += LANES_OF_RANS << wide) {    \
+        for (; done < groups && end - words >= 2 * LANES_OF_RANS; done++, symbols += LANES_OF_RANS << wide) {       \
             UNROLL for (int v = 0; v < VECTORS; v++) {                                                             \
                 const __m256i slot = _mm256_and_si256(x[v], last);                                                 \
                 const __m128i low = _mm256_castsi256_si128(slot), high = _mm256_extracti128_si256(slot, 1);        \
