@@ -10,6 +10,20 @@
     "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12",     \
         "xmm13", "xmm14", "xmm15"
 
+/* Twelve additions, each of which waits for the one before: a cycle each, whatever else the core could do meanwhile. So
+ * this measures the clock, in which what is no multiply is told. (The number added is in a register: some cores add
+ * constants while they rename.) */
+void peak_add_scalar(int64_t steps)
+{
+    uint64_t sum = 0, more = (uint64_t)steps;
+    for (int64_t i = 0; i < steps; i++) {
+#define ADD(r)                                                                                                     \
+    sum += more;                                                                                                   \
+    __asm__ volatile("" : "+r"(sum));
+        TWELVE(ADD)
+    }
+}
+
 #if NN_X86
 /* Operands: registers 12 and 13; products in 14 and 15. */
 #define FMA_YMM(r) "vfmadd231ps %%ymm12, %%ymm13, %%ymm" #r "\n"

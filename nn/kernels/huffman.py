@@ -6,7 +6,8 @@ from ..geometry import LARGEST
 from .arguments import U8, U16, integer
 from .contract import Plan
 from .kernel import kernel
-from .prefix_code import LIMIT, check_lengths, codewords
+from .native import check, ffi, from_buffer, lib
+from .prefix_code import LIMIT, check_lengths, codewords, room_for, without_code
 
 STREAMS = 4      # that are decoded side by side
 SIZE = 4         # bytes of the size of a stream
@@ -20,9 +21,9 @@ def huffman_encode(symbols: np.ndarray, lengths: np.ndarray, *, streams: int = S
     lengths (A,): the bits of each symbol's codeword, at most 15, 0 for one that never comes: a complete code,
     as `prefix_code.code_lengths` makes it of counts, whose canonical codewords `prefix_code.codewords` has.
 
-    With 4 streams symbol i is in stream i mod 4, so that four can be decoded side by side: the data are the
-    sizes of the first three in bytes, uint32, lowest byte first, and the streams. With 1 stream they are that
-    alone; `streams_for(n)` says which pays. In a stream the first bit of a codeword is its highest, and comes
+    With 4 streams each quarter of the symbols is one, so that four can be decoded side by side: the data are
+    the sizes of the first three in bytes, uint32, lowest byte first, and the streams. With 1 stream they are
+    that alone; `streams_for(n)` says which pays. (A quarter is ⌈n/4⌉ symbols, the last what is left.) In a stream the first bit of a codeword is its highest, and comes
     in the highest bit of the first byte that has room; behind the last codeword a byte is filled with zeros.
     Raises ValueError for a symbol without a codeword.
     """
@@ -30,7 +31,8 @@ def huffman_encode(symbols: np.ndarray, lengths: np.ndarray, *, streams: int = S
     word_of = np.zeros(len(lengths), np.int64)
     word_of[codewords(lengths)[0]] = words
     parts = []
-    for own in (symbols[s::streams] for s in range(streams)):
+    for quarter in quarters(len(symbols), streams):
+        own = symbols[quarter]
         length = lengths[own].astype(np.int64)
         k = np.arange(LIMIT)                       # of each codeword its bit k, and whether it has one
         bits = word_of[own][:, None] >> (length[:, None] - 1 - k).clip(0) & 1
@@ -39,21 +41,20 @@ def huffman_encode(symbols: np.ndarray, lengths: np.ndarray, *, streams: int = S
     return np.concatenate([sizes.view(U8), *parts])
 
 
-@kernel(data="u8[bytes]", lengths="u8[A]", out=("symbols: u16[n]",))
+@kernel(data="u8[bytes]", lengths="u8[A]", out=("symbols: u8|u16[n]",))
 def huffman_decode(data: np.ndarray, lengths: np.ndarray, n: int, *, streams: int = STREAMS) -> np.ndarray:
-    """The n symbols, uint16 (n,), that `huffman_encode` made these data of, with these lengths and streams.
+    """The n symbols (n,) that `huffman_encode` made these data of, with these lengths and streams.
 
-    Raises ValueError where it has not: data that were cut off, changed or are another code's, sizes that lie,
+    They are uint8 where the alphabet has at most 256, else uint16. Raises ValueError for other data: those that were cut off, changed or are another code's, sizes that lie,
     bytes or bits left over. (What is accepted is what huffman_encode makes of the result, to the bit.) No
     more than n ≤ 8 · bytes symbols are made of any data.
     """
-    symbols = np.empty(n, U16)
+    symbols = np.empty(n, U8 if len(lengths) <= 256 else U16)
     found, _ = codewords(lengths)
     longest = int(lengths.max(initial=0))
     room = np.int64(1) << longest - lengths[found].astype(np.int64)
     table = np.repeat(found, room)                 # what begins with these `longest` bits
-    for s, part in enumerate(parts_of("huffman_decode", data, streams)):
-        count = len(range(s, n, streams))
+    for quarter, part in zip(quarters(n, streams), parts_of("huffman_decode", data, streams), strict=True):
         bits = np.concatenate([np.unpackbits(part), np.zeros(longest, U8)])
         windows = np.zeros(len(bits) - longest + 1, np.int64)
         for k in range(longest):                   # at each bit, the number that begins there
@@ -64,10 +65,10 @@ def huffman_decode(data: np.ndarray, lengths: np.ndarray, n: int, *, streams: in
             length = lengths[own]
         else:                                      # one symbol, or none: a 1 is no codeword
             own, length = np.full(len(windows), found.sum()), (1 - windows) * len(found)
-        for i in range(count):
+        for i in range(quarter.start, quarter.stop):
             if at >= end or not length[at]:
                 raise wrong("huffman_decode", n)
-            symbols[s + i * streams] = own[at]
+            symbols[i] = own[at]
             at += int(length[at])
         if not 0 <= end - at < 8 or bits[at:].any():
             raise wrong("huffman_decode", n)
@@ -77,6 +78,12 @@ def huffman_decode(data: np.ndarray, lengths: np.ndarray, n: int, *, streams: in
 def streams_for(n: int) -> int:
     """How many streams n symbols should be: 4, or 1 of so few that three sizes would count."""
     return STREAMS if n >= FEW else 1
+
+
+def quarters(n: int, streams: int) -> list[slice]:
+    """Which of n symbols are in each stream."""
+    each = -(-n // streams)
+    return [slice(min(s * each, n), min((s + 1) * each, n)) for s in range(streams)]
 
 
 def parts_of(who: str, data: np.ndarray, streams: int) -> list[np.ndarray]:
@@ -105,30 +112,52 @@ def _streams(who: str, streams: int) -> int:
 
 def _room(who, symbols, streams) -> Plan:
     """Room for the longest codewords only."""
+    if symbols[0] > LARGEST:
+        raise ValueError(f"{who}: symbols must be at most {LARGEST}, got {symbols[0]}")
     return Plan((_streams(who, streams) + STREAMS + -(-symbols[0] * LIMIT // 8),))
 
 
-def _symbols(who, data, n, streams) -> Plan:
-    most = min(LARGEST, 8 * data[0])
-    n = integer(who, "n", n, 0, LARGEST)
+def _symbols(who, data, lengths, n, streams) -> Plan:
+    n, most = integer(who, "n", n, 0, LARGEST), 8 * data[0]
     if n > most:
         raise ValueError(f"{who}: n must be at most {most}, as {data[0]} bytes have no more bits, got {n}")
     _streams(who, streams)
-    return Plan((n,))
+    return Plan((n,), U8 if lengths[0] <= 256 else U16)
 
 
-def _have_codewords(who, symbols, lengths, streams) -> None:
+def _have_codewords(who, symbols, lengths) -> None:
     check_lengths(who, lengths)
-    counts = np.bincount(symbols, minlength=len(lengths))
-    without = np.flatnonzero(counts[:len(lengths)].astype(bool) & (lengths == 0))
-    without = [*without, *range(len(lengths), len(counts))[-1:]]
-    if without:
-        raise ValueError(f"{who}: symbols must have codewords, got {without[0]}, which has none")
+    without_code(who, symbols, lengths, "codewords")
 
 
-def _make_a_code(who, data, lengths, n, streams) -> None:
+def _make_a_code(who, lengths) -> None:
     check_lengths(who, lengths)
 
 
-huffman_encode.runs(None, plan=_room, values=_have_codewords)
-huffman_decode.runs(None, plan=_symbols, values=_make_a_code)
+def _encode(choice, symbols, lengths, streams, plan) -> np.ndarray:
+    who = "huffman_encode"
+    check_lengths(who, lengths)
+    data, size = room_for(who, plan), ffi.new("int64_t *")
+    status = lib.nn_huffman_encode(choice, len(symbols), len(lengths), from_buffer(symbols),
+                                   from_buffer(lengths), streams, from_buffer(data), size)
+    if status == lib.NN_NO_CODE:
+        _have_codewords(who, symbols, lengths)
+    check(who, status)
+    return data[:size[0]].copy()
+
+
+def _decode(choice, data, lengths, n, streams, plan) -> np.ndarray:
+    who = "huffman_decode"
+    check_lengths(who, lengths)
+    parts_of(who, data, streams)
+    symbols = room_for(who, plan)
+    status = lib.nn_huffman_decode(choice, len(data), len(lengths), len(symbols), from_buffer(data),
+                                   from_buffer(lengths), streams, from_buffer(symbols))
+    if status == lib.NN_BAD_DATA:
+        raise wrong(who, n)
+    check(who, status)
+    return symbols
+
+
+huffman_encode.runs(_encode, plan=_room, values=_have_codewords)
+huffman_decode.runs(_decode, plan=_symbols, values=_make_a_code)

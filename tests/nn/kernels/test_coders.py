@@ -89,7 +89,7 @@ def test_bits_lie_as_it_is_written():
     symbols, lengths = np.array([2, 0, 1, 1, 0, 2], np.uint8), np.array([1, 2, 2], np.uint8)    # 0, 10, 11
     assert huffman_encode(symbols, lengths, streams=1).tolist() == [0b11010100, 0b11000000]
     assert huffman_encode(symbols, lengths).tolist() == [
-        1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0b11000000, 0b01100000, 0b10000000, 0b10000000]
+        1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0b11000000, 0b10100000, 0b01100000]
 
 
 def test_states_and_words_lie_as_it_is_written():

@@ -1,0 +1,28 @@
+"""rans_decode: states and words to symbols, in symbols a cycle."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from nn.kernels import rans_decode as KERNEL
+
+from ..ladder.sample import Sample
+from . import coders
+from .row import Row
+
+
+def rows(seconds: float) -> Iterator[Row]:
+    """Of many symbols, and the speed of every variant."""
+    yield coders.speed_row(KERNEL, seconds, bar=0.5, cap="avx2")
+    yield coders.speed_row(KERNEL, seconds, cap="avx512")
+    yield from variant_rows(seconds / 2)
+
+
+def variant_rows(seconds: float) -> Iterator[Row]:
+    """The speed of every variant."""
+    return coders.variant_rows(KERNEL, seconds)
+
+
+def sample(rng: np.random.Generator) -> Sample:
+    """The call that the ladder times."""
+    return coders.sample_of(KERNEL)
