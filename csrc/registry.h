@@ -14,8 +14,9 @@ enum { MAX_NR = 64, MAX_TILE = 512 }; /* columns and elements of the largest til
 /* Why a function computed nothing; 0 if it did. A scale is not positive and finite; the result shares memory with an
  * input (looked at only where rows lie without gaps; Python sees to the rest); a class is not in 0..n-1; a real that
  * is to become an integer is NaN or infinity, or one whose sign is asked for NaN; a bit beyond the last of a row is not
- * 0. These are looked at in C because that costs nanoseconds here and microseconds in Python. */
-API enum { NN_NO_MEMORY = 1, NN_BAD_SCALE = 2, NN_OVERLAP = 3, NN_BAD_CLASS = 4, NN_NOT_FINITE = 5, NN_BAD_BITS = 6 };
+ * 0; a symbol has no code; data are not what an encoder makes. These are looked at in C because that costs nanoseconds here and microseconds in Python. */
+API enum { NN_NO_MEMORY = 1, NN_BAD_SCALE = 2, NN_OVERLAP = 3, NN_BAD_CLASS = 4, NN_NOT_FINITE = 5, NN_BAD_BITS = 6, NN_NO_CODE = 7,
+           NN_BAD_DATA = 8 };
 
 /* `variant`, the first argument of every kernel, is what the caller's thread has forced: the number of a row of
  * micro.def, which runs if this kernel and its operands can use it; or, if negative, a set of features, all bits above

@@ -6,7 +6,8 @@ from ..geometry import LARGEST
 from .arguments import U8, U16, integer
 from .contract import Plan
 from .kernel import kernel
-from .prefix_code import LIMIT, check_lengths, codewords
+from .native import check, ffi, from_buffer, lib
+from .prefix_code import LIMIT, check_lengths, codewords, room_for, without_code
 
 STREAMS = 4      # that are decoded side by side
 SIZE = 4         # bytes of the size of a stream
@@ -39,15 +40,15 @@ def huffman_encode(symbols: np.ndarray, lengths: np.ndarray, *, streams: int = S
     return np.concatenate([sizes.view(U8), *parts])
 
 
-@kernel(data="u8[bytes]", lengths="u8[A]", out=("symbols: u16[n]",))
+@kernel(data="u8[bytes]", lengths="u8[A]", out=("symbols: u8|u16[n]",))
 def huffman_decode(data: np.ndarray, lengths: np.ndarray, n: int, *, streams: int = STREAMS) -> np.ndarray:
-    """The n symbols, uint16 (n,), that `huffman_encode` made these data of, with these lengths and streams.
+    """The n symbols (n,) that `huffman_encode` made these data of, with these lengths and streams.
 
-    Raises ValueError where it has not: data that were cut off, changed or are another code's, sizes that lie,
+    They are uint8 where the alphabet has at most 256, else uint16. Raises ValueError for other data: those that were cut off, changed or are another code's, sizes that lie,
     bytes or bits left over. (What is accepted is what huffman_encode makes of the result, to the bit.) No
     more than n ≤ 8 · bytes symbols are made of any data.
     """
-    symbols = np.empty(n, U16)
+    symbols = np.empty(n, U8 if len(lengths) <= 256 else U16)
     found, _ = codewords(lengths)
     longest = int(lengths.max(initial=0))
     room = np.int64(1) << longest - lengths[found].astype(np.int64)
@@ -105,30 +106,52 @@ def _streams(who: str, streams: int) -> int:
 
 def _room(who, symbols, streams) -> Plan:
     """Room for the longest codewords only."""
+    if symbols[0] > LARGEST:
+        raise ValueError(f"{who}: symbols must be at most {LARGEST}, got {symbols[0]}")
     return Plan((_streams(who, streams) + STREAMS + -(-symbols[0] * LIMIT // 8),))
 
 
-def _symbols(who, data, n, streams) -> Plan:
-    most = min(LARGEST, 8 * data[0])
-    n = integer(who, "n", n, 0, LARGEST)
+def _symbols(who, data, lengths, n, streams) -> Plan:
+    n, most = integer(who, "n", n, 0, LARGEST), 8 * data[0]
     if n > most:
         raise ValueError(f"{who}: n must be at most {most}, as {data[0]} bytes have no more bits, got {n}")
     _streams(who, streams)
-    return Plan((n,))
+    return Plan((n,), U8 if lengths[0] <= 256 else U16)
 
 
-def _have_codewords(who, symbols, lengths, streams) -> None:
+def _have_codewords(who, symbols, lengths) -> None:
     check_lengths(who, lengths)
-    counts = np.bincount(symbols, minlength=len(lengths))
-    without = np.flatnonzero(counts[:len(lengths)].astype(bool) & (lengths == 0))
-    without = [*without, *range(len(lengths), len(counts))[-1:]]
-    if without:
-        raise ValueError(f"{who}: symbols must have codewords, got {without[0]}, which has none")
+    without_code(who, symbols, lengths, "codewords")
 
 
-def _make_a_code(who, data, lengths, n, streams) -> None:
+def _make_a_code(who, lengths) -> None:
     check_lengths(who, lengths)
 
 
-huffman_encode.runs(None, plan=_room, values=_have_codewords)
-huffman_decode.runs(None, plan=_symbols, values=_make_a_code)
+def _encode(choice, symbols, lengths, streams, plan) -> np.ndarray:
+    who = "huffman_encode"
+    check_lengths(who, lengths)
+    data, size = room_for(who, plan), ffi.new("int64_t *")
+    status = lib.nn_huffman_encode(choice, len(symbols), len(lengths), from_buffer(symbols),
+                                   from_buffer(lengths), streams, from_buffer(data), size)
+    if status == lib.NN_NO_CODE:
+        _have_codewords(who, symbols, lengths)
+    check(who, status)
+    return data[:size[0]].copy()
+
+
+def _decode(choice, data, lengths, n, streams, plan) -> np.ndarray:
+    who = "huffman_decode"
+    check_lengths(who, lengths)
+    parts_of(who, data, streams)
+    symbols = room_for(who, plan)
+    status = lib.nn_huffman_decode(choice, len(data), len(lengths), len(symbols), from_buffer(data),
+                                   from_buffer(lengths), streams, from_buffer(symbols))
+    if status == lib.NN_BAD_DATA:
+        raise wrong(who, n)
+    check(who, status)
+    return symbols
+
+
+huffman_encode.runs(_encode, plan=_room, values=_have_codewords)
+huffman_decode.runs(_decode, plan=_symbols, values=_make_a_code)

@@ -7,6 +7,8 @@ from .arguments import U8, U16, integer
 from .contract import Plan
 from .frequencies import check_frequencies
 from .kernel import kernel
+from .native import check, ffi, from_buffer, lib
+from .prefix_code import room_for, without_code
 
 LANES = 32       # states that are worked on side by side
 FEW = 1 << 16    # symbols, fewer than which one state has to do: the states would count
@@ -46,12 +48,12 @@ def rans_encode(symbols: np.ndarray, frequencies: np.ndarray, *, lanes: int = LA
     return np.concatenate([x.astype("<u4").view(U8), np.concatenate(words[::-1]).astype("<u2").view(U8)])
 
 
-@kernel(data="u8[bytes]", frequencies="u16[A]", out=("symbols: u16[n]",))
+@kernel(data="u8[bytes]", frequencies="u16[A]", out=("symbols: u8|u16[n]",))
 def rans_decode(data: np.ndarray, frequencies: np.ndarray, n: int, *, lanes: int = LANES) -> np.ndarray:
-    """The n symbols, uint16 (n,), that `rans_encode` made these data of, with these frequencies and lanes.
+    """The n symbols (n,) that `rans_encode` made these data of, with these frequencies and lanes.
 
     x mod M is in the part of one symbol s of 0 … M − 1; then x is f[s] · ⌊x / M⌋ + x mod M − start[s], and
-    takes a word if that is less than 2^16. Raises ValueError unless at the end every state is 2^16 again and
+    takes a word if that is less than 2^16. They are uint8 of at most 256 frequencies, else uint16. Raises ValueError unless at the end every state is 2^16 again and
     every word was taken: data that were cut off, changed or are of other frequencies are found out. (What is
     accepted is what rans_encode makes of the result, to the bit.) A symbol may cost next to nothing, so n is
     not bounded by the size of the data: it is the caller's to know how many are wanted.
@@ -61,7 +63,7 @@ def rans_decode(data: np.ndarray, frequencies: np.ndarray, n: int, *, lanes: int
     start, symbol_of = np.cumsum(f) - f, np.repeat(np.arange(len(f)), f)
     x = np.frombuffer(data[:4 * lanes].tobytes(), "<u4").astype(np.int64)
     words = np.frombuffer(data[4 * lanes:].tobytes(), "<u2").astype(np.int64)
-    symbols, at = np.empty(n, U16), 0
+    symbols, at = np.empty(n, U8 if len(f) <= 256 else U16), 0
     for first in range(0, n, lanes):
         own = x[:n - first]
         slot = own & (1 << bits) - 1
@@ -98,24 +100,22 @@ def _lanes(who: str, lanes: int) -> int:
 
 def _room(who, symbols, lanes) -> Plan:
     """The states, and a word for each symbol, which is the most that one can cost."""
+    if symbols[0] > LARGEST:
+        raise ValueError(f"{who}: symbols must be at most {LARGEST}, got {symbols[0]}")
     return Plan((4 * _lanes(who, lanes) + 2 * symbols[0],))
 
 
-def _symbols(who, data, n, lanes) -> Plan:
+def _symbols(who, data, frequencies, n, lanes) -> Plan:
     before = 4 * _lanes(who, lanes)
     if data[0] < before or data[0] % 2:
         raise ValueError(f"{who}: data must have {before} bytes of states and two for each word, got "
                          f"{data[0]}")
-    return Plan((integer(who, "n", n, 0, LARGEST),))
+    return Plan((integer(who, "n", n, 0, LARGEST),), U8 if frequencies[0] <= 256 else U16)
 
 
 def _have_frequencies(who, symbols, frequencies) -> None:
     check_frequencies(who, frequencies)
-    counts = np.bincount(symbols, minlength=len(frequencies))
-    without = np.flatnonzero(counts[:len(frequencies)].astype(bool) & (frequencies == 0))
-    without = [*without, *range(len(frequencies), len(counts))[-1:]]
-    if without:
-        raise ValueError(f"{who}: symbols must have frequencies above 0, got {without[0]}, which has none")
+    without_code(who, symbols, frequencies, "frequencies above 0")
 
 
 def _states(who, data, frequencies, n, lanes) -> None:
@@ -126,5 +126,29 @@ def _states(who, data, frequencies, n, lanes) -> None:
         raise ValueError(f"{who}: data must begin with states of at least 2^16, got {states.min()}")
 
 
-rans_encode.runs(None, plan=_room, values=_have_frequencies)
-rans_decode.runs(None, plan=_symbols, values=_states)
+def _encode(choice, symbols, frequencies, lanes, plan) -> np.ndarray:
+    who = "rans_encode"
+    check_frequencies(who, frequencies)
+    data, size = room_for(who, plan), ffi.new("int64_t *")
+    status = lib.nn_rans_encode(choice, len(symbols), len(frequencies), from_buffer(symbols),
+                                from_buffer(frequencies), lanes, from_buffer(data), size)
+    if status == lib.NN_NO_CODE:
+        _have_frequencies(who, symbols, frequencies)
+    check(who, status)
+    return data[:size[0]].copy()
+
+
+def _decode(choice, data, frequencies, n, lanes, plan) -> np.ndarray:
+    who = "rans_decode"
+    _states(who, data, frequencies, n, lanes)
+    symbols = room_for(who, plan)
+    status = lib.nn_rans_decode(choice, len(data), len(frequencies), len(symbols), from_buffer(data),
+                                from_buffer(frequencies), lanes, from_buffer(symbols))
+    if status == lib.NN_BAD_DATA:
+        raise wrong(who, n)
+    check(who, status)
+    return symbols
+
+
+rans_encode.runs(_encode, plan=_room, values=_have_frequencies)
+rans_decode.runs(_decode, plan=_symbols, values=_states)

@@ -80,8 +80,8 @@ def takes_the_last_symbol_instead(reference, symbols, table, **options):
 # ---- decoding ----
 
 @instead(laws_coders.gives_symbols_back, *DECODERS)
-def has_bytes_for_symbols(reference, data, table, **options):
-    return reference(data, table, **options) & 0xFF
+def has_seven_bits_for_symbols(reference, data, table, **options):
+    return reference(data, table, **options) & 0x7F
 
 
 @instead(laws_coders.refuses_what_is_cut_off, *DECODERS)
