@@ -91,6 +91,7 @@ class Coded(Stored, abstract=True):
 
     coder: ClassVar[type[Coding]]
     parts = BYTES
+    strings = True
 
     @classmethod
     def of(cls, stored: Stored) -> Coded:
