@@ -6,13 +6,19 @@ import pytest
 import compress
 from compress.testing import Subject, check, holds, laws_for
 from nn.tensor import Tensor
-from tests.compress import mutants_cluster, mutants_gptq, mutants_learned_step, mutants_tensor_train  # noqa: F401
+from tests.compress import (  # noqa: F401
+    mutants_cluster,
+    mutants_coding,
+    mutants_gptq,
+    mutants_learned_step,
+    mutants_tensor_train,
+)
 from tests.compress.mutants import MUTANTS, OpenQuantize
 from tests.compress.mutants_claims import Shrink
 
 EXAMPLES = 60
 SUBJECTS = (compress.Prune(0.5), compress.Quantize(), compress.GPTQ(), compress.LearnedStep(),
-            compress.TensorTrain(rank=1), compress.Cluster(2))
+            compress.TensorTrain(rank=1), compress.Cluster(2), [compress.Cluster(2), compress.Huffman()])
 LAWS = [law for transform in SUBJECTS for law in laws_for(Subject.of(transform))]
 
 
