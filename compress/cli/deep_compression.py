@@ -1,8 +1,10 @@
 """Deep Compression (Han, Mao & Dally 2016): how much of each layer is kept, and how many bits a shared weight
 has.
 
-The fractions and bits of the LeNets are those of the paper's Tables 2 and 3. Its gaps have 5 bits; here they
-have the width that takes the fewest."""
+The digits' network keeps what makes its file 25 times smaller with something to spare; by how many bits it
+is shared, and its learning rate, were chosen on training images that were held out. The fractions and bits of
+the LeNets are those of the paper's Tables 2 and 3. Its gaps have 5 bits; here they have the width that takes
+the fewest."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -10,7 +12,6 @@ from dataclasses import dataclass, replace
 from .. import Cluster, Cubic, Huffman, Prune, Recipe
 from .experiment import Budget
 from .job import FULL, QUICK
-from .techniques import THIRD
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Setting:
 
 
 DIGITS = (
-    Setting("cnn", {"conv1": (1, 4), "conv2": (0.05, 4), "conv3": (0.05, 4), "fc": (0.05, 4)}, FULL, THIRD),)
+    Setting("cnn", {"conv1": (1, 4), "conv2": (0.1, 4), "conv3": (0.1, 4), "fc": (0.1, 4)}, FULL),)
 MNIST = (
     Setting("lenet-300-100", {"fc1": (0.08, 6), "fc2": (0.09, 6), "fc3": (0.26, 6)},
             Budget(base=10, tune=12, base_rate=2e-3, tune_rate=1e-3, batch=64, rounds=9)),

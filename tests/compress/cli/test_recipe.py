@@ -58,7 +58,7 @@ def test_the_table_adds_up_to_the_file(quick):
     assert [layer["name"] for layer in layers] == ["conv1", "conv2", "conv3", "fc"]
     assert all(isinstance(program.constants[f"{layer['name']}.weight"], Coded) for layer in layers)
     for layer in layers:
-        kept = layer["weights"] if layer["name"] == "conv1" else round(0.05 * layer["weights"])
+        kept = layer["weights"] if layer["name"] == "conv1" else round(0.1 * layer["weights"])
         assert layer["kept"] in (kept, kept + 1) or layer["name"] == "conv1"
         for bits in (layer["codes"], layer["places"]):
             assert bits["entropy"] <= bits["coded"] + 1e-9
