@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from nn.kernels.frequencies import entropy
 from nn.tensor import Tensor
 
 from .formats.bits import pack_bits, unpack_bits
@@ -90,6 +91,7 @@ class Coded(Stored, abstract=True):
 
     coder: ClassVar[type[Coding]]
     parts = BYTES
+    strings = True
 
     @classmethod
     def of(cls, stored: Stored) -> Coded:
@@ -148,6 +150,23 @@ class Coded(Stored, abstract=True):
         twin = cls.of(plain)
         twin.written = {name: np.frombuffer(array.tobytes(), np.uint8) for name, array in arrays.items()}
         return twin
+
+    def uncoded(self) -> dict[str, int]:
+        """The bytes of its arrays as they would be if nothing were coded, by what they are."""
+        sizes = dict.fromkeys((part.what for part in self.plain.parts.values()), 0)
+        for name, part in self.plain.parts.items():
+            sizes[part.what] += self.held[name].nbytes
+        return sizes
+
+    def entropies(self) -> dict[str, float]:
+        """The bytes that its streams of symbols have by their entropy (Shannon 1948), by what they are: no
+        code of single symbols takes fewer, whatever its tables."""
+        found: dict[str, float] = {}
+        for name, bits in self.plain.symbol_bits(self.held).items():
+            what = self.plain.parts[name].what
+            raw = self.held[name].reshape(-1).view(np.uint8)
+            found[what] = found.get(what, 0) + entropy(np.bincount(symbols_of(raw, bits))) / 8
+        return found
 
     @property
     def nbytes(self) -> int:

@@ -67,6 +67,8 @@ class Stored:
     #                                       x with NaN or infinity want the dense product
     rescales: ClassVar[bool] = True       # whether the product's columns are multiplied by what is stored as
     #                                       "scale", if it is there
+    strings: ClassVar[bool] = False       # whether its arrays are strings of bytes: a file joins those of all
+    #                                       its weights (program/files.py)
     plain: ClassVar[type[Stored]]         # whose parts are held: itself, but for what is coded (coding.py)
     shape: tuple[int, ...]                # of the weight, as in nn
     scale: np.ndarray | None              # what is stored as "scale", float32; None where there is none

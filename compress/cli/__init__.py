@@ -90,7 +90,8 @@ def _parser() -> argparse.ArgumentParser:
         "(Ctrl-C), 143 terminated.")
     add = parser.add_argument
     add("--quick", action="store_true", help="a few epochs on 400 images: to see that it works")
-    add("--seeds", type=_count, metavar="N", help="networks trained for each row (2; of the grid 3)")
+    add("--seeds", type=_count, metavar="N",
+        help="networks trained for each row (2; of the grid 3; of a recipe 8, on MNIST 3)")
     add("--seed", type=_natural, default=0, metavar="S", help="the first of their seeds (0)")
     add("--technique", action="append", default=[], metavar="NAME", help="only this row (repeatable)")
     add("--all", action="store_true", help="more rows: from 4 bits to 1, after training and trained")
@@ -100,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
         help="where to write (espalier-runs)")
     add("--threads", type=_count, metavar="N", help="networks trained side by side (the number of cores)")
     add("--json", action="store_true", help="print the ledger as JSON")
+    add("--recipe", metavar="NAME", help="not the ledger: deep-compression, a pipeline to a file that runs")
     add("--grid", action="store_true", help="not the ledger: accuracy by bits of weights and activations")
     parser.set_defaults(run=_job)
     commands = parser.add_subparsers(title="other commands", metavar="COMMAND")
@@ -144,6 +146,8 @@ def _job(options: argparse.Namespace) -> int:
         raise _Usage(f"--data: wants mnist:DIR or mnist5k; got {options.data!r}")
     chosen = job.Options(options.out, options.seeds or 2, options.seed, options.quick, options.data,
                          tuple(options.technique), options.threads, options.all)
+    if options.recipe is not None:
+        return _recipe(options, chosen)
     if options.grid:
         return _grid(options, chosen)
     unknown = set(chosen.technique) - set(job.NAMES)
@@ -180,6 +184,29 @@ def _grid(options: argparse.Namespace, chosen: job.Options) -> int:
     for note in grid.NOTES:
         print(folded(note, width()))
     print(f"results and chart: {options.out}")
+    return 0
+
+
+def _recipe(options: argparse.Namespace, chosen: job.Options) -> int:
+    from . import recipe
+    from .terminal import folded, width
+
+    if options.recipe not in recipe.NAMES:
+        raise _Usage(f"--recipe: {options.recipe!r} is not one of {', '.join(recipe.NAMES)}")
+    if options.technique or options.all or options.grid:
+        raise _Usage("--recipe: has rows of its own; leave --technique, --all and --grid out")
+    usual = recipe.SEEDS["digits" if options.data is None else "mnist"]
+    outcome = recipe.run(replace(chosen, seeds=options.seeds or usual))
+    if options.json:
+        print(json.dumps(outcome.to_json(), indent=1))
+        return 0
+    _print_ledger(outcome.ledger)
+    for text in recipe.tables(outcome):
+        print(f"\n{text}")
+    print()
+    for finding in outcome.findings():
+        print(folded(finding, width()))
+    print(f"files: {options.out}")
     return 0
 
 

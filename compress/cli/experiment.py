@@ -139,7 +139,7 @@ class Trainer:
         if start:
             self.tune(model, last=start)
         if technique.recipe is not None:
-            steps = (self.budget.tune - start) * self._steps
+            steps = (self.budget.tune - start) * self.steps
             example = self.calibration if technique.simulated else None
             compress.prepare(model, technique.recipe(option, steps), example)
         return self.tune(model, technique.rate, start) if technique.trained else model
@@ -155,7 +155,8 @@ class Trainer:
         return self.data.x_train[:512]
 
     @property
-    def _steps(self) -> int:
+    def steps(self) -> int:
+        """Of an epoch."""
         return ceil(len(self.data.x_train) / self.budget.batch)
 
     def _fit(self, model: nn.Module, epochs: int, rate: float, decay: float,
@@ -164,7 +165,7 @@ class Trainer:
         first, last = part or (0, epochs)
 
         def on_step(step: int, loss: float) -> None:
-            if step % self._steps == 0:
+            if step % self.steps == 0:
                 self.tick(1)
 
         nn.train.fit(model, self.data.x_train, self.data.y_train, epochs=last - first,
@@ -246,10 +247,15 @@ def measure(data: Data, paths: list[Path], timed: list[Path], rounds: int) -> di
                            layers=compress.report(program).layers) for path, program in programs.items()}
 
 
-def equal_bytes(trainer: Trainer, network: str, wanted: int) -> nn.Module:
-    """The untrained dense float network whose file is nearest to `wanted` bytes, by its width."""
+def equal_bytes(trainer: Trainer, network: str, wanted: int,
+                how: compress.Transform | None = None) -> nn.Module:
+    """The untrained dense float network whose file is nearest to `wanted` bytes, by its width; or whose file
+    is when all its weights are as `how` has them."""
 
     def on_disk(model: nn.Module) -> int:
-        return compress.report(compress.convert(model, trainer.calibration[:1])).on_disk
+        example = trainer.calibration[:1]
+        if how is not None:
+            model = compress.prepare(copy.deepcopy(model), how, example)
+        return compress.report(compress.convert(model, example)).on_disk
 
     return nn.models.nearest(lambda width: trainer.network(network, width), wanted, on_disk)

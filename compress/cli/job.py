@@ -61,7 +61,7 @@ def run(options: Options) -> Ledger:
             chosen, seen = _choose(pool, data, options, techniques)
             results = _train(pool, data, options, techniques, chosen, seeds, folder)
             measured = _measure(pool, data, options, results, seeds[0])
-        rows = tuple(_rows(results, measured, seeds))
+        rows = tuple(rows_of(results, measured, seeds))
         settings = {"budget": asdict(options.budget), "images": len(digits.x_train), "quick": options.quick}
         choices = {"options": chosen, "validation": seen}
         ledger = Ledger(rows, seeds, choices, machine(), settings, _busy(measured))
@@ -126,7 +126,8 @@ def _measure(pool: Workers, data: Data, options: Options, results: Results,
     return pool.alone(experiment.measure, data, everything, paths[first], options.budget.rounds)
 
 
-def _rows(results: Results, measured: dict[Path, Measured], seeds: tuple[int, ...]) -> Iterator[Row]:
+def rows_of(results: Results, measured: dict[Path, Measured], seeds: tuple[int, ...]) -> Iterator[Row]:
+    """The rows of the ledger: of each network "float" first, beside which the others stand."""
     for network, labels in results[seeds[0]].items():
 
         def each(label: str, network: str = network) -> list[Measured]:

@@ -71,7 +71,7 @@ class Folder:
         earlier = _earlier(path)
         found = {one.name: _identity(one) for one in path.iterdir() if one.exists()}
         for name in sorted((networks | {*PAGES}) & found.keys() - earlier):
-            if not _free(path / name):
+            if not free(path / name):
                 whose = f"{str(path / name)!r} is not of a run of ours"
                 raise nn.FileError(f"--out: {whose}; choose another --out")
         left = (*sorted(earlier - networks - {*PAGES}), *PAGES)
@@ -124,7 +124,7 @@ def _name(label: str) -> tuple[str, bool]:
     return max((t.name for t in TECHNIQUES if row.startswith(t.name)), key=len), row != label
 
 
-def _free(path: Path) -> bool:
+def free(path: Path) -> bool:
     """Whether a file that no ledger speaks of may be replaced: a network is, of a run that was cut off."""
     try:
         return path.suffix == ".safetensors" and compress.load(path) is not None

@@ -26,12 +26,13 @@ from .value import LARGEST, ProgramError, Value
 VERSION = "3"
 FORMAT = f"espalier program {VERSION}"
 DESCRIPTION = ".program"  # the array of `Program.manifest`, JSON in zlib's format; nothing else is called so
+NOTHING = np.zeros(0, np.uint8)
 LONGEST = 1 << 24  # bytes of the description, or it is none: 16 MiB are 100,000 calls
 DTYPES = ("float16", "float32", "float64", "bool", "int8", "int16", "int32", "int64", "uint8")
-# What `Program.manifest` gives, as `fits` (call.py) has it.
+# What `Program.manifest` gives, and the lengths of a weight's strings, as `fits` (call.py) has it.
 MANIFEST = {"name": str, "inputs": {str: (str, [int | str])}, "outputs": {str: str}, "state": {str: str},
             "calls": list, "grids": {str: (str, float | int, int)},
-            "weights": {str: {"kind": str, "shape": [int]}}}
+            "weights": {str: {"kind": str, "shape": [int], "bytes": [int]}}}
 
 
 def save(program: Program, path: str | os.PathLike[str]) -> int:
@@ -71,14 +72,21 @@ def _stored(program: Program) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         got = type(program).__name__
         raise TypeError(f"compress.save: wants a Program (from compress.convert); got {got}")
     arrays: dict[str, np.ndarray] = {}
+    manifest = program.manifest()
     for name, constant in program.constants.items():
-        if isinstance(constant, Stored):
-            arrays |= {f"{name}.{part}": array for part, array in constant.arrays().items()
-                       if array.size or not constant.parts[part].optional}
-        else:
+        if not isinstance(constant, Stored):
             arrays[name] = constant
-    manifest = json.dumps(program.manifest(), separators=(",", ":"), allow_nan=False).encode()
-    return arrays | {DESCRIPTION: np.frombuffer(zlib.compress(manifest, 9), np.uint8)}, {"format": FORMAT}
+            continue
+        mine = constant.arrays()
+        for part, array in mine.items():
+            if constant.strings:
+                manifest["weights"][name]["bytes"].append(len(array))
+                arrays[f".{part}"] = np.append(arrays.get(f".{part}", array[:0]), array)
+            elif array.size or not constant.parts[part].optional:
+                arrays[f"{name}.{part}"] = array
+    text = json.dumps(manifest, separators=(",", ":"), allow_nan=False).encode()
+    arrays[DESCRIPTION] = np.frombuffer(zlib.compress(text, 9), np.uint8)
+    return arrays, {"format": FORMAT}
 
 
 def _description(packed: np.ndarray) -> Any:
@@ -107,14 +115,24 @@ def _program(manifest: Any, arrays: dict[str, np.ndarray]) -> Program:
             raise ProgramError(f"the input {name} must be a dtype and a shape; got {value.dtype!r:.80}, "
                                f"{value.shape!r:.80}")
     grids = {name: Grid(format_named(form), *of) for name, (form, *of) in manifest["grids"].items()}
-    rest, weights = dict(arrays), {}
+    rest, weights, used = dict(arrays), {}, dict.fromkeys(arrays, 0)
     for name, said in manifest["weights"].items():
         kind, shape = said["kind"], tuple(said["shape"])
         form = class_of(kind)
         if not _sound(shape) or not 2 <= len(shape) <= 4:
             raise ProgramError(f"{name} must be a weight of 2 to 4 dimensions; got {shape!r:.80}")
-        weights[name] = form.from_arrays({part: _taken(rest, f"{name}.{part}", said)
-                                          for part, said in form.parts.items()}, shape)
+        if len(said["bytes"]) != len(form.parts) * form.strings or min(said["bytes"], default=0) < 0:
+            raise ProgramError(f"{name} can't have strings of {said['bytes']!r:.80} bytes")
+        mine = {}
+        for part, length in zip(form.parts, said["bytes"], strict=False):
+            first = used.get(f".{part}", 0)
+            mine[part] = arrays.get(f".{part}", NOTHING)[first:first + length]
+            used[f".{part}"] = first + length
+        weights[name] = form.from_arrays(mine or {part: _taken(rest, f"{name}.{part}", one)
+                                                  for part, one in form.parts.items()}, shape)
+    for name in [name for name in rest if name.startswith(".")]:
+        if len(rest.pop(name)) != used[name]:
+            raise ProgramError(f"the weights have {used[name]} bytes of {name[1:]}, and there are others")
     return Program(manifest["name"], inputs, manifest["outputs"], [*map(call_from_json, manifest["calls"])],
                    weights | rest, grids, manifest["state"])
 

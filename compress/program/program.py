@@ -189,5 +189,5 @@ class Program(Signature):
             "inputs": {name: [value.dtype, list(value.shape)] for name, value in self.inputs.items()},
             "outputs": self.outputs, "state": self.state, "calls": [call.to_json() for call in self.calls],
             "grids": {name: [grid.format.name, grid.scale, grid.zero] for name, grid in self.grids.items()},
-            "weights": {name: {"kind": constant.kind, "shape": list(constant.shape)}
+            "weights": {name: {"kind": constant.kind, "shape": list(constant.shape), "bytes": []}
                         for name, constant in self.constants.items() if isinstance(constant, Stored)}}

@@ -23,7 +23,7 @@ from compress.techniques.dense import DenseWeight
 from compress.techniques.shared import PrunedSharedWeight, SharedWeight
 from compress.testing import Subject
 from nn.kernels.frequencies import entropy
-from tests.compress.test_files import little_memory
+from tests.compress.test_files import little_memory, parts, whole
 from tests.nn.damage import edited, flipped, summed
 from tests.nn.test_files_damaged import attempt
 
@@ -282,13 +282,28 @@ def test_no_mutation_of_a_file_does_more_than_fail(program, tmp_path):
 
 
 def test_every_cut_of_what_is_coded_is_noticed():
-    w = normal(40, 90)
+    w = normal(20, 40)
     for stages in ([Prune(0.8), Cluster(4), Huffman()], [Prune(0.8), Quantize(4), Rans()]):
-        good = stored(stages, w).arrays()
+        coded = stored(stages, w)
+        good = coded.arrays()
         for name, array in good.items():
             for end in range(len(array)):
-                with pytest.raises(ValueError, match=r"weight \(40, 90\)|unpack_"):
-                    class_of(stored(stages, w).kind).from_arrays(good | {name: array[:end]}, w.shape)
+                with pytest.raises(ValueError, match=r"weight \(20, 40\)|unpack_"):
+                    type(coded).from_arrays(good | {name: array[:end]}, w.shape)
+
+
+@pytest.mark.parametrize("lengths", [[], [1], [0, 0, 0], [-1, 2, 3], [10**9] * 3, [2**70, 1, 1], None])
+def test_strings_of_a_weight_are_as_long_as_is_said(lengths, program, tmp_path):
+    _, manifest, arrays = parts(to_bytes(program))
+    said = manifest["weights"]["fc.weight"]
+    for wanted in (lengths, [*said["bytes"], 1], [said["bytes"][0] - 1, *said["bytes"][1:]]):
+        (tmp_path / "p").write_bytes(whole({**manifest, "weights": {
+            **manifest["weights"], "fc.weight": {**said, "bytes": wanted}}}, arrays))
+        with little_memory(), pytest.raises(nn.FileError):
+            compress.load(tmp_path / "p")
+    (tmp_path / "p").write_bytes(whole(manifest, {**arrays, ".more": arrays[".tables"]}))
+    with pytest.raises(nn.FileError, match="bytes of more, and there are others"):
+        compress.load(tmp_path / "p")
 
 
 def test_sizes_that_lie_ask_for_no_memory():

@@ -17,7 +17,8 @@ for _found in sorted(Path(__file__).parent.glob("mutants_*.py")):
 
 EXAMPLES = 60
 SUBJECTS = (compress.Prune(0.5), compress.Quantize(), compress.GPTQ(), compress.LearnedStep(),
-            compress.TensorTrain(rank=1), compress.Cluster(2), compress.RigL(0.5, steps=4, every=1))
+            compress.TensorTrain(rank=1), compress.Cluster(2), compress.RigL(0.5, steps=4, every=1),
+            [compress.Cluster(2), compress.Huffman()])
 LAWS = [law for transform in SUBJECTS for law in laws_for(Subject.of(transform))]
 
 
