@@ -16,11 +16,18 @@ from .saturation import saturating_qgemm
 from .schedule import Cubic, Once
 from .sensitivity import Sensitivity, sensitivity_scan
 from .stored import Stored
+from .surgery.choice import prune_channels
+from .surgery.compacting import compact
+from .surgery.groups import ChannelGroup, ChannelGroups, channel_groups
+from .surgery.recalibration import recalibrate
+from .surgery.removal import Surgery, remove_channels
 from .techniques import *  # noqa: F403
 from .techniques import __all__ as _techniques
 from .transform import Context, Invariant, Transform
 
-__all__ = ["Bound", "Certificate", "CertificateError", "Chain", "Context", "Cubic", "Invariant", "Once",
-           "Program", "ProgramError", "Recipe", "Sensitivity", "Stored", "Transform", "certify",
-           "certify_weights", "convert", "largest_k", "load", "prepare", "reconstruct", "report",
-           "saturating_qgemm", "save", "sensitivity_scan", "unprepare", "weight_errors", *_techniques]
+__all__ = ["Bound", "Certificate", "CertificateError", "Chain", "ChannelGroup", "ChannelGroups", "Context",
+           "Cubic", "Invariant", "Once", "Program", "ProgramError", "Recipe", "Sensitivity", "Stored",
+           "Surgery", "Transform", "certify", "certify_weights", "channel_groups", "compact", "convert",
+           "largest_k", "load", "prepare", "prune_channels", "recalibrate", "reconstruct", "remove_channels",
+           "report", "saturating_qgemm", "save", "sensitivity_scan", "unprepare", "weight_errors",
+           *_techniques]
