@@ -26,7 +26,7 @@ def magnitude(name: str, w: np.ndarray) -> np.ndarray:
 
 
 def prune_channels(model: nn.Module, example: Any, *, macs: float | None = None, fraction: float | None = None,
-                   score: str | Score = "magnitude", per_layer: bool = False, multiple: int = 1) -> nn.Module:
+                   score: str | Score = "magnitude", globally: bool = False, multiple: int = 16) -> nn.Module:
     """A smaller network, without the channels that matter least.
 
         small = compress.prune_channels(model, x, macs=0.5)
@@ -37,11 +37,12 @@ def prune_channels(model: nn.Module, example: Any, *, macs: float | None = None,
     macs: the share of the multiply-adds of its convolutions and linear layers that may be left, in (0, 1]. Or
     fraction: the share of the channels that go at least, in [0, 1).
     score: "magnitude", or a function of a weight's name and array that gives a number for each of its entries.
-    What a channel counts is the sum over all weights that go with it, in all layers of its group. per_layer:
-    whether each group gives up the same share; else the least of all groups go, a channel's score being
-    divided by the mean of its group, for groups whose channels have more weights would otherwise never be
-    pruned. multiple: the channels that stay are a multiple of it, where a group has as many: kernels compute 8
-    or 16 channels in one register. At least one channel of each group stays; the network's outputs do.
+    What a channel counts is the sum over all weights that go with it, in all layers of its group.
+    globally: whether the least of all groups go, wherever they are, a channel's score being divided by the mean
+    of its group (for channels with more weights would otherwise never go); else each group gives up the same
+    share. multiple: how many channels stay is rounded to a multiple of it, if they are more than it: kernels
+    compute 16 channels in a register of AVX-512, so that 17 take as long as 32. At least one channel of
+    each group stays, and all outputs of the network.
 
     Returns a network of the same class, as remove_channels does. Raises TypeError or ValueError for settings
     that do not fit, for a score of another shape or that is NaN, and for a budget that can't be met; what
@@ -58,10 +59,10 @@ def prune_channels(model: nn.Module, example: Any, *, macs: float | None = None,
         raise ValueError(f"prune_channels: score is {score!r}, wanted 'magnitude' or a function")
     cut = Cut.of("prune_channels", model, example)
     scores = [_scores(cut, group, magnitude if isinstance(score, str) else score) for group in cut.groups]
-    if per_layer:
-        scores = [np.argsort(np.argsort(one, kind="stable")) / len(one) for one in scores]
-    else:
+    if globally:
         scores = [one / (one.mean() or 1) for one in scores]
+    else:
+        scores = [np.argsort(np.argsort(one, kind="stable")) / len(one) for one in scores]
     share, wanted = (_work(cut), macs) if fraction is None else (_channels(cut), 1 - fraction)
     bounds = np.unique(np.concatenate([[0.0], *scores]))
     low, high = 0, len(bounds)  # the least bound below which all go, so that enough is gone
@@ -72,8 +73,8 @@ def prune_channels(model: nn.Module, example: Any, *, macs: float | None = None,
     roots = _below(cut, scores, bounds[low] if low < len(bounds) else np.inf, multiple)
     if share(roots) > wanted + 1e-12:
         what = "multiply-adds" if fraction is None else "channels"
-        raise ValueError(f"prune_channels: {share(roots):.1%} of the {what} are left when each group has its last "
-                         f"{multiple} channel{'s' * (multiple > 1)}; wanted {wanted:.1%}")
+        raise ValueError(f"prune_channels: {share(roots):.1%} of the {what} are left when each group has one "
+                         f"channel; wanted {wanted:.1%}")
     return cut.without(roots)
 
 
@@ -99,7 +100,8 @@ def _below(cut: Cut, scores: list[np.ndarray], bound: float, multiple: int) -> s
     roots: set[int] = set()
     for group, own in zip(cut.groups, scores, strict=True):
         stay = max(int(np.count_nonzero(own >= bound)), 1)
-        stay = min(-(-stay // multiple) * multiple, len(own))
+        if stay > multiple:
+            stay = min(round(stay / multiple) * multiple, len(own))
         roots |= {group.roots[i] for i in np.argsort(own, kind="stable")[:len(own) - stay].tolist()}
     return roots
 

@@ -58,7 +58,7 @@ class SmallResNet(Module):
 
 
 def small_resnet(width: float = 1.0, rng: np.random.Generator | None = None, size: int = 32) -> SmallResNet:
-    """Stages of 32, 64 and 128 channels: 307,594 parameters. `width` scales the numbers of channels; `size` is
+    """Stages of 32, 64 and 128 channels: 308,074 parameters. `width` scales the numbers of channels; `size` is
     the side of the images, at least 4, which changes no layer. rng as in SmallResNet. Raises ValueError for an
     invalid width or size."""
     count("small_resnet", "size", size, 4)
