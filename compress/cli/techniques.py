@@ -101,7 +101,9 @@ class Network:
     decay: float
 
 
-NETWORKS = {"cnn": Network(nn.models.digits_cnn, 2e-2), "mlp": Network(nn.models.digits_mlp, 1e-3)}
+NETWORKS = {"cnn": Network(nn.models.digits_cnn, 2e-2), "mlp": Network(nn.models.digits_mlp, 1e-3),
+            "lenet-300-100": Network(nn.models.lenet_300_100, 1e-3),
+            "lenet-5": Network(nn.models.lenet_5, 1e-3)}
 
 SPARSITIES = (0.95, 0.9, 0.8, 0.7)
 RANKS = (2, 4, 8, 16)

@@ -1,10 +1,13 @@
-"""Data: handwritten digits that come with the package, IDX and CIFAR files, seeded batches, augmentation."""
+"""Data: handwritten digits that come with the package, IDX and CIFAR files, 5000 images of MNIST, seeded
+batches, augmentation."""
 
 from . import augment
 from .ahead import prefetch
 from .cifar import cifar10, read_cifar10
 from .idx import mnist, read_idx
 from .minibatches import batches
+from .mnist5k import mnist5k
 from .uci import Digits, digits
 
-__all__ = "Digits", "augment", "batches", "cifar10", "digits", "mnist", "prefetch", "read_cifar10", "read_idx"
+__all__ = ("Digits", "augment", "batches", "cifar10", "digits", "mnist", "mnist5k", "prefetch",
+           "read_cifar10", "read_idx")

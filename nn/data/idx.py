@@ -46,7 +46,7 @@ def _parse(path: str | os.PathLike[str], file: BinaryIO) -> np.ndarray:
         raise FileError.of(path, f"the IDX header of {magic[3]} dimensions ends after {len(dims)} bytes")
     shape = tuple(int.from_bytes(dims[i:i + 4], "big") for i in range(0, len(dims), 4))
     size = math.prod(shape) * dtype.itemsize  # Python's integers do not overflow
-    content = _read_at_most(file, size + 1)
+    content = read_at_most(file, size + 1)
     if len(content) != size:
         there = "more" if len(content) > size else len(content)
         said = f"{shape!s:.80} {dtype.name}, {size} bytes" if size < 1 << 63 else f"{shape!s:.80}"
@@ -57,7 +57,7 @@ def _parse(path: str | os.PathLike[str], file: BinaryIO) -> np.ndarray:
         raise FileError.of(path, f"the IDX header says {shape!s:.80}, impossible ({error})") from error
 
 
-def _read_at_most(file: BinaryIO, size: int) -> bytes:
+def read_at_most(file: BinaryIO, size: int) -> bytes:
     """Up to `size` bytes, without allocating memory for bytes that may not be there."""
     parts = []
     while size > 0 and (part := file.read(min(size, _CHUNK))):

@@ -65,16 +65,16 @@ def digits_cnn(width: float = 1.0, rng: np.random.Generator | None = None, size:
     `size` is the side of the images, at least 4 (MNIST has 28). rng and activation as in DigitsCNN: for signs
     of activations (Hubara et al. 2016), whose gradient is that of hard tanh, lambda x: x.clamp(-1, 1). Raises
     ValueError for an invalid width or size."""
-    return DigitsCNN(_scaled(width, 32, 64, 64), rng, count("digits_cnn", "size", size, 4), activation)
+    return DigitsCNN(scaled(width, 32, 64, 64), rng, count("digits_cnn", "size", size, 4), activation)
 
 
 def digits_mlp(width: float = 1.0, rng: np.random.Generator | None = None, size: int = 8) -> DigitsMLP:
     """64-300-100-10: 50,610 parameters. `width` scales the hidden layers; size and rng as in DigitsMLP.
     Raises ValueError for an invalid width or size."""
-    return DigitsMLP(_scaled(width, 300, 100), rng, count("digits_mlp", "size", size))
+    return DigitsMLP(scaled(width, 300, 100), rng, count("digits_mlp", "size", size))
 
 
-def _scaled(width: float, *sizes: int) -> tuple[int, ...]:
+def scaled(width: float, *sizes: int) -> tuple[int, ...]:
     """The sizes times `width`, rounded, at least 1, for the small dense networks to compare with."""
     if not 0 < width < math.inf:
         raise ValueError(f"width must be a positive number, got {width}")

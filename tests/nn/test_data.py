@@ -296,5 +296,5 @@ def test_the_reader_never_asks_for_more_than_a_chunk():
             return b""
 
     stream = Stream()
-    assert idx._read_at_most(stream, 1 << 40) == b""
+    assert idx.read_at_most(stream, 1 << 40) == b""
     assert stream.asked <= 1 << 20

