@@ -5,7 +5,8 @@
     small = compress.prune_channels(model, x, macs=0.5)   # without the least channels, to half the work
     compress.recalibrate(small, x_train)            # batch norm's statistics anew; then train on
 
-A file an idea: entries.py (which entries of which arrays go together), algebra.py (what each operation says of
-that: one row a rule), groups.py (the dependency groups), constant.py (what a channel is, whatever the input),
-removal.py, leaks.py (what a removed channel still added), windows.py, layers.py (the sizes that layers keep as
-attributes), choice.py (which channels go), recalibration.py."""
+A file an idea: entries.py (which entries of which arrays go together), algebra.py (what each operation says
+of that: one row a rule), groups.py (the dependency groups), constant.py (what a channel is, whatever the
+input), cut.py (what is to be cut), removal.py, compacting.py, leaks.py (what a removed channel still added),
+windows.py, layers.py (the sizes that layers keep as attributes), choice.py (which channels go),
+recalibration.py."""

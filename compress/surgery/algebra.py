@@ -1,9 +1,10 @@
 """The channel algebra: what each operation says of the entries along the axes of its inputs and its output.
 
-`nn.axes` says which axis of the output each axis of an input becomes: entries along both go together, in their
-places. Where an operation acts along an axis it does not say how; that is a row here:
+`nn.axes` says which axis of the output each axis of an input becomes: entries along both go together, in
+their places. Where an operation acts along an axis it does not say how; that is a row here:
 
-    SUMS      pairs of axes that are multiplied and summed over: entry i of the one meets entry i of the other,
+    SUMS      pairs of axes that are multiplied and summed over: entry i of the one meets entry i of the
+    other,
               and both may be gone
     RULES     what is more than that: groups of a convolution, the places in a concat, a reshape
 
@@ -176,27 +177,28 @@ def _convolution(net: Followed, node: Node, ins: list[Axes], out: Axes) -> None:
 def _cat(net: Followed, node: Node, ins: list[Axes], out: Axes) -> None:
     """Along dim, the entries of one input come behind those of the other."""
     dim = node.attrs["dim"] % len(out)
-    if any(axes[dim] is None for axes in (*ins, out)):
+    if any(one[dim] is None for one in (*ins, out)):
         return simple(net, node, ins, out)
-    net.entries.join(np.concatenate([axes[dim] for axes in ins]), out[dim])
+    net.entries.join(np.concatenate([one[dim] for one in ins]), out[dim])
     for j, axis in enumerate(out):
-        for axes in ins if j != dim and axis is not None else ():
-            net.entries.join(axes[j], axis)
+        for one in ins if j != dim and axis is not None else ():
+            net.entries.join(one[j], axis)
 
 
 def _reshape(net: Followed, node: Node, ins: list[Axes], out: Axes) -> None:
     """Axis for axis, one of several, or several of one."""
     (x,), (shape,), entries = ins, _shapes(net, node), net.entries
     for before, after in factors(shape, node.shape):
-        own, made = ([axes[a] for a in some if axes[a] is None or len(axes[a]) != 1]
-                     for axes, some in ((x, before), (out, after)))
-        for axes, some in ((x, before), (out, after)):
-            net._keep(tuple(axes[a] for a in some if axes[a] is not None and len(axes[a]) == 1),
+        sides = [[one[a] for a in some] for one, some in ((x, before), (out, after))]
+        own, made = ([axis for axis in side if axis is None or len(axis) != 1] for side in sides)
+        for side in sides:
+            net._keep(tuple(axis for axis in side if axis is not None and len(axis) == 1),
                       f"{place(node)} has it for a length of 1")
         fixed = all(axis is not None for axis in (*own, *made))
+        alike = fixed and prod(map(len, own)) == prod(map(len, made))
         if fixed and len(own) == len(made) == 1:
             entries.join(own[0], made[0])
-        elif fixed and min(len(own), len(made)) == 1 and len({prod(map(len, one)) for one in (own, made)}) == 1:
+        elif alike and min(len(own), len(made)) == 1:
             whole, several = (own[0], made) if len(own) == 1 else (made[0], own)
             net.later(_Split(whole, several, place(node)))
         else:

@@ -13,43 +13,46 @@ import nn
 from nn.arguments import count, number
 from nn.sizes import at
 
+from .cut import Cut
 from .groups import ChannelGroup
-from .removal import Cut
+from .removal import without
 
 Score = Callable[[str, np.ndarray], np.ndarray]
 
 
 def magnitude(name: str, w: np.ndarray) -> np.ndarray:
-    """|w| of each weight (Li, Kadav, Durdanovic, Samet & Graf 2017, "Pruning filters for efficient ConvNets").
-    """
+    """|w| of each weight (Li, Kadav, Durdanovic, Samet & Graf 2017, "Pruning filters for efficient
+    ConvNets")."""
     return np.abs(w)
 
 
-def prune_channels(model: nn.Module, example: Any, *, macs: float | None = None, fraction: float | None = None,
-                   score: str | Score = "magnitude", globally: bool = False, multiple: int = 16) -> nn.Module:
+def prune_channels(model: nn.Module, example: Any, *, macs: float | None = None,
+                   fraction: float | None = None, score: str | Score = "magnitude", globally: bool = False,
+                   multiple: int = 16) -> nn.Module:
     """A smaller network, without the channels that matter least.
 
         small = compress.prune_channels(model, x, macs=0.5)
         compress.recalibrate(small, x)      # then train on
 
-    model: an nn.Module, which stays as it is. example: a batch of inputs, to trace it with; a tuple or dict of
-    them where there are several.
+    model: an nn.Module, which stays as it is. example: a batch of inputs, to trace it with; a tuple or dict
+    of them where there are several.
     macs: the share of the multiply-adds of its convolutions and linear layers that may be left, in (0, 1]. Or
     fraction: the share of the channels that go at least, in [0, 1).
-    score: "magnitude", or a function of a weight's name and array that gives a number for each of its entries.
-    What a channel counts is the sum over all weights that go with it, in all layers of its group.
-    globally: whether the least of all groups go, wherever they are, a channel's score being divided by the mean
-    of its group (for channels with more weights would otherwise never go); else each group gives up the same
-    share. multiple: how many channels stay is rounded to a multiple of it, if they are more than it: kernels
-    compute 16 channels in a register of AVX-512, so that 17 take as long as 32. At least one channel of
-    each group stays, and all outputs of the network.
+    score: "magnitude", or a function of a weight's name and array that gives a number for each of its
+    entries. What a channel counts is the sum over all weights that go with it, in all layers of its group.
+    globally: whether the least of all groups go, wherever they are, a channel's score being divided by the
+    mean of its group (for channels with more weights would otherwise never go); else each group gives up the
+    same share. multiple: how many channels stay is rounded to a multiple of it, if they are more than it:
+    kernels compute 16 channels in a register of AVX-512, so that 22 take nearly as long as 32. At least one
+    channel of each group stays, and all outputs of the network.
 
     Returns a network of the same class, as remove_channels does. Raises TypeError or ValueError for settings
     that do not fit, for a score of another shape or that is NaN, and for a budget that can't be met; what
     remove_channels raises for a network whose forward has sizes of its own."""
     if (macs is None) == (fraction is None):
-        raise ValueError("prune_channels: wants macs, the share of the multiply-adds to be left, or fraction, the share "
-                         f"of the channels to go; got {'neither' if macs is None else 'both'}")
+        came = "neither" if macs is None else "both"
+        raise ValueError("prune_channels: wants macs, the share of the multiply-adds to be left, or "
+                         f"fraction, the share of the channels to go; got {came}")
     if fraction is None:
         number("prune_channels", "macs", macs, 0, 1, closed=True)
     else:
@@ -75,7 +78,7 @@ def prune_channels(model: nn.Module, example: Any, *, macs: float | None = None,
         what = "multiply-adds" if fraction is None else "channels"
         raise ValueError(f"prune_channels: {share(roots):.1%} of the {what} are left when each group has one "
                          f"channel; wanted {wanted:.1%}")
-    return cut.without(roots)
+    return without(cut, roots)
 
 
 def _scores(cut: Cut, group: ChannelGroup, score: Score) -> np.ndarray:
@@ -88,8 +91,8 @@ def _scores(cut: Cut, group: ChannelGroup, score: Score) -> np.ndarray:
         w = cut.graph.constants[name]
         found = np.asarray(score(name, w), np.float64)
         if found.shape != w.shape or not np.isfinite(found).all():
-            raise ValueError(f"prune_channels: the score of {name} must be finite and have its shape {w.shape}; got "
-                             f"{found.shape}")
+            raise ValueError(f"prune_channels: the score of {name} must be finite and have its shape "
+                             f"{w.shape}; got {found.shape}")
         along = found.sum(axis=tuple(a for a in range(w.ndim) if a != axis))
         total += [along[some].sum() for some in places]
     return total
@@ -119,7 +122,8 @@ def _work(cut: Cut) -> Callable[[set[int]], float]:
     for node in cut.graph.nodes:
         if node.op in ("conv2d", "conv_transpose2d", "linear"):
             weight = cut.graph.value(node.inputs[1]).shape
-            image = at(node.shape if node.op != "conv_transpose2d" else cut.graph.value(node.inputs[0]).shape, sizes)
+            image = cut.graph.value(node.inputs[0] if node.op == "conv_transpose2d" else node.output).shape
+            image = at(image, sizes)
             times = prod(image[:-1] if node.op == "linear" else (image[0], *image[2:])) * prod(weight[2:])
             along = [np.array([followed.entries.root(int(entry)) for entry in axis])
                      for axis in followed.axes[node.inputs[1]][:2]]

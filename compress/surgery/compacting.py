@@ -10,8 +10,9 @@ import nn
 from nn.graph import Node
 
 from .constant import Known, known_values
-from .leaks import FOLDS, _summed
-from .removal import Cut
+from .cut import Cut
+from .leaks import FOLDS, summed
+from .removal import without
 
 
 def compact(model: nn.Module, example: Any) -> nn.Module:
@@ -36,7 +37,7 @@ def compact(model: nn.Module, example: Any) -> nn.Module:
     than 0. Raises ValueError where the network does not run with smaller layers, naming the operation and its
     module."""
     cut = Cut.of("compact", model, example)
-    return cut.without(_constant_or_unread(cut))
+    return without(cut, _constant_or_unread(cut))
 
 
 def _constant_or_unread(cut: Cut) -> set[int]:
@@ -48,7 +49,7 @@ def _constant_or_unread(cut: Cut) -> set[int]:
     while True:
         needed: set[int] = set()
         for node in cut.graph.nodes:
-            for i, axis in _summed(cut, node):
+            for i, axis in summed(cut, node):
                 if i == 0 or node.op not in FOLDS:
                     wanted = _needed(cut, node, i, axis, known, roots)
                     own = axes[node.inputs[i]][axis]
@@ -64,14 +65,14 @@ def _constant_or_unread(cut: Cut) -> set[int]:
 
 def _needed(cut: Cut, node: Node, i: int, axis: int, known: dict[str, Known], roots: set[int]) -> np.ndarray:
     """Which entries along a summed axis of an input matter: those that are not known and are multiplied with
-    weights other than 0 for outputs that stay; of sums whose constants have no place to go, those that are not
-    known to be 0."""
+    weights other than 0 for outputs that stay; of sums whose constants have no place to go, those that are
+    not known to be 0."""
     x, w = known[node.inputs[i]], known[node.inputs[1]] if node.op in FOLDS else None
     others = tuple(a for a in range(x.value.ndim) if a != axis)
     if w is None:
         return x.not_zero.any(axis=others)
     out = len(node.shape) - 1 if node.op == "linear" else 1
-    stays = ~cut.gone(node.output, out, roots) if cut.groups.followed.axes[node.output][out] is not None else True
+    stays = ~cut.gone(node.output, out, roots)
     groups, weights = node.attrs.get("groups", 1), w.not_zero > 0
     if node.op == "conv_transpose2d":  # (C, O/groups, …)
         weights = weights.reshape(groups, -1, *weights.shape[1:]) & stays.reshape(groups, 1, -1, 1, 1)

@@ -102,14 +102,14 @@ def _reduced(op: str, ins: list[Known | None], attrs: dict[str, Any]) -> np.ndar
     return forward("sum", ins[0].where(~ins[0].known), **how) < 0.5
 
 
-_TABLE: dict[str, Callable[[str, list, dict], "np.ndarray | None"]] = {
+_TABLE: dict[str, Callable[[str, list, dict], np.ndarray | None]] = {
     "batch_norm_eval": _by_channel,
     **dict.fromkeys(("linear", "conv2d", "conv_transpose2d", "matmul"), _products),
     **dict.fromkeys(("reshape", "permute", "index", "cat", "pad", "expand"), _moved),
     **dict.fromkeys(("max_pool2d", "avg_pool2d"), _windows), **dict.fromkeys(("sum", "mean"), _reduced)}
 
 
-def _table(op: str) -> Callable[[str, list, dict], "np.ndarray | None"] | None:
+def _table(op: str) -> Callable[[str, list, dict], np.ndarray | None] | None:
     """How it is found what is known of an operation's output; None where nothing is said."""
     entrywise = getattr(RULES[op], "axes", None) is elementwise or AXES.get(op) is AXES["relu"]
     return _TABLE.get(op, _entrywise if entrywise and op != "dropout" else None)

@@ -26,7 +26,8 @@ Part = tuple[str, int]  # an array by its name in the state, and an axis of it
 @dataclass(frozen=True, eq=False)
 class ChannelGroup:
     """Channels that are alike: removing channel i removes, of each array in `parts`, along that axis, the
-    entries `parts[name, axis][i]`. name: the layer that makes the channels."""
+    entries `parts[name, axis][i]`. name: the layer that makes the channels. roots: of each channel the number
+    that stands for it in the algebra. roles: what the entries of each array are called."""
 
     name: str
     parts: dict[Part, list[np.ndarray]]
@@ -44,8 +45,10 @@ class ChannelGroup:
 
 @dataclass(frozen=True, eq=False)
 class ChannelGroups:
-    """The groups of a network, one after another: len, iteration, and `groups["conv1"]` for the one that a
-    layer's channels are in. kept: why the entries of an array along an axis stay, if any do."""
+    """The groups of a network, one after another: len, iteration, and `groups.of("conv1")` for those that a
+    layer's channels are in. kept: why the entries of an array along an axis stay, if any do. graph: the
+    network; followed: the entries of all its values; roles: what they are called, of each array along each
+    axis."""
 
     graph: Graph
     followed: Followed = field(repr=False)
@@ -59,13 +62,15 @@ class ChannelGroups:
     def __len__(self) -> int:
         return len(self.groups)
 
-    def __getitem__(self, layer: str) -> ChannelGroup:
-        """The group of a layer's output channels. Raises KeyError for a layer whose channels are in none, and
-        says why."""
-        for group in self.groups:
-            if self.part(layer) in group.parts:
-                return group
-        raise KeyError(f"{layer}: its channels are in no group: {self.kept[self.part(layer)]}")
+    def of(self, layer: str) -> list[ChannelGroup]:
+        """The groups that a layer's output channels are in; several, if some of them have other companions
+        than others. Raises KeyError for what is no layer, and for one all of whose channels stay: it says
+        why."""
+        part = self.part(layer)
+        found = [group for group in self.groups if part in group.parts]
+        if not found:
+            raise KeyError(f"{layer}: its channels are in no group: {self.kept[part]}")
+        return found
 
     def part(self, layer: str) -> Part:
         """The array and axis of a layer's output channels. Raises KeyError for what is no such layer."""
@@ -133,14 +138,19 @@ def groups_of(model: nn.Module, graph: Graph) -> ChannelGroups:
 
 
 def _fixed(model: nn.Module, graph: Graph, own: set[str]) -> dict[str, str]:
-    """The constants that can't be cut: what forward makes, and arrays of layers that surgery does not know."""
+    """The constants that can't be cut: what forward makes, and arrays of layers that surgery does not
+    know."""
     fixed = {}
     for name in graph.constants:
         if name not in own:
             fixed[name] = f"{name} is an array that forward makes"
         elif not can_be_cut(owner := owner_of(model, name)):
-            fixed[name] = f"{name.rpartition('.')[0]}, a {type(owner).__name__}, has sizes that surgery does not know"
+            what = f"{name.rpartition('.')[0]}, a {type(owner).__name__}"
+            fixed[name] = f"{what}, has sizes that surgery does not know"
     return fixed
+
+
+_MATRICES = {"linear": ["output", "input"], "embedding": ["row", "output"]}
 
 
 def _roles(graph: Graph, own: set[str]) -> dict[Part, str]:
@@ -153,7 +163,7 @@ def _roles(graph: Graph, own: set[str]) -> dict[Part, str]:
                 shape = graph.constants[name].shape
                 names = ["entry"] * len(shape)
                 if len(shape) == 2:
-                    names = ["output", "input"] if node.op == "linear" else names
+                    names = _MATRICES.get(node.op, names)
                 elif len(shape) in (3, 4) and name.endswith("weight"):
                     names = ["filter", "input channel"]
                     names = names[::-1] if node.op == "conv_transpose2d" else names

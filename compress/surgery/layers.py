@@ -49,8 +49,8 @@ def row(module: nn.Module) -> Callable[[Any, tuple[int, ...]], None] | None:
 
 
 def can_be_cut(module: nn.Module) -> bool:
-    """Whether a module with smaller arrays works: a layer that has a row, or a module of the user's own, which
-    may keep no sizes (if it does, surgery finds that the network no longer runs, and says where)."""
+    """Whether a module with smaller arrays works: a layer that has a row, or a module of the user's own,
+    which may keep no sizes (if it does, surgery finds that the network no longer runs, and says where)."""
     theirs = any(isinstance(module, getattr(layers, name)) for name in layers.__all__)
     return row(module) is not None or not theirs
 

@@ -2,11 +2,12 @@
 
 Where such a channel is known, whatever the input, it adds a constant to what reads it, which belongs into the
 bias there, or into the running mean of the batch norm that follows. Only zero padding is in the way: at the
-border a convolution meets zeros in place of the constant, so that less arrives. That is told, with its size."""
+border a convolution meets zeros in place of the constant, so that less arrives. That is told, with its
+size."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,18 +17,16 @@ from nn.sizes import at
 
 from .algebra import SUMS, place
 from .constant import Known, forward, known_values
+from .cut import Cut
 from .layers import owner_of
-
-if TYPE_CHECKING:
-    from .removal import Cut
 
 FOLDS = ("linear", "conv2d", "conv_transpose2d")
 ROUNDING = 1e-6  # of the sizes of all that is summed: two orders of one sum in float32 differ by less
 
 
 class Leak(NamedTuple):
-    """What removed channels add to a layer's outputs: base, of each output; border: how much less it is where
-    it is least so; sized: of each output the sum of the absolute values."""
+    """What removed channels add to a layer's outputs: base, to each output at most positions; border: by how
+    much it is another number at the others, at most."""
 
     base: np.ndarray
     border: float
@@ -38,7 +37,7 @@ def fold(cut: Cut, roots: set[int]) -> list[str]:
     known, sizes, notes = None, None, []
     leaks: dict[str, list[tuple[Node, Leak]]] = {}
     for node in cut.graph.nodes if roots else ():
-        for i, axis in _summed(cut, node):
+        for i, axis in summed(cut, node):
             gone = cut.gone(node.inputs[i], axis, roots)
             if not gone.any() or (i and node.op in FOLDS):
                 continue
@@ -48,13 +47,13 @@ def fold(cut: Cut, roots: set[int]) -> list[str]:
             x, some = known[node.inputs[i]], _along(gone, axis, known[node.inputs[i]].value.ndim)
             if node.op not in FOLDS:
                 if np.any(x.not_zero * some):
-                    notes.append(f"{place(node)} sums over removed channels that are not known to be 0: outputs "
-                                 "differ by what they were")
+                    notes.append(f"{place(node)} sums over removed channels that are not known to be 0: "
+                                 "outputs differ by what they were")
                 continue
             leak = _leak(cut, node, x, known[node.inputs[1]], some, roots, at(node.attrs, sizes))
             if leak is None:
-                notes.append(f"{place(node)} read {gone.sum()} removed channels that vary with the input: outputs "
-                             "differ by what they were; train on")
+                notes.append(f"{place(node)} read {gone.sum()} removed channels that vary with the input: "
+                             "outputs differ by what they were; train on")
             elif leak.base.any() or leak.border:
                 leaks.setdefault(node.inputs[1], []).append((node, leak))
     for some in leaks.values():
@@ -62,7 +61,7 @@ def fold(cut: Cut, roots: set[int]) -> list[str]:
     return notes
 
 
-def _summed(cut: Cut, node: Node) -> list[tuple[int, int]]:
+def summed(cut: Cut, node: Node) -> list[tuple[int, int]]:
     """The axes of its inputs that an operation sums over."""
     if node.op not in SUMS:
         return []
@@ -75,7 +74,8 @@ def _along(mask: np.ndarray, axis: int, ndim: int) -> np.ndarray:
     return mask.reshape([-1 if a == axis else 1 for a in range(ndim)])
 
 
-def _leak(cut: Cut, node: Node, x: Known, w: Known, some: np.ndarray, roots: set[int], attrs: dict) -> Leak | None:
+def _leak(cut: Cut, node: Node, x: Known, w: Known, some: np.ndarray, roots: set[int],
+          attrs: dict) -> Leak | None:
     """What the removed channels of x add to the outputs that stay; None if that is not known."""
     axis = len(node.shape) - 1 if node.op == "linear" else 1
     stays = np.flatnonzero(~cut.gone(node.output, axis, roots))
@@ -108,15 +108,15 @@ def _put(cut: Cut, leaks: list[tuple[Node, Leak]]) -> list[str]:
     uses = [one for one in cut.graph.nodes if node.inputs[1] in one.inputs]
     largest = max(float(np.abs(one.base).max(initial=0)) for _, one in leaks)
     if len(uses) != len(leaks) or any(not np.array_equal(leak.base, other.base) for _, other in others):
-        return [f"{place(node)} is used several times and got other constants from removed channels each time: "
-                f"outputs of it differ by up to {largest:.3g}"]
+        return [f"{place(node)} is used several times and got other constants from removed channels each "
+                f"time: outputs of it differ by up to {largest:.3g}"]
     if not _added(cut, node, leak.base):
-        return [f"{place(node)} has no bias that could take up what removed channels added whatever the input: "
-                f"outputs of it differ by up to {largest:.3g}"]
+        return [f"{place(node)} has no bias that could take up what removed channels added whatever the "
+                f"input: outputs of it differ by up to {largest:.3g}"]
     border = max(one.border for _, one in leaks)
     if border:
-        return [f"{place(node)} pads with zeros: at the border less of a constant arrived from removed channels, "
-                f"and outputs of it differ there by up to {border:.3g}"]
+        return [f"{place(node)} pads with zeros: at the border less of a constant arrived from removed "
+                f"channels, and outputs of it differ there by up to {border:.3g}"]
     return []
 
 

@@ -1,4 +1,5 @@
-"""Batch norm's statistics anew: those of a network before surgery are not those of what it computes after it."""
+"""Batch norm's statistics anew: those of a network before surgery are not those of what it computes after
+it."""
 
 from __future__ import annotations
 
@@ -35,8 +36,8 @@ def recalibrate(model: nn.Module, x: Any, *, batch_size: int = 256) -> nn.Module
     if not isinstance(model, nn.Module):
         raise TypeError(f"recalibrate: model must be an nn.Module; got {type(model).__name__}")
     if model.parametrization is not None:
-        raise ValueError("recalibrate: the model computes on integers, with its batch norms folded into weights; "
-                         "recalibrate before compress.prepare")
+        raise ValueError("recalibrate: the model computes on integers, with its batch norms folded into "
+                         "weights; recalibrate before compress.prepare")
     count("recalibrate", "batch_size", batch_size)
     example = Example.of("recalibrate", x)
     graph = example.trace(model)

@@ -9,13 +9,13 @@ from ..arguments import count
 from ..layers import BatchNorm2d, Conv2d, Linear
 from ..module import Module
 from ..tensor import Tensor
-from .digits import _scaled
+from .digits import scaled
 
 
 class ResidualBlock(Module):
     """relu(x + two 3×3 convolutions of x), each with batch norm, ReLU between them. channels: of x, between
-    the two, and of the result. stride: of the first convolution. Where x has another shape than the result, it
-    goes through a 1×1 convolution with batch norm (`shortcut`, else None). rng: draws the first weights;
+    the two, and of the result. stride: of the first convolution. Where x has another shape than the result,
+    it goes through a 1×1 convolution with batch norm (`shortcut`, else None). rng: draws the first weights;
     nn.random.generator() if left out. Raises ValueError for invalid sizes."""
 
     def __init__(self, channels: tuple[int, int, int], stride: int = 1,
@@ -37,10 +37,10 @@ class ResidualBlock(Module):
 
 
 class SmallResNet(Module):
-    """A 3×3 convolution, three stages of one ResidualBlock each, of which the second and third halve the image,
-    the mean over all pixels, one Linear. widths: the channels of the three stages. rng: draws the first weights;
-    nn.random.generator() if left out. Images (N, 1, H, W) of any size → logits (N, 10). Raises ValueError for
-    invalid sizes."""
+    """A 3×3 convolution, three stages of one ResidualBlock each, of which the second and third halve the
+    image, the mean over all pixels, one Linear. widths: the channels of the three stages. rng: draws the
+    first weights; nn.random.generator() if left out. Images (N, 1, H, W) of any size → logits (N, 10). Raises
+    ValueError for invalid sizes."""
 
     def __init__(self, widths: tuple[int, int, int], rng: np.random.Generator | None = None) -> None:
         first, second, third = widths
@@ -58,8 +58,8 @@ class SmallResNet(Module):
 
 
 def small_resnet(width: float = 1.0, rng: np.random.Generator | None = None, size: int = 32) -> SmallResNet:
-    """Stages of 32, 64 and 128 channels: 308,074 parameters. `width` scales the numbers of channels; `size` is
-    the side of the images, at least 4, which changes no layer. rng as in SmallResNet. Raises ValueError for an
-    invalid width or size."""
+    """Stages of 32, 64 and 128 channels: 308,074 parameters. `width` scales the numbers of channels; `size`
+    is the side of the images, at least 4, which changes no layer. rng as in SmallResNet. Raises ValueError
+    for an invalid width or size."""
     count("small_resnet", "size", size, 4)
-    return SmallResNet(_scaled(width, 32, 64, 128), rng)
+    return SmallResNet(scaled(width, 32, 64, 128), rng)
