@@ -31,7 +31,7 @@ def remove_channels(model: nn.Module, example: Any, channels: Mapping[str, Itera
     saved as any other. Its `surgery` says what was cut (its `channels` cut a fresh network of the class to
     the sizes that its state_dict then fits) and, in words, what a removed channel added to the outputs
     whatever the input, where that could not be put into a bias. Build the optimizer afterwards, of the new
-    network's parameters: one that was built before goes on training the old ones.
+    network's parameters: one that was built before goes on training the old ones (nn.train.fit refuses it).
 
     Raises KeyError for a name that is no layer, IndexError for a channel that it does not have, ValueError
     for one that can't be removed, for all channels of a group, and where the network does not run with

@@ -20,7 +20,7 @@ from .timing import context, digits, interleaved, timer
 LEFT = 0.5  # of the multiply-adds
 SIDE, BATCHES = 32, (1, 16, 64)
 FASTER = 1.7
-SEEDS, LARGE, TUNED = 3, 3, 3  # runs; epochs of the large network, and of what is left of it
+SEEDS, LARGE, TUNED = 3, 2, 2  # runs; epochs of the large network, and of what is left of it
 
 
 def rows(seconds: float) -> Iterator[Row]:

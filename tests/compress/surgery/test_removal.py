@@ -65,6 +65,9 @@ def test_an_optimizer_of_the_old_network_goes_on_with_the_old_one():
     F.cross_entropy(model(nn.Tensor(x)), y).backward()
     optimizer.step()    # trains the old one
     assert all((array == before[name]).all() for name, array in small.state_dict().items())
+    with pytest.raises(ValueError, match="fit: the optimizer trains none of the model's parameters; build it "
+                                         "of those of this DigitsCNN, after it was copied or cut"):
+        nn.train.fit(small, x, y, epochs=1, optimizer=optimizer, rng=np.random.default_rng(0))
     assert "Build the optimizer afterwards" in compress.remove_channels.__doc__
 
 
