@@ -19,6 +19,12 @@ from .saturation import saturating_qgemm
 from .schedule import Cubic, Iterative, Linear, Once
 from .sensitivity import Sensitivity, sensitivity_scan
 from .stored import Stored
+from .surgery.choice import prune_channels
+from .surgery.compacting import compact
+from .surgery.cut import Surgery
+from .surgery.groups import ChannelGroup, ChannelGroups, channel_groups
+from .surgery.recalibration import recalibrate
+from .surgery.removal import remove_channels
 from .techniques import *  # noqa: F403
 from .transform import Context, Invariant, Transform
 

@@ -74,8 +74,8 @@ def fit(model: Module, x: np.ndarray, y: np.ndarray, *, epochs: int, optimizer: 
     The model trains in training mode; its mode is restored. glibc keeps freed memory from now on (nn.memory).
     Raises: TypeError or ValueError for data that can't be trained on; Diverged (a FloatingPointError) naming
     the layer when the loss is no longer finite: the model is then as it was before that step. ValueError for
-    a checkpoint of another run (it says what differs), nn.FileError for one that is damaged and the only one.
-    """
+    an optimizer that trains none of the model's parameters, and for a checkpoint of another run (it says what
+    differs), nn.FileError for one that is damaged and the only one."""
     _check(model, x, y, classes=loss is None)
     for name, value, least in (("epochs", epochs, 0), ("batch_size", batch_size, 1), ("every", every, 1),
                                ("prefetch", prefetch, 0)):
@@ -89,6 +89,10 @@ def fit(model: Module, x: np.ndarray, y: np.ndarray, *, epochs: int, optimizer: 
         instance("fit", name, value, kind, wanted)
     if average is not None and (not isinstance(average, AveragedModel) or average.swapped):
         raise TypeError(f"fit: average must be an AveragedModel, not swapped in, got {average!r}")
+    own = {id(p) for _, weight in model.named_parameters() for p in (weight, *weight.trainables())}
+    if own and not own & {id(p) for p in optimizer.params}:
+        raise ValueError("fit: the optimizer trains none of the model's parameters; build it of those of "
+                         f"this {type(model).__name__}, after it was copied or cut")
     if not memory.chosen:
         memory.keep_freed()
     buffers = [(module, name) for _, module in model.named_modules() for name in buffers_of(module)]
