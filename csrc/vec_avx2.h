@@ -18,6 +18,7 @@ enum { LANES = 8 };
 #define SPREAD_F(word) _mm256_castsi256_ps(_mm256_set1_epi32(word))
 #define ADD_F(a, b) _mm256_add_ps(a, b)
 #define MULTIPLY_ADD_F(s, a, b) _mm256_fmadd_ps(a, b, s)
+#define ONE_MULTIPLY_ADD(s, a, b) __builtin_fmaf(a, b, s)
 #define MULTIPLY_F(a, b) _mm256_mul_ps(a, b)
 #define GREATER_F(a, b) _mm256_max_ps(a, b)
 #define LESSER_F(a, b) _mm256_min_ps(a, b)

@@ -22,6 +22,7 @@ enum { LANES = 16 };
 #define SPREAD_F(word) _mm512_castsi512_ps(_mm512_set1_epi32(word))
 #define ADD_F(a, b) _mm512_add_ps(a, b)
 #define MULTIPLY_ADD_F(s, a, b) _mm512_fmadd_ps(a, b, s)
+#define ONE_MULTIPLY_ADD(s, a, b) __builtin_fmaf(a, b, s)
 #define MULTIPLY_F(a, b) _mm512_mul_ps(a, b)
 #define GREATER_F(a, b) _mm512_max_ps(a, b)
 #define LESSER_F(a, b) _mm512_min_ps(a, b)

@@ -28,6 +28,7 @@ enum { LANES = 4 };
 #define ADD_F(a, b) ((a) + (b))
 #define MULTIPLY_F(a, b) ((a) * (b))
 #define MULTIPLY_ADD_F(s, a, b) ((s) + (a) * (b))
+#define ONE_MULTIPLY_ADD(s, a, b) ((s) + (a) * (b))
 #define GREATER_F(a, b) choose((a) > (b), a, b) /* or b, if one is NaN */
 #define LESSER_F(a, b) choose((a) < (b), a, b)
 static INLINE four choose(four_ints which, four a, four b)

@@ -5,11 +5,11 @@ from timeit import Timer
 
 import numpy as np
 
-from nn.kernels import Operand, Variant, spmm_csr, use
+from nn.kernels import Operand, Variant, gemm, spmm_csr, use
 
 from ..ladder.sample import SIZE, Sample, floats
 from . import peers, variants
-from .row import Row
+from .row import AT_MOST, Row
 from .small_call import A, B, Call
 from .timing import context, interleaved, timer
 
@@ -19,8 +19,9 @@ CALLS = (Call("spmm_csr(a, b)", A, (B,)),)
 
 
 def rows(seconds: float) -> Iterator[Row]:
-    """A comparison at each sparsity, and the speed of every variant."""
+    """A comparison at each sparsity, the break-even with `gemm`, and the speed of every variant."""
     yield from (_beside_peers(zeros, seconds / 2) for zeros in (0.8, 0.9, 0.95))
+    yield from (_break_even(batch, seconds / 8) for batch in (1, 16, BATCH, 256))
     yield from variant_rows(seconds / 2)
 
 
@@ -29,12 +30,12 @@ def variant_rows(seconds: float) -> Iterator[Row]:
     return variants.rows(spmm_csr, _work, seconds, of_peak=False)
 
 
-def _operands(zeros: float) -> tuple[np.ndarray, np.ndarray]:
+def _operands(zeros: float, batch: int = BATCH) -> tuple[np.ndarray, np.ndarray]:
     """x (batch, K) and a dense W (N, K) with this share of zeros."""
     rng = np.random.default_rng(0)
     w = rng.standard_normal((N, K), np.float32)
     w[rng.random((N, K)) < zeros] = 0
-    return rng.standard_normal((BATCH, K), np.float32), w
+    return rng.standard_normal((batch, K), np.float32), w
 
 
 def _beside_peers(zeros: float, seconds: float) -> Row:
@@ -53,7 +54,24 @@ def _beside_peers(zeros: float, seconds: float) -> Row:
     ratio = min(one.median for name, one in times.items() if name != "ours") / times["ours"].median
     beside = context(times, "ms", lambda seconds: 1000 * seconds)
     measure = f"spmm_csr {BATCH}×{K}×{N}, {zeros:.0%} zeros, beside the best of NumPy, SciPy, PyTorch"
-    return Row("spmm_csr", measure, round(ratio, 3), "× the best", context=beside)
+    return Row("spmm_csr", measure, round(ratio, 3), "× the best", 2.7, context=beside)
+
+
+def _break_even(batch: int, seconds: float) -> Row:
+    """The share of zeros from which on a call takes less time than `gemm`: where the line through the two
+    times around that of `gemm` meets it."""
+    x, w = _operands(0, batch)
+    out, shares, found = np.empty((batch, N), np.float32), np.linspace(0.4, 1, 7), {}
+    kept = np.random.default_rng(1).random((N, K))
+    dense = timer("gemm(x, w, out=out)", gemm=gemm, x=x, w=gemm.pack(np.ascontiguousarray(w.T)), out=out)
+    for zeros in shares:
+        times = interleaved({"dense": dense, "sparse": _ours(x, w * (kept >= zeros))}, seconds)
+        found[zeros] = times["sparse"].median / times["dense"].median
+    share = float(np.interp(-1, [-ratio for ratio in found.values()], shares))
+    beside = {"time, × gemm's": ", ".join(f"{r:.2f} at {zeros:.0%}" for zeros, r in found.items())}
+    bar = {} if batch == 1 else {"bar": 72, "sense": AT_MOST}  # one row of gemm is bound by reading memory
+    measure = f"spmm_csr {batch}×{K}×{N}: faster than gemm from"
+    return Row("spmm_csr", measure, round(100 * share, 1), "% zeros", **bar, context=beside)
 
 
 def _torch(w: np.ndarray, columns: np.ndarray) -> Timer:
