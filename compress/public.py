@@ -13,14 +13,14 @@ from .recipe import Recipe
 from .reconstruct import reconstruct
 from .report import report, weight_errors
 from .saturation import saturating_qgemm
-from .schedule import Cubic, Once
+from .schedule import Cubic, Iterative, Linear, Once
 from .sensitivity import Sensitivity, sensitivity_scan
 from .stored import Stored
 from .techniques import *  # noqa: F403
 from .techniques import __all__ as _techniques
 from .transform import Context, Invariant, Transform
 
-__all__ = ["Bound", "Certificate", "CertificateError", "Chain", "Context", "Cubic", "Invariant", "Once",
-           "Program", "ProgramError", "Recipe", "Sensitivity", "Stored", "Transform", "certify",
-           "certify_weights", "convert", "largest_k", "load", "prepare", "reconstruct", "report",
+__all__ = ["Bound", "Certificate", "CertificateError", "Chain", "Context", "Cubic", "Invariant", "Iterative",
+           "Linear", "Once", "Program", "ProgramError", "Recipe", "Sensitivity", "Stored", "Transform",
+           "certify", "certify_weights", "convert", "largest_k", "load", "prepare", "reconstruct", "report",
            "saturating_qgemm", "save", "sensitivity_scan", "unprepare", "weight_errors", *_techniques]

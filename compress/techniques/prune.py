@@ -39,12 +39,14 @@ class PruneState:
 class Prune(Transform):
     """Set the fraction `sparsity` of a weight's groups to zero, by `schedule` (at once if none is given).
 
-    pattern: what is pruned together. "element" (single weights), blocks such as "4x1" and "8x1" (outputs ×
-    inputs), "row" and "column" of the matrix (out, in); of convolutions "filter" K[f], "channel" K[:,c] and
-    "shape" K[:,c,h,w]; "2:4" or any N:M (N of every M inputs stay, which is a sparsity, so that none is to be
-    given), or a Pattern. score: which goes first, by the sum over a group: "magnitude" or "l1" (|w|), "l2"
-    (w²), "random", or a Score; help(compress.pruning) lists the files of both. schedule: `Once`, `Cubic`.
-    threshold: in place of a sparsity; as many groups go as score below it when the technique is fitted.
+    pattern: what is pruned together, a Pattern or its name: "element", single weights; blocks, "4x1" and
+        "8x1" and any outputs × inputs; "row" and "column" of the matrix (out, in); of convolutions "filter"
+        K[f], "channel" K[:,c] and "shape" K[:,c,h,w]; "2:4" and any N:M, N of every M inputs stay, which is
+        a sparsity, so that none is to be given.
+    score: which goes first, by the sum over a group, a Score or its name: "magnitude" or "l1" (|w|), "l2"
+        (w²), "random"; each is a file of compress/pruning/.
+    schedule: when: `Once`, `Linear`, `Cubic`, `Iterative` (prune, retrain, prune).
+    threshold: ε in place of a sparsity: as many groups go as score below ε when the technique is fitted.
 
     Exactly `round(sparsity · groups)` are pruned, of equal ones the first; of single weights never the last
     one, and where a pattern would leave nothing of a layer it is refused. A pruned weight gets no gradient,
@@ -110,8 +112,8 @@ class Prune(Transform):
             goal = int(np.count_nonzero(self.pattern.collect(self._saliency(w, context)) < self.threshold))
         if self._count(w.shape, goal, 1.0) == (groups := self.pattern.groups(w.shape)):
             raise ValueError(f"{context.name}: {self!r} would prune all {groups} groups of a weight "
-                             f"{w.shape} and leave nothing of the layer; prune less of it, or choose None for "
-                             "it in the recipe")
+                             f"{w.shape} and leave nothing of the layer; prune less of it, or choose None "
+                             "for it in the recipe")
         state = PruneState(np.ones(w.shape, np.float32), goal=goal)
         if self.schedule.end:
             told = context if self.score.reads else Context(context.name, context.op)

@@ -1,4 +1,4 @@
-"""When pruning tightens: Zhu & Gupta's cubic, landing exactly; and a training that follows it."""
+"""When pruning tightens: schedules that never fall and land exactly; and a training that follows one."""
 
 from itertools import pairwise
 
@@ -9,12 +9,13 @@ from hypothesis import strategies as st
 
 import compress
 import nn
-from compress import Cubic, Once, Prune
+from compress import Cubic, Iterative, Linear, Once, Prune
 
 
-@given(st.integers(0, 50), st.integers(1, 200), st.integers(1, 60))
-def test_cubic_starts_at_0_never_falls_and_lands_on_1_exactly(begin, span, every):
-    schedule = Cubic(end=begin + span, begin=begin, every=every)
+@given(st.sampled_from([Linear, Cubic]), st.integers(0, 50), st.integers(1, 200), st.integers(1, 60))
+def test_it_starts_at_0_never_falls_and_lands_on_1_exactly(kind, begin, span, every):
+    """Also where `every` does not divide the span: the last change is at the end all the same."""
+    schedule = kind(end=begin + span, begin=begin, every=every)
     values = [schedule.fraction(t) for t in range(begin + span + 3)]
     assert values[: begin + 1] == [0.0] * (begin + 1)
     assert values[-3:] == [1.0] * 3
@@ -27,6 +28,50 @@ def test_cubic_is_the_papers_equation(begin, span):
     schedule = Cubic(end=begin + span, begin=begin)
     for t in range(begin, begin + span + 1):
         assert schedule.fraction(t) == pytest.approx(1 - (1 - (t - begin) / span) ** 3, abs=1e-12)
+
+
+@given(st.integers(0, 50), st.integers(1, 200))
+def test_linear_is_linear(begin, span):
+    schedule = Linear(end=begin + span, begin=begin)
+    for t in range(begin, begin + span + 1):
+        assert schedule.fraction(t) == pytest.approx((t - begin) / span, abs=1e-12)
+
+
+@given(st.integers(1, 20), st.integers(1, 30), st.integers(0, 40), st.floats(0.01, 1))
+def test_iterative_cuts_in_rounds_never_falls_and_lands_on_1_exactly(rounds, every, begin, ratio):
+    schedule = Iterative(rounds, every, begin, ratio)
+    values = [schedule.fraction(t) for t in range(schedule.end + 3)]
+    assert values[:begin] == [0.0] * begin
+    assert values[-3:] == [1.0] * 3
+    assert all(0 <= a <= b <= 1 for a, b in pairwise(values))
+    assert len(set(values) - {0.0}) <= rounds
+    changes = [t for t in range(1, len(values)) if values[t] != values[t - 1]]
+    assert all((t - begin) % every == 0 for t in changes)
+
+
+@given(st.integers(1, 12), st.floats(0.3, 0.99))
+def test_equal_and_geometric_cuts(rounds, sparsity):
+    """Equal ones prune as many weights each, geometric ones the same part of those that are left."""
+    equal, keep = Iterative(rounds, 10), (1 - sparsity) ** (1 / rounds)
+    geometric = Iterative(rounds, 10, ratio=keep)
+    for cut in range(1, rounds + 1):
+        step = 10 * (cut - 1)
+        assert equal.fraction(step) == pytest.approx(cut / rounds)
+        assert 1 - sparsity * geometric.fraction(step) == pytest.approx(keep**cut)
+
+
+@pytest.mark.parametrize(
+    "bad", [{"rounds": 0, "every": 1}, {"rounds": 2, "every": 0}, {"rounds": 2, "every": 1, "begin": -1},
+            {"rounds": 2, "every": 1, "ratio": 0.0}, {"rounds": 2, "every": 1, "ratio": 1.5}], ids=str)
+def test_rounds_of_nothing_are_refused(bad):
+    with pytest.raises(ValueError, match="Iterative: "):
+        Iterative(**bad)
+
+
+@pytest.mark.parametrize("bad", [{"rounds": 2.0, "every": 1}, {"rounds": 2, "every": None}], ids=str)
+def test_rounds_are_whole_numbers(bad):
+    with pytest.raises(TypeError, match="must be an int"):
+        Iterative(**bad)
 
 
 def test_it_changes_every_so_many_steps_only():
@@ -45,9 +90,11 @@ def test_once_is_all_from_the_start():
 @pytest.mark.parametrize(
     "bad", [{"end": 0}, {"end": 3, "begin": 3}, {"end": 3, "begin": -1}, {"end": -5}], ids=str
 )
-def test_a_span_of_nothing_is_refused(bad):
-    with pytest.raises(ValueError, match="needs 0 <= begin < end"):
-        Cubic(**bad)
+@pytest.mark.parametrize("kind", [Linear, Cubic])
+def test_a_span_of_nothing_is_refused(bad, kind):
+    """Its part of the time would be a division by zero."""
+    with pytest.raises(ValueError, match=f"{kind.__name__}: needs 0 <= begin < end"):
+        kind(**bad)
 
 
 def test_every_must_be_positive():
