@@ -124,14 +124,16 @@ class Chain(Parametrization):
         both = any(waiting) or (later and self.end) or any(stage.beside for stage in self.stages)
         return [parameter, *owned] if both or not owned else owned
 
-    def update(self, parameter: Any, step: int) -> None:
-        """After an optimizer step: every stage moves on, in place."""
+    def update(self, parameter: Any, step: int) -> np.ndarray | None:
+        """After an optimizer step: every stage moves on, in place. Returns where the optimizer's averages
+        begin anew, booleans of the weight's shape, or None."""
         array = parameter.data
         w = shared(array)  # a stage may set its array, even where the weight's is read-only
-        for stage, state in self._fitted():
-            stage.update(state, w, step)
+        changed = [stage.update(state, w, step) for stage, state in self._fitted()]
         if self._owns or w.data is not array:
             parameter.computed(w.data)
+        anew = [where for where in changed if where is not None]
+        return np.logical_or.reduce(anew) if anew else None
 
     # What the state of the model calls
 

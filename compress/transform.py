@@ -73,6 +73,7 @@ class Transform:
     rounding: str = "float"  # how sums of their products are requantised (nn.kernels.qgemm)
     schedule: Schedule = Once()  # when it tightens
     beside: ClassVar[bool] = False  # whether the weight is trained beside the `trainables`
+    regrows: ClassVar[bool] = False  # whether weights that it pruned may live again, from 0
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -100,8 +101,10 @@ class Transform:
     def project(self, w: Tensor, state: Any) -> Tensor:
         """The weight as it will be after encode and decode, differentiable in `w`."""
 
-    def update(self, state: Any, w: Tensor, step: int) -> None:
-        """After optimizer step `step` (from 1): move schedules on and fit `state` to the weight, in place."""
+    def update(self, state: Any, w: Tensor, step: int) -> np.ndarray | None:
+        """After optimizer step `step` (from 1): move schedules on and fit `state` to the weight, in place.
+
+        Returns where the optimizer's averages of the weight begin anew, booleans of its shape, or None."""
 
     def rescaled(self, state: Any, factor: np.ndarray) -> Any:
         """The State for `w` with its output channels multiplied by `factor` (O,): batch norm is folded so."""

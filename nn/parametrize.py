@@ -55,8 +55,10 @@ class Parametrization(Stateful):
         """Those of `trainables` that the layer sees now: all, by default."""
         return self.trainables(parameter)
 
-    def update(self, parameter: Tensor, step: int) -> None:
-        """Called after optimizer step number `step` (from 1), for schedules and moving averages."""
+    def update(self, parameter: Tensor, step: int) -> np.ndarray | None:
+        """Called after optimizer step number `step` (from 1), for schedules and moving averages.
+
+        Returns where the optimizer's averages of the weight begin anew, booleans of its shape, or None."""
 
 
 class ModuleParametrization(Stateful):

@@ -30,5 +30,8 @@ class Block(Pattern, name=r"(\d+)x(\d+)"):
         rows, columns = np.arange(out) // self.rows, np.arange(width) // self.columns
         return from_matrix(rows[:, None] * -(-width // self.columns) + columns, shape)
 
+    def groups(self, shape: tuple[int, ...]) -> int:
+        return -(-shape[0] // self.rows) * -(-prod(shape[1:]) // self.columns)
+
     def __repr__(self) -> str:
         return f"'{self.rows}x{self.columns}'"

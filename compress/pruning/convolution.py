@@ -29,6 +29,9 @@ class Channel(Pattern, name="channel"):
     def labels(self, shape: tuple[int, ...]) -> np.ndarray:
         return np.broadcast_to(np.arange(shape[1]).reshape(-1, *[1] * (len(shape) - 2)), shape)
 
+    def groups(self, shape: tuple[int, ...]) -> int:
+        return shape[1]
+
 
 @dataclass(frozen=True, repr=False)
 class Shape(Column, name="shape"):

@@ -18,6 +18,9 @@ class Row(Pattern, name="row"):
     def labels(self, shape: tuple[int, ...]) -> np.ndarray:
         return np.broadcast_to(np.arange(shape[0]).reshape(-1, *[1] * (len(shape) - 1)), shape)
 
+    def groups(self, shape: tuple[int, ...]) -> int:
+        return shape[0]
+
 
 @dataclass(frozen=True, repr=False)
 class Column(Pattern, name="column"):
@@ -26,3 +29,6 @@ class Column(Pattern, name="column"):
     def labels(self, shape: tuple[int, ...]) -> np.ndarray:
         width = prod(shape[1:])
         return from_matrix(np.broadcast_to(np.arange(width), (shape[0], width)), shape)
+
+    def groups(self, shape: tuple[int, ...]) -> int:
+        return prod(shape[1:])

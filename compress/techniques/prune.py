@@ -23,6 +23,8 @@ from ..state import UNSAVED
 from ..stored import Part, Stored, as_matrix, from_matrix
 from ..transform import Context, Invariant, Transform
 
+KEPT = frozenset(Invariant) - {Invariant.RANK, Invariant.LEVELS}  # 0 is one value more than were shared
+
 
 @dataclass
 class PruneState:
@@ -88,11 +90,10 @@ class Prune(Transform):
 
     @property
     def keeps(self) -> frozenset[Invariant]:
-        """0 is one value more than were shared; and nothing stays where a score moves what it does not prune.
-        """
+        """Nothing, where a score moves what it does not prune."""
         if type(self.score).adjusted is not Score.adjusted:
             return frozenset()
-        return frozenset(Invariant) - {Invariant.RANK, Invariant.LEVELS}
+        return KEPT
 
     @property
     def makes(self) -> frozenset[Invariant]:
@@ -120,11 +121,14 @@ class Prune(Transform):
             raise ValueError(f"{context.name}: {self!r} would prune all {groups} groups of a weight "
                              f"{w.shape} and leave nothing of the layer; prune less of it, or choose None "
                              "for it in the recipe")
-        state = PruneState(np.ones(w.shape, np.float32), goal=goal)
+        pruned = self._count(w.shape, goal, self.schedule.fraction(0))
+        mask = np.ones(w.shape, np.float32)
+        if pruned:  # else no score is asked
+            mask = self.pattern.choose(self._saliency(w, context), pruned)
+        state = PruneState(mask, goal=goal)
         if self.schedule.end:
             told = context if self.score.reads else Context(context.name, context.op)
             state.context = replace(told, settled=context.settled, pruned=context.pruned)
-        self._prune(state, w, context)
         return state
 
     def adjusted(self, w: np.ndarray, state: PruneState, context: Context) -> np.ndarray:
@@ -136,19 +140,15 @@ class Prune(Transform):
 
     def update(self, state: PruneState, w: Tensor, step: int) -> None:
         """The mask of this step; never that of an earlier one: an optimizer that is new counts from 1."""
+        before, now = (self._count(w.shape, state.goal, self.schedule.fraction(at))
+                       for at in (state.step, max(state.step, step)))
         state.step = max(state.step, step)
         masked = w.data * state.mask  # whatever the optimizer did: momentum and averages move pruned weights
-        before, context = state.mask, state.context or Context()
-        self._prune(state, masked, context)
-        if state.mask is not before:
+        if now > before:
+            context = state.context or Context()
+            state.mask = self.pattern.choose(self._saliency(masked, context), now, state.mask)
             masked = self.score.adjusted(masked, state.mask, context)
         w.data = masked * state.mask
-
-    def _prune(self, state: PruneState, w: np.ndarray, context: Context) -> None:
-        """Prune what the schedule asks for now beyond what the mask of `state` prunes."""
-        count = self._count(w.shape, state.goal, self.schedule.fraction(state.step))
-        if count > self.pattern.pruned(state.mask):
-            state.mask = self.pattern.choose(self._saliency(w, context), count, state.mask)
 
     def _count(self, shape: tuple[int, ...], goal: int | None, fraction: float) -> int:
         """How many groups are pruned when this fraction of the schedule is done."""

@@ -23,6 +23,8 @@ def says_what_it_makes(subject: Subject, case: Case) -> None:
     for stage in subject.stages:
         alone = Subject("", (stage,))
         w = case.rng().standard_normal(GENERIC[min(alone.dimensions)]).astype(np.float32)
+        if not alone.takes(w):
+            continue
         parameter = alone.finished(w)
         for shown, needed in shows(alone, parameter):
             if not needed & stage.makes:

@@ -139,7 +139,15 @@ class Optimizer:
                     wrote(data)
         for weight, parametrization, _ in self._weights:
             if parametrization is not None:
-                parametrization.update(weight, self.steps)
+                anew = parametrization.update(weight, self.steps)
+                if anew is not None:
+                    self._forget(weight, anew)
+
+    def _forget(self, weight: Tensor, where: np.ndarray) -> None:
+        """What was averaged of these entries of a weight is 0 again, where it is trained here."""
+        for i, p in enumerate(self.params):
+            for key in self.moments if p is weight else ():
+                self._moment(key)[i][where] = 0
 
     def _update(self, updates: list[Update], group: dict[str, Any]) -> None:
         """Carry out these updates with the settings of the group. Each is (p, gradient, t, moments): p and

@@ -15,20 +15,23 @@ import nn
 from compress.formats.affine import Symmetric
 from compress.formats.format import FORMATS, Format
 from compress.lower.table import TABLE
+from compress.pruning.pattern import PATTERNS
+from compress.pruning.score import SCORES
 from compress.ranges.observer import OBSERVERS
 from compress.stored import STORED
 from compress.testing import check, subjects
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 ROOMS = ["stored.py", "transform.py", "chain.py", "state.py", "recipe.py", "schedule.py", "techniques",
-         "testing", "lower", "program", "program/ops", "simulate.py", "prepare.py", "convert.py",
+         "testing", "lower", "program", "program/ops", "pruning", "simulate.py", "prepare.py", "convert.py",
          "report.py", "examples.py"]
 
 
 @pytest.fixture
 def added(tmp_path, monkeypatch):
     """Adds the code of a section of the README as a file of one of the package's rooms, for one test."""
-    before = [(registry, dict(registry)) for registry in (FORMATS, STORED, TABLE, OBSERVERS)]
+    before = [(registry, dict(registry)) for registry in (
+        FORMATS, STORED, TABLE, OBSERVERS, SCORES, PATTERNS)]
     names = []
 
     def add(section: str, room: str, name: str):
@@ -187,6 +190,16 @@ def test_a_second_format_of_a_name_is_refused():
 def test_weights_of_what_is_no_format_are_refused(weights, error, message):
     with pytest.raises(error, match=message):
         compress.Quantize(weights=weights)
+
+
+@pytest.mark.parametrize(("what", "choice"), [("score", "lamp"), ("pattern", "kernel")])
+def test_a_score_and_a_pattern_are_a_file_each(added, what, choice):
+    added(f"To add a {what}", "pruning", choice)
+    others = {"pattern": "3x1", "score": "l1"}
+    for technique in (compress.Prune(0.5, **{what: choice}),
+                      compress.Prune(0.4, compress.Cubic(3), **{**others, what: choice})):
+        report = check(technique, examples=2)
+        assert report, str(report)
 
 
 def test_a_stored_form_that_lacks_something_says_what():

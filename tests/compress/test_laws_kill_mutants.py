@@ -1,19 +1,23 @@
 """Each law fails where it must: transforms with a planted mistake, killed by the law that is for them."""
 
+from importlib import import_module
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import compress
 from compress.testing import Subject, check, holds, laws_for
 from nn.tensor import Tensor
-from tests.compress import (  # noqa: F401
-    mutants_cluster, mutants_gptq, mutants_learned_step, mutants_prune, mutants_tensor_train)
 from tests.compress.mutants import MUTANTS, OpenQuantize
 from tests.compress.mutants_claims import Shrink
 
+for _found in sorted(Path(__file__).parent.glob("mutants_*.py")):
+    import_module(f"tests.compress.{_found.stem}")
+
 EXAMPLES = 60
 SUBJECTS = (compress.Prune(0.5), compress.Quantize(), compress.GPTQ(), compress.LearnedStep(),
-            compress.TensorTrain(rank=1), compress.Cluster(2))
+            compress.TensorTrain(rank=1), compress.Cluster(2), compress.RigL(0.5, steps=4, every=1))
 LAWS = [law for transform in SUBJECTS for law in laws_for(Subject.of(transform))]
 
 
