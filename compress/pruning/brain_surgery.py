@@ -45,7 +45,7 @@ def removals(rows: np.ndarray, inverse: np.ndarray, at_once: int | None = None
     pivots for each row.
 
     at_once: so many weights are chosen together, and then removed one after the other; their costs are exact
-    whatever is chosen. By default 1 up to n = 127, then more: it is n³·out operations on as many bytes."""
+    whatever is chosen. By default one while n is below 2·ROUNDS, then more: it is n³·out operations on as many bytes."""
     count = max(1, rows.shape[1] // ROUNDS) if at_once is None else at_once
     many = max(1, HELD // max(inverse.size, 1))
     parts = [_removals(rows[at:at + many].astype(np.float64), inverse, count)

@@ -23,18 +23,18 @@ from ..state import UNSAVED
 from ..stored import Part, Stored, as_matrix, from_matrix
 from ..transform import Context, Invariant, Transform
 
-KEPT = frozenset(Invariant) - {Invariant.RANK, Invariant.LEVELS}  # 0 is one value more than were shared
-
 
 @dataclass
 class PruneState:
     """`mask`, in the weight's shape: 1 where one lives, 0 where it is pruned; `step`: the last one seen;
-    `goal`: how many groups fell below a threshold; `context`: what a score is told at the next step."""
+    `goal`: how many groups fell below a threshold; `context`: what a score is told at the next step;
+    `counted`: a mask and how many groups it prunes, so that they are not counted at every step."""
 
     mask: np.ndarray
     step: int = 0
     goal: int | None = None
     context: Context | None = field(default=None, metadata=UNSAVED)
+    counted: tuple[np.ndarray, int] | None = field(default=None, metadata=UNSAVED)
 
 
 @dataclass(frozen=True, repr=False)
@@ -46,7 +46,8 @@ class Prune(Transform):
         K[f], "channel" K[:,c] and "shape" K[:,c,h,w]; "2:4" and any N:M, N of every M inputs stay, which is
         a sparsity, so that none is to be given.
     score: which goes first, by the sum over a group, a Score or its name: "magnitude" or "l1" (|w|), "l2"
-        (w²), "random"; each is a file of compress/pruning/.
+        (w²), "random"; by what the network loses on prepare's example "taylor", "obd", and "obs", which
+        moves the weights that stay; each is a file of compress/pruning/.
     schedule: when: `Once`, `Linear`, `Cubic`, `Iterative` (prune, retrain, prune).
     threshold: ε in place of a sparsity: as many groups go as score below ε when the technique is fitted.
 
@@ -90,10 +91,11 @@ class Prune(Transform):
 
     @property
     def keeps(self) -> frozenset[Invariant]:
-        """Nothing, where a score moves what it does not prune."""
+        """All but the rank and the levels: 0 is one value more than were shared. Nothing, where the score
+        moves what it does not prune."""
         if type(self.score).adjusted is not Score.adjusted:
             return frozenset()
-        return KEPT
+        return frozenset(Invariant) - {Invariant.RANK, Invariant.LEVELS}
 
     @property
     def makes(self) -> frozenset[Invariant]:
@@ -121,14 +123,11 @@ class Prune(Transform):
             raise ValueError(f"{context.name}: {self!r} would prune all {groups} groups of a weight "
                              f"{w.shape} and leave nothing of the layer; prune less of it, or choose None "
                              "for it in the recipe")
-        pruned = self._count(w.shape, goal, self.schedule.fraction(0))
-        mask = np.ones(w.shape, np.float32)
-        if pruned:  # else no score is asked
-            mask = self.pattern.choose(self._saliency(w, context), pruned)
-        state = PruneState(mask, goal=goal)
+        state = PruneState(np.ones(w.shape, np.float32), goal=goal)
         if self.schedule.end:
             told = context if self.score.reads else Context(context.name, context.op)
             state.context = replace(told, settled=context.settled, pruned=context.pruned)
+        self._prune(state, w, context)
         return state
 
     def adjusted(self, w: np.ndarray, state: PruneState, context: Context) -> np.ndarray:
@@ -140,15 +139,21 @@ class Prune(Transform):
 
     def update(self, state: PruneState, w: Tensor, step: int) -> None:
         """The mask of this step; never that of an earlier one: an optimizer that is new counts from 1."""
-        before, now = (self._count(w.shape, state.goal, self.schedule.fraction(at))
-                       for at in (state.step, max(state.step, step)))
         state.step = max(state.step, step)
         masked = w.data * state.mask  # whatever the optimizer did: momentum and averages move pruned weights
-        if now > before:
-            context = state.context or Context()
-            state.mask = self.pattern.choose(self._saliency(masked, context), now, state.mask)
+        before, context = state.mask, state.context or Context()
+        self._prune(state, masked, context)
+        if state.mask is not before:
             masked = self.score.adjusted(masked, state.mask, context)
         w.data = masked * state.mask
+
+    def _prune(self, state: PruneState, w: np.ndarray, context: Context) -> None:
+        """Prune what the schedule asks for now beyond what the mask of `state` prunes."""
+        count = self._count(w.shape, state.goal, self.schedule.fraction(state.step))
+        if state.counted is None or state.counted[0] is not state.mask:
+            state.counted = state.mask, self.pattern.pruned(state.mask)
+        if count > state.counted[1]:
+            state.mask = self.pattern.choose(self._saliency(w, context), count, state.mask)
 
     def _count(self, shape: tuple[int, ...], goal: int | None, fraction: float) -> int:
         """How many groups are pruned when this fraction of the schedule is done."""

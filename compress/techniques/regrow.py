@@ -17,7 +17,7 @@ from ..pruning.element import Element
 from ..pruning.score import Score
 from ..state import UNSAVED
 from ..transform import Context, Invariant, Transform
-from .prune import KEPT, Prune, SparseWeight
+from .prune import Prune, SparseWeight
 
 ELEMENT = Element()
 
@@ -56,7 +56,7 @@ class RigL(Transform):
     until: float = 0.75
     score: Score | str = "random"
 
-    keeps = KEPT
+    keeps = frozenset({Invariant.SUPPORT, Invariant.NM, Invariant.GRID})
     makes = frozenset({Invariant.SUPPORT})
     regrows = True
 

@@ -1,5 +1,7 @@
 """Which weights a pattern prunes together, and how many of these groups there are."""
 
+import copy
+import pickle
 from fractions import Fraction
 
 import numpy as np
@@ -7,10 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compress import Invariant, Prune, Transform
+import compress
+import nn
+from compress import Invariant, Linear, Prune, Transform
 from compress.pruning.element import Element
 from compress.pruning.n_of_m import NOfM
 from compress.pruning.pattern import PATTERNS, Pattern, pattern_named
+from compress.pruning.random import Random
 from compress.pruning.score import SCORES, Score, score_named
 from compress.stored import as_matrix
 from compress.testing import check
@@ -170,6 +175,35 @@ def test_a_score_that_gives_no_saliency_is_refused(tables, given):
 
     with pytest.raises(ValueError, match="fc: the score 'wrong' must give finite numbers, none negative"):
         Prune(0.5, score="wrong").fit(np.ones(LINEAR, np.float32), Context("fc"))
+
+
+def test_a_score_is_told_the_context_at_every_step_that_prunes(tables):
+    """Of the model that is trained, also where that is a copy."""
+    told = []
+
+    class Told(Score, name="told"):
+        reads = True
+
+        def saliency(self, w, context):
+            told.append((context.name, context.hessian))
+            return np.abs(w)
+
+    x = np.ones((3, 4), np.float32)
+    model = compress.prepare(nn.Sequential(nn.Linear(4, 5)), Prune(0.5, Linear(3), score="told"), x)
+    for twin in (model, copy.deepcopy(model)):
+        told.clear()
+        for step in range(1, 6):
+            twin[0].weight.parametrization.update(twin[0].weight, step)
+        assert [name for name, _ in told] == ["0.weight"] * 3
+        assert all(hessian.func.__self__.model is twin for _, hessian in told)
+    assert "context" not in " ".join(model.state_dict())
+
+
+@pytest.mark.parametrize("name", ["element", "4x1", "2:4", "column"])
+def test_choices_are_pickled_and_compared(name):
+    technique = Prune(None if ":" in name else 0.5, Linear(3), score=Random(seed=1), pattern=name)
+    assert pickle.loads(pickle.dumps(technique)) == technique == copy.deepcopy(technique)
+    assert Prune(0.5, score="l2") == Prune(0.5, score=score_named("l2")) != Prune(0.5)
 
 
 def test_a_random_score_is_the_same_every_time_and_another_for_each_layer():
