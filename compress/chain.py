@@ -65,7 +65,9 @@ class Chain(Parametrization):
             raise ValueError(f"{context.name}: it has a parametrization already "
                              f"({parameter.parametrization!r}); one weight, one chain")
         chain = Chain(self.stages)
-        chain.fit(parameter.data, context)
+        w = chain.fit(parameter.data, context)
+        if w is not parameter.data:
+            parameter.data = w
         parameter.parametrization = chain
         if chain.end and not parameter.requires_grad:
             chain.update(parameter, chain.end)
@@ -76,19 +78,28 @@ class Chain(Parametrization):
         """The optimizer step at which the last schedule has ended; 0 without one."""
         return max(stage.end for stage in self.stages)
 
-    def fit(self, w: np.ndarray, context: Context) -> None:
-        """Fit every stage to the weight as the stages before it leave it."""
+    def fit(self, w: np.ndarray, context: Context) -> np.ndarray:
+        """Fit every stage to the weight as the stages before it leave it; gives the weight as the first stage
+        wants it to be. Raises ValueError for a weight that is empty or holds NaN or infinity, as the stages
+        do, and where a later stage wants another weight."""
         if not np.isfinite(w).all():
             raise ValueError(f"{context.name}: the weight holds NaN or infinity")
         if not w.size:
             raise ValueError(f"{context.name}: the weight is empty (shape {w.shape})")
-        states = []
-        for stage in self.stages:
+        states, whole = [], w
+        for i, stage in enumerate(self.stages):
             states.append(stage.fit(w, context))
+            moved = stage.adjusted(w, states[-1], context)
+            if moved is not w and i:
+                raise ValueError(f"{context.name}: {stage!r} moves the weights that stay, which only the "
+                                 f"first stage of a Chain can do; here {self.stages[0]!r} is the first")
+            if not i:
+                whole = w = moved
             context = replace(context, settled=max(context.settled, stage.end),
                               pruned=context.pruned or stage.prunes(w))
             w = stage.project(Tensor(w), states[-1]).data
         self.states = tuple(states)
+        return whole
 
     # What a Parameter and an optimizer call
 

@@ -18,6 +18,7 @@ from nn.graph import Graph
 
 from .chain import Chain
 from .examples import Example, observe
+from .layer_gradients import LayerGradients, Loss
 from .layer_inputs import LayerInputs
 from .lower.lowering import check_float32, program_of
 from .lower.numbers import Numbers
@@ -35,13 +36,41 @@ class Prepared:
     example: Example | None
 
 
+@dataclass(frozen=True)
+class Known:
+    """What is known of a traced network on an example, for its weights' contexts; all None without one."""
+
+    inputs: LayerInputs | None = None
+    gradients: LayerGradients | None = None
+
+    @classmethod
+    def of(cls, model: nn.Module, graph: Graph | None, example: Example | None, targets: Any = None,
+           loss: Loss | None = None) -> "Known":
+        """Of a model, its graph and its example, if there are any. Raises as LayerGradients does."""
+        if graph is None:
+            if targets is not None or loss is not None:
+                raise ValueError("prepare: targets and loss are of an example; give prepare its inputs, too")
+            return cls()
+        return cls(LayerInputs(model, graph, example), LayerGradients(model, graph, example, targets, loss))
+
+    def context(self, name: str, weight: nn.Parameter) -> Context:
+        """What a weight's transforms may know; what takes a run of the network is found only if one asks."""
+        op = "linear" if weight.ndim == 2 else "conv2d"
+        if self.inputs is None:
+            return Context(name, op)
+        return Context(name, op, hessian=partial(self.inputs.hessian, name),
+                       gradients=partial(self.gradients.of_loss, name),
+                       curvature=partial(self.gradients.curvature, name))
+
+
 def prepared(model: nn.Module) -> Prepared | None:
     """What prepare left on a model; None if it did not. A model may have a `prepared` of its own."""
     found = vars(model).get("prepared")
     return found if isinstance(found, Prepared) else None
 
 
-def prepare(model: nn.Module, recipe: Any, example: Any = None, *, dims: Mapping[str, Any] | None = None,
+def prepare(model: nn.Module, recipe: Any, example: Any = None, *, targets: np.ndarray | None = None,
+            loss: Loss | None = None, dims: Mapping[str, Any] | None = None,
             state: Mapping[str, str] | None = None) -> nn.Module:
     """Attach the transforms of `recipe` to the weights of `model`, in place; train on, then `convert`.
 
@@ -51,6 +80,10 @@ def prepare(model: nn.Module, recipe: Any, example: Any = None, *, dims: Mapping
     the ranges of quantized activations (so: a hundred or more training examples, never test data). Build the
     optimizer afterwards. Returns the model. Layers may be prepared one call after another; the example of the
     first serves all unless a later one brings its own.
+
+    `targets` are those of the example's inputs (N,), the true classes, for techniques that ask for the slope
+    of the loss (score="taylor" of Prune); `loss(outputs, targets)` is a mean over the inputs, as in
+    nn.train.fit, cross-entropy if none is given.
 
     What the transforms find out becomes a part of `model.state_dict()`; a model that was prepared by the same
     recipe loads it. A weight that is frozen (requires_grad=False) is not trained through its transforms
@@ -83,11 +116,11 @@ def prepare(model: nn.Module, recipe: Any, example: Any = None, *, dims: Mapping
     if not chains:
         raise ValueError(f"prepare: {recipe!r} chooses no layer")
     weights = _weights(model, chains)
-    inputs = None if graph is None else LayerInputs(model, graph, example)
+    known = Known.of(model, graph, example, targets, loss)
     with _all_or_nothing(model, list(weights.values())):
-        for name in weights if inputs is None else sorted(weights, key=inputs.place):
-            chains[name].attach(weights[name], _context(name, weights[name], inputs))
-        last = {id(w): w.parametrization.ended(w.data, _context(path, w, inputs))
+        for name in weights if graph is None else sorted(weights, key=known.inputs.place):
+            chains[name].attach(weights[name], known.context(name, weights[name]))
+        last = {id(w): w.parametrization.ended(w.data, known.context(path, w))
                 for path, w in model.named_parameters() if w.parametrization is not None}
         for name, weight in weights.items():
             _check_layer(last[id(weight)], weight.data, name)
@@ -95,6 +128,8 @@ def prepare(model: nn.Module, recipe: Any, example: Any = None, *, dims: Mapping
             simulation = _rehearsed(model, graph, simulation or Simulation(graph, {}), example, last,
                                     kept)
         model.prepared, model.parametrization = Prepared(recipe, example), simulation
+    if known.gradients is not None:
+        known.gradients.follow(model)
     return model
 
 
@@ -159,12 +194,6 @@ def _weights(model: nn.Module, chains: dict[str, Chain]) -> dict[str, nn.Paramet
             raise ValueError(f"prepare: {name} has a parametrization already ({weight.parametrization!r}); "
                              "one weight, one chain")
     return weights
-
-
-def _context(name: str, weight: nn.Parameter, inputs: LayerInputs | None) -> Context:
-    """What a weight's transforms may know; what its layer reads is found out only if one asks."""
-    return Context(name, "linear" if weight.ndim == 2 else "conv2d",
-                   hessian=None if inputs is None else partial(inputs.hessian, name))
 
 
 def _check_layer(chain: Chain, w: np.ndarray, name: str) -> None:

@@ -4,6 +4,7 @@
 from .certificate import Certificate, CertificateError, certify, certify_weights
 from .chain import Chain
 from .convert import convert
+from .distribution import global_sparsity, scanned_sparsity, uniform_sparsity
 from .lloyd import Lloyd, lloyd
 from .overflow import largest_k
 from .prepare import prepare, unprepare
@@ -11,10 +12,13 @@ from .program.bound import Bound
 from .program.files import load, save
 from .program.program import Program
 from .program.value import ProgramError
+from .proximal import Proximal
+from .pruning.oracle import oracle
 from .rate import rate
 from .recipe import Recipe
 from .reconstruct import reconstruct
 from .report import report, weight_errors
+from .retraining import dense_sparse_dense, lottery_ticket, rewound
 from .saturation import saturating_qgemm
 from .schedule import Cubic, Iterative, Linear, Once
 from .sensitivity import Sensitivity, sensitivity_scan

@@ -8,7 +8,7 @@ A Transform is configuration and never changes. What it finds out about one weig
 weight's State, so that one Transform can serve many weights."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, ClassVar
@@ -42,13 +42,17 @@ class Context:
     optimizer step at which earlier schedules end (`settled`), whether a stage before prunes (`pruned`).
 
     hessian: gives that of the layer's inputs on prepare's example (second_order.py), which takes a run of the
-    network; None where there was no example."""
+    network. gradients: gives those of each example's loss in the weight, (some, *its shape) at a time;
+    curvature(samples, seed): the mean of their squares that the Gauss–Newton matrix has on its diagonal
+    (layer_gradients.py). All three are None where there was no example."""
 
     name: str = "weight"
     op: str = "linear"
     settled: int = 0
     pruned: bool = False
     hessian: Callable[[], Hessian] | None = None
+    gradients: Callable[[], Iterator[np.ndarray]] | None = None
+    curvature: Callable[[int | None, int], np.ndarray] | None = None
 
 
 class Transform:
@@ -90,6 +94,11 @@ class Transform:
 
     def fit(self, w: np.ndarray, context: Context) -> Any:
         """A State for this weight."""
+
+    def adjusted(self, w: np.ndarray, state: Any, context: Context) -> np.ndarray:
+        """The weight as it is to be from now on, when the technique has been fitted to it: `w` itself, by
+        default. Only the first stage of a Chain may say otherwise."""
+        return w
 
     def project(self, w: Tensor, state: Any) -> Tensor:
         """The weight as it will be after encode and decode, differentiable in `w`."""

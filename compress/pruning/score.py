@@ -48,6 +48,12 @@ class Score:
         tell is of the network as it is when they are called. A model that is trained on in another process,
         from its `state_dict`, was prepared there, and has the context of that."""
 
+    def adjusted(self, w: np.ndarray, mask: np.ndarray, context: Context) -> np.ndarray:
+        """The weight when what `mask` (1 where a weight stays, else 0) prunes has gone: by default as it was;
+        where the weights that stay make that good, a new array, with them moved. It is asked when the
+        technique is fitted, and at each step of a schedule that prunes more."""
+        return w
+
     def squares(self, collected: np.ndarray) -> np.ndarray | None:
         """Bounds of Σw² of groups with these saliencies, the smaller ones of the smaller; None if nothing
         follows from them. A bound of the error of pruning comes from it."""

@@ -45,7 +45,8 @@ class Prune(Transform):
         K[f], "channel" K[:,c] and "shape" K[:,c,h,w]; "2:4" and any N:M, N of every M inputs stay, which is
         a sparsity, so that none is to be given.
     score: which goes first, by the sum over a group, a Score or its name: "magnitude" or "l1" (|w|), "l2"
-        (w²), "random"; each is a file of compress/pruning/.
+        (w²), "random"; by what the network loses on prepare's example "taylor", "obd", and "obs", which
+        moves the weights that stay; each is a file of compress/pruning/.
     schedule: when: `Once`, `Linear`, `Cubic`, `Iterative` (prune, retrain, prune).
     threshold: ε in place of a sparsity: as many groups go as score below ε when the technique is fitted.
 
@@ -61,8 +62,6 @@ class Prune(Transform):
     score: Score | str = "magnitude"
     pattern: Pattern | str = "element"
     threshold: float | None = None
-
-    keeps = frozenset(Invariant) - {Invariant.RANK, Invariant.LEVELS}  # 0 is one value more than were shared
 
     def __post_init__(self) -> None:
         score, pattern = score_named(self.score), pattern_named(self.pattern)
@@ -88,6 +87,14 @@ class Prune(Transform):
         return [cls(0.0), cls(0.5), cls(0.97), cls(0.8, Cubic(end=5, begin=1, every=2)),
                 cls(0.5, score="l2", pattern="4x1"), cls(pattern="2:4"),
                 cls(0.5, Cubic(end=3), score="random", pattern="row")]
+
+    @property
+    def keeps(self) -> frozenset[Invariant]:
+        """All but the rank and the levels: 0 is one value more than were shared. Nothing, where the score
+        moves what it does not prune."""
+        if type(self.score).adjusted is not Score.adjusted:
+            return frozenset()
+        return frozenset(Invariant) - {Invariant.RANK, Invariant.LEVELS}
 
     @property
     def makes(self) -> frozenset[Invariant]:
@@ -122,6 +129,10 @@ class Prune(Transform):
         self._prune(state, w, context)
         return state
 
+    def adjusted(self, w: np.ndarray, state: PruneState, context: Context) -> np.ndarray:
+        """The weight as its score wants it to be once this mask prunes it."""
+        return w if state.mask.all() else self.score.adjusted(w, state.mask, context)
+
     def project(self, w: Tensor, state: PruneState) -> Tensor:
         return w.where(state.mask != 0, 0) + 0.0  # CSR stores no zeros, so −0 is to be a plain 0 here too
 
@@ -129,7 +140,10 @@ class Prune(Transform):
         """The mask of this step; never that of an earlier one: an optimizer that is new counts from 1."""
         state.step = max(state.step, step)
         masked = w.data * state.mask  # whatever the optimizer did: momentum and averages move pruned weights
-        self._prune(state, masked, state.context or Context())
+        before, context = state.mask, state.context or Context()
+        self._prune(state, masked, context)
+        if state.mask is not before:
+            masked = self.score.adjusted(masked, state.mask, context)
         w.data = masked * state.mask
 
     def _prune(self, state: PruneState, w: np.ndarray, context: Context) -> None:

@@ -53,6 +53,13 @@ def test_the_choices_are_the_best_of_all(sizes, budget, loss):
                              for i, trials in enumerate(sizes)})
     every = [(sum(one.nbytes for one in some), sum(one.loss for one in some))
              for some in product(*scan.trials.values())]
+    if sizes[0][0][0] % 2:  # the same, called by another name
+        scan = Sensitivity(1.0, {layer: tuple(Trial(one.layer, one.choice, 0, one.loss, one.nbytes)
+                                              for one in trials) for layer, trials in scan.trials.items()}, 7)
+        fits = [loss for size, loss in every if size + 7 <= budget]
+        got = None if not fits else scan.recipe(macs=budget)
+        assert got is None or scan.predicted(got)[1] - 1 == min(fits)
+        return
     for by, limit, first in (("nbytes", budget, 1), ("loss", loss, 0)):
         fits = [one[::-1] if first else one for one in every if one[1 - first] <= limit]
         if not fits:
@@ -98,13 +105,16 @@ def test_a_recipe_under_a_budget_converts(scanned):
 
 def test_what_cant_be_scanned_is_refused(scanned):
     model, x, y, scan = scanned
-    with pytest.raises(ValueError, match=r"nbytes= or loss=, one of them"):
+    with pytest.raises(ValueError, match=r"nbytes=, loss= or macs=, one of them"):
         scan.recipe()
     with pytest.raises(ValueError, match=r"nothing fits; the smallest takes \d+ bytes"):
         scan.recipe(nbytes=10)
     prepared = compress.prepare(copy.deepcopy(model), compress.Quantize(), x)
     with pytest.raises(ValueError, match="wanted one choice at least"):
         compress.sensitivity_scan(model, [], x, y)
+    for whole in ({"0": compress.Quantize()}, compress.Recipe({"0": compress.Quantize()}), None):
+        with pytest.raises(TypeError, match="a choice is for any layer, a transform, a list"):
+            compress.sensitivity_scan(model, [compress.Prune(0.5), whole], x, y)
     with pytest.raises(ValueError, match="is prepared already"):
         compress.sensitivity_scan(prepared, CHOICES, x, y)
     with pytest.raises(ValueError, match=r"no layer with a weight is called \['fc'\]; there are \['0', '2'"):
