@@ -13,14 +13,36 @@ from .certificate import Layer, certify, fits, headroom
 from .program.algorithms import moved
 from .program.files import to_bytes
 from .program.program import Program
+from .sparse.cost import break_even, choice
+from .sparse.form import SparseForm
+from .sparse.measured import measured_break_even
 from .stored import Stored
+
+
+@dataclass(frozen=True)
+class Zeros:
+    """What the zeros of a float weight are good for. zeros: their fraction, of blocks that are all 0 where
+    `rows` of them go together; product: what multiplies; break_even: from which fraction on the sparse
+    product that suits them is taken; measured: from which on it is faster on this machine, or None."""
+
+    zeros: float
+    rows: int
+    product: str
+    break_even: float
+    measured: float | None = None
+
+    def __str__(self) -> str:
+        what = "zeros" if self.rows == 1 else f"blocks of {self.rows}×1 of zeros"
+        here = "" if self.measured is None else f", on this machine {self.measured:.0%}"
+        return f"{self.zeros:.0%} {what}: {self.product}; sparse pays from {self.break_even:.0%}{here}"
 
 
 @dataclass(frozen=True)
 class Report:
     """Bytes of a Program. items: those of each constant, by part; the rest of the file is header. sums: for
     each weight of integers, how many bits its int32 sums leave free, and whether its products of two
-    neighbours sum in 16 bits (see compress.certify)."""
+    neighbours sum in 16 bits (see compress.certify). zeros: of each weight that is stored without its zeros,
+    how it is multiplied, and why."""
 
     name: str
     items: dict[str, dict[str, int]]
@@ -28,6 +50,7 @@ class Report:
     in_memory: int
     macs: int
     sums: dict[str, dict[str, str]] = field(default_factory=dict)
+    zeros: dict[str, Zeros] = field(default_factory=dict)
 
     @property
     def header(self) -> int:
@@ -56,21 +79,38 @@ class Report:
             cells, fits = [sizes.get(part, 0) for part in parts], self.sums.get(name)
             said = f"{fits['int32']:>12}  {fits['int16']}" if fits else ""
             lines.append(f"{name:<{width}}" + "".join(f"{cell:>12,}" for cell in [*cells, sum(cells)]) + said)
+        zeros = [f"{name}: {said}" for name, said in self.zeros.items()]
         return "\n".join([*lines, f"{'header':<{width}}{self.header:>48,}",
                           f"{'file':<{width}}{self.on_disk:>48,}",
-                          f"in memory {self.in_memory:,} bytes; {self.macs:,} multiply-adds an example"])
+                          f"in memory {self.in_memory:,} bytes; {self.macs:,} multiply-adds an example",
+                          *zeros])
 
 
-def report(program: Program) -> Report:
-    """The bytes of a Program on disk, itemised, and in memory, its multiply-adds for one example, and whether
-    its sums of integers fit.
+def report(program: Program, measured: bool = False) -> Report:
+    """The bytes of a Program on disk, itemised, and in memory, its multiply-adds for one example, whether its
+    sums of integers fit, and what its zeros are good for.
 
-    program: what `convert` or `load` gave. Raises TypeError for anything else."""
+    program: what `convert` or `load` gave. measured: whether the break-evens of sparse products are measured
+    on this machine, too, which takes a tenth of a second a layer. Raises TypeError for anything but a
+    Program."""
     if not isinstance(program, Program):
         raise TypeError(f"report: wants a Program (from compress.convert); got {type(program).__name__}")
     items = {name: one.itemised() if isinstance(one, Stored) else {"tables": one.nbytes}
              for name, one in program.constants.items()}
-    return Report(program.name, items, len(to_bytes(program)), program.nbytes, program.macs, _sums(program))
+    return Report(program.name, items, len(to_bytes(program)), program.nbytes, program.macs, _sums(program),
+                  _zeros(program, measured))
+
+
+def _zeros(program: Program, measured: bool) -> dict[str, Zeros]:
+    """Of each weight that is stored without its zeros, by its name."""
+    found = {}
+    for name, weight in program.constants.items():
+        if isinstance(weight, SparseForm):
+            positions, _ = weight.found()
+            _, suits, rows, zeros = choice(positions, weight.shape)
+            here = measured_break_even(weight.shape, suits, rows) if measured else None
+            found[name] = Zeros(zeros, rows, weight.kernel_with(None).name, break_even(suits, rows), here)
+    return found
 
 
 def _sums(program: Program) -> dict[str, dict[str, str]]:

@@ -21,9 +21,10 @@ CSR = 3.5                    # breaks even at 71 % zeros
 BLOCKS = {4: 1.4, 8: 1.3}    # by the rows of a block: at 29 % and 23 % of its blocks
 
 
-def break_even(cost: float) -> float:
-    """From which fraction of zeros on a product of this cost is faster than the dense one."""
-    return 1 - 1 / cost
+def break_even(kernel: Any, rows: int) -> float:
+    """From which fraction of zeros on, or of blocks of so many rows, this product costs less than the dense
+    one."""
+    return 1 - 1 / (CSR if kernel is spmm_csr else BLOCKS[rows])
 
 
 def costs(positions: np.ndarray, shape: tuple[int, ...]) -> dict[tuple[Any, int], float]:
@@ -40,8 +41,18 @@ def costs(positions: np.ndarray, shape: tuple[int, ...]) -> dict[tuple[Any, int]
 
 def cheapest(positions: np.ndarray, shape: tuple[int, ...]) -> Any:
     """The kernel that costs least; of two alike the first: dense, then CSR."""
+    return choice(positions, shape)[0]
+
+
+def choice(positions: np.ndarray, shape: tuple[int, ...]) -> tuple[Any, Any, int, float]:
+    """The kernel that costs least, that of the cheapest sparse product and the rows of its blocks, and of how
+    many of these, as a fraction of all, nothing is left."""
     found = costs(positions, shape)
-    return min(found, key=found.__getitem__)[0]
+    taken = min(found, key=found.__getitem__)[0]
+    (suits, rows), cost = min(list(found.items())[1:], key=lambda one: one[1])
+    each = CSR if suits is spmm_csr else BLOCKS[rows]
+    blocks = -(-shape[0] // rows) * prod(shape[1:])
+    return taken, suits, rows, 1 - cost / (each * rows * blocks)
 
 
 def height(positions: np.ndarray, shape: tuple[int, ...]) -> int:

@@ -30,7 +30,7 @@ def images():
 def table(text):
     """The rows of a printed report: name → numbers."""
     rows = {}
-    for line in text.splitlines()[1:-1]:
+    for line in text.partition("\nin memory")[0].splitlines()[1:]:
         name, *cells = line.split()
         rows[name] = [int(cell.replace(",", "")) for cell in cells[:4]]
     return rows

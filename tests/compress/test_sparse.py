@@ -114,7 +114,30 @@ def test_the_model_of_cost_by_hand():
     found = cost.costs(positions, (4, 8))
     assert found == {(gemm, 0): 32, (spmm_csr, 1): cost.CSR * 32, (spmm_bsr, 4): cost.BLOCKS[4] * 32,
                      (spmm_bsr, 8): cost.BLOCKS[8] * 64}
-    assert cost.break_even(4) == 0.75
+    assert cost.break_even(spmm_csr, 1) == 1 - 1 / cost.CSR
+    assert cost.break_even(spmm_bsr, 4) == 1 - 1 / cost.BLOCKS[4]
+    assert cost.choice(positions, (4, 8)) == (gemm, spmm_bsr, 4, 0.0)
+    assert cost.choice(positions[:3], (4, 8))[0] is spmm_csr
+
+
+@pytest.mark.parametrize(("zeros", "style", "rows"), [(0.5, "element", 1), (0.9, "element", 1),
+                                                      (0.75, "4x1", 4)])
+def test_the_report_tells_what_zeros_are_good_for(zeros, style, rows):
+    model = nn.Sequential(nn.Linear(64, 64))
+    model[0].weight.data = sparse((64, 64), zeros, 0, style)
+    x = np.zeros((2, 64), np.float32)
+    program = compress.convert(compress.prepare(model, Prune(0.0), x))
+    found = compress.report(program).zeros["0.weight"]
+    kernel = program.bound.steps[0].kernel
+    assert found.product == kernel
+    assert found.rows == rows or zeros == 0.5
+    assert found.zeros == pytest.approx(zeros, abs=0.05) or zeros == 0.5
+    assert (found.zeros > found.break_even) == (kernel != "gemm")
+    assert found.measured is None
+    measured = compress.report(program, measured=True)
+    assert 0 <= measured.zeros["0.weight"].measured <= 1
+    assert f"0.weight: {found.zeros:.0%}" in str(measured)
+    assert ", on this machine" in str(measured)
 
 
 def test_convolutions_with_few_zeros_are_direct():
