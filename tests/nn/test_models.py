@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import nn
-from nn.models import digits_cnn, digits_mlp, lenet_5, lenet_300_100
+from nn.models import digits_cnn, digits_mlp, lenet_5, lenet_300_100, small_resnet
 
 
 def count(model):
@@ -68,3 +68,20 @@ def test_other_image_sizes_fit(build):
 def test_a_width_that_is_none_is_refused(width):
     with pytest.raises(ValueError, match="width"):
         digits_cnn(width)
+
+
+def test_a_residual_network_of_any_width_and_image():
+    model = small_resnet(rng=np.random.default_rng(0))
+    assert count(model) == 308_074
+    plain = [stage.shortcut is None for stage in (model.stage1, model.stage2, model.stage3)]
+    assert plain == [True, False, False]
+    for width, side in ((1, 32), (0.25, 9)):
+        x = np.random.default_rng(1).random((3, 1, side, side), np.float32)
+        model = small_resnet(width, np.random.default_rng(0), size=side)
+        out = model(nn.Tensor(x))
+        assert out.shape == (3, 10)
+        out.sum().backward()
+        assert all(p.grad is not None for p in model.parameters())
+    for settings in ({"width": 0}, {"size": 3}):
+        with pytest.raises(ValueError, match=next(iter(settings))):
+            small_resnet(**settings)

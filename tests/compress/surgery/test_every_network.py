@@ -12,6 +12,7 @@ from compress.surgery.cut import Cut
 from nn.rules import RULES
 from nn.sizes import at
 from nn.testing.networks import networks
+from tests.compress.surgery.branching import branching
 
 
 def outputs(model, inputs):
@@ -49,9 +50,13 @@ def masked(cut, roots, inputs):
     return values[graph.output]
 
 
-@given(networks(most=8), st.data())
-def test_any_channels_can_be_removed_as_if_they_were_zero(network, data):
-    x = network.inputs(3)
+ANY = st.one_of(networks(most=8).map(lambda network: (network, network.inputs(3))),
+                branching().map(lambda drawn: (drawn[0], (drawn[1],))))
+
+
+@given(ANY, st.data())
+def test_any_channels_can_be_removed_as_if_they_were_zero(drawn, data):
+    network, x = drawn
     cut = Cut.of("test", network, x)
     roots = some_roots(data, cut.groups)
     wanted = masked(cut, roots, x)
@@ -64,14 +69,15 @@ def test_any_channels_can_be_removed_as_if_they_were_zero(network, data):
     close(compress.convert(small, x)(*x), wanted)
 
 
-@given(networks(most=8), st.data())
-def test_channels_of_zeros_are_removed_and_the_outputs_stay(network, data):
-    x = network.inputs(3)
+@given(ANY, st.data())
+def test_channels_of_zeros_are_removed_and_the_outputs_stay(drawn, data):
+    network, x = drawn
     groups = compress.channel_groups(network, x)
     roots, arrays = some_roots(data, groups), dict(network.named_parameters())
+    zeros = ("filter", "output", *data.draw(st.sampled_from([(), ("entry",)])))    # with biases, γ and β?
     for group in groups:
         for (name, axis), places in group.parts.items():
-            makes = name in arrays and groups.roles[name, axis] in ("filter", "output", "entry")
+            makes = name in arrays and groups.roles[name, axis] in zeros
             for root, some in zip(group.roots, places, strict=True):
                 if makes and root in roots:
                     w = arrays[name].data.copy()
@@ -84,9 +90,9 @@ def test_channels_of_zeros_are_removed_and_the_outputs_stay(network, data):
         close(compress.convert(small, x)(*x), wanted)
 
 
-@given(networks(most=8))
-def test_every_entry_is_in_one_group_or_kept(network):
-    groups = compress.channel_groups(network, network.inputs(2))
+@given(ANY)
+def test_every_entry_is_in_one_group_or_kept(drawn):
+    groups = compress.channel_groups(*drawn)
     for (name, axis) in groups.roles:
         places = [group.parts[name, axis] for group in groups if (name, axis) in group.parts]
         found = np.concatenate([np.concatenate(some) for some in places]) if places else np.array([], int)
