@@ -11,6 +11,7 @@
     layers          relu, erf, gelu, batch_norm, max_pool2d, avg_pool2d, softmax_cross_entropy; relu_grad, ...
     integers        quantize, dequantize, requantize, qadd, qmax_pool2d, qavg_pool2d; transpose
     in training     adam_step(params, ...), in place; kmeans1d(values, k), the best codebook
+    in files        huffman_encode and huffman_decode, rans_encode and rans_decode: entropy coders
 
 A kernel is called like a function and runs the best variant for this machine. `kernel.pack(w)` puts an
 operand into the layout the C code reads, once; `kernel.reference` is the NumPy specification;

@@ -9,6 +9,7 @@
     "f32[O]?"             may be None
     "number|f32[N]"       a number, or a vector
     "f32[r,i,o,s]*"       a list of arrays
+    "u8[<room]"           of a result: at most so many, which the plan says; C says how many there are
     "f32[M,K] rows"       C reads it where it lies, if its last axis has no gaps, and is told the distance of
                           its rows; "pixels": the same, the plan is told all distances; "strided": wherever it
                           lies. Without such a word C gets a copy, unless it is contiguous

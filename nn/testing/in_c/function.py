@@ -45,6 +45,7 @@ class Call(NamedTuple):
     written: list[np.ndarray]     # what C writes, in the order of the parameters
     results: tuple[Any, ...]      # the results, None for one that is not wanted
     copied: list[tuple[np.ndarray, np.ndarray]]  # what was written in place: the caller's, and C's
+    size: np.ndarray | None       # how many numbers of the one result there are, where C says that
 
 
 class Arguments:
@@ -65,16 +66,17 @@ class Arguments:
                 given[name] = np.ascontiguousarray(given[name])
         sizes, plan = self._sizes(given)
         results = {k.name: self._result(k, given, sizes, plan) for k in c.results}
-        values, written, copied = [], [], []
+        values, written, copied, size = [], [], [], None
         for p in self.parameters:
             value = self._value(p, given, sizes, results)
             values.append(value)
-            if p.role == "result" and value is not None:
+            if p.role in ("result", "size written") and value is not None:
                 written.append(value)
+                size = value if p.role == "size written" else size
             elif p.role == "list" and not p.type.startswith("const"):
                 written += value
                 copied += zip(given[p.source], value, strict=True)
-        return Call(values, written, tuple(results.values()), copied)
+        return Call(values, written, tuple(results.values()), copied, size)
 
     def _sizes(self, given: dict[str, Any]) -> tuple[dict[str, int], Any]:
         """The sizes of axes, and the plan of the call, as the kernel itself has them."""
@@ -118,6 +120,8 @@ class Arguments:
         x = results[p.source] if p.role.endswith("result") else given.get(p.source)
         if p.role == "axis":
             return sizes[p.source]
+        if p.role == "size written":
+            return np.full(1, -1, np.int64)
         if p.role == "size":
             return given[p.source].size
         if p.role in ("type of array", "type of result"):
@@ -185,11 +189,17 @@ class InC:
         for own, copy in call.copied:
             own[...] = copy
         if len(call.results) == 1:
-            return call.results[0]
+            return call.results[0] if call.size is None else self._written(call.results[0], int(call.size[0]))
         return call.results or None
 
+    def _written(self, room: np.ndarray, size: int) -> np.ndarray:
+        """The result that there is in its room."""
+        if not 0 <= size <= len(room):
+            raise KernelError(f"it says that {size} numbers were written, wanted 0 to {len(room)}")
+        return room[:size].copy()
+
     def _sent(self, p: Parameter, value: Any) -> tuple[int, Any]:
-        constant = p.type.startswith("const") or p.role not in ("list", "result")
+        constant = p.type.startswith("const") or p.role not in ("list", "result", "size written")
         if value is None:
             return process.NOTHING, None
         if isinstance(value, list):

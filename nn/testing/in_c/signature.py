@@ -8,6 +8,7 @@
     a list of arrays        how many there are, their shapes, and an array of pointers
     an attribute            int64_t, double, bool or const char *; a pair is two parameters
     results                 pointers, at the end; NULL where one is not wanted
+    one of unknown length   a pointer to as much room as it may take, and one to the number that was written
 
 It returns 0, or another number to say that it could not.
 """
@@ -82,6 +83,11 @@ def passed(k: Kind) -> np.dtype | None:
     return None
 
 
+def of_unknown_length(k: Kind) -> bool:
+    """Whether only the kernel can say how many numbers a result has, and the contract how many at most."""
+    return bool(k.dims) and k.dims[0].startswith("<")
+
+
 class _Writer:
     """Finds the parameters of one kernel."""
 
@@ -143,6 +149,9 @@ class _Writer:
             self.add(k.name, f"{before}{c_type} *const *", "list", k.name, said, dtype=dtype)
             return
         self.add(k.name, f"{before}{c_type} *", role, k.name, said, dtype=dtype)
+        if of_unknown_length(k):
+            self.add(f"{k.name}_size", "int64_t *", "size written", k.name, f"how many of {k.name} were written",
+                     dtype=np.dtype(np.int64))
         if dtype is None:
             names = ", ".join(TYPES[d.str[1:]] for d in k.dtypes[:k.native])
             self.add(f"{k.name}_type", "int", f"type of {role}", k.name, f"one of {names}")
@@ -189,7 +198,7 @@ def _default(kernel: Kernel, name: str) -> str:
 
 def c_name(dim: str) -> str:
     """The name of an axis as C has names."""
-    return dim.replace("'", "_out").replace("/groups", "_per_group")
+    return dim.lstrip("<").replace("'", "_out").replace("/groups", "_per_group")
 
 
 def _shape(k: Kind) -> str:
