@@ -78,18 +78,39 @@ API int nn_spmm_bsr(int variant, int64_t m, const nn_bsr_w *w, const void *x, in
     return nn_run_blocks(&cut, (w->k + PANEL) * by->mr * 4, block_of_floats, &t);
 }
 
+/* Four words of four bytes, turned: word i has byte i of each. */
+static inline void turn_four_words(const uint32_t w[4], uint32_t to[4])
+{
+    const uint32_t even = 0x00ff00ff, odd = 0xff00ff00;
+    const uint32_t ab = (w[0] & even) | (w[1] & even) << 8, ab_odd = (w[0] & odd) >> 8 | (w[1] & odd);
+    const uint32_t cd = (w[2] & even) | (w[3] & even) << 8, cd_odd = (w[2] & odd) >> 8 | (w[3] & odd);
+    to[0] = (ab & 0xffff) | cd << 16;
+    to[1] = (ab_odd & 0xffff) | cd_odd << 16;
+    to[2] = ab >> 16 | (cd & 0xffff0000);
+    to[3] = ab_odd >> 16 | (cd_odd & 0xffff0000);
+}
+
 /* xt[k][mr] of `rows` rows of x, whose top bits `flip` turns; the others are anything. Four rows lie together there. */
 static void turn_bytes(int64_t k, int64_t rows, const uint8_t *x, int64_t ldx, uint8_t flip, int mr, uint8_t *xt)
 {
     for (int64_t r = 0; r < rows; r += 4) {
-        const uint8_t *row[4];
-        for (int i = 0; i < 4; i++)
-            row[i] = x + smaller(r + i, rows - 1) * ldx;
         uint8_t *to = xt + place_in_tile((int)r, mr);
-        for (int64_t c = 0; c < k; c++, to += mr) {
-            const uint32_t four = row[0][c] | (uint32_t)row[1][c] << 8 | (uint32_t)row[2][c] << 16 | (uint32_t)row[3][c] << 24;
-            const uint32_t turned = four ^ flip * 0x01010101u;
-            memcpy(to, &turned, sizeof turned);
+        for (int64_t c = 0; c < k; c += 4, to += 4 * mr) {
+            const int64_t some = smaller(4, k - c);
+            uint32_t words[4] = { 0 }, turned[4];
+            for (int i = 0; i < 4; i++) {
+                const uint8_t *from = x + smaller(r + i, rows - 1) * ldx + c;
+                if (some == 4)
+                    memcpy(words + i, from, 4);
+                else
+                    for (int64_t j = 0; j < some; j++)
+                        words[i] |= (uint32_t)from[j] << 8 * j;
+            }
+            turn_four_words(words, turned);
+            for (int64_t j = 0; j < some; j++) {
+                turned[j] ^= flip * 0x01010101u;
+                memcpy(to + j * mr, turned + j, 4);
+            }
         }
     }
 }

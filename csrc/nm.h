@@ -87,7 +87,12 @@ typedef nm_u8s8_micro nm_s8s8_micro;
         }                                                                                                          \
         EACH_SUM(MR) STORE_I(IN_TILE(NR), sum[i][v]);                                                              \
     }
-#define BODY_nm_u8s8(NAME, ISA, MR, NR) NM_OF_BYTES(NAME, ISA, MR, NR, , PICK_U8S8)
+/* One row waits for W: its next lines are asked for, as in rows.h. */
+#define BODY_nm_u8s8(NAME, ISA, MR, NR) NM_OF_BYTES(NAME, ISA, MR, NR, ASK_FOR_LINE(MR), PICK_U8S8)
+#define ASK_FOR_LINE(MR)                                                                                           \
+    if (MR == 1 && v * LANES % PANEL == 0)                                                                         \
+        __builtin_prefetch(panel[v * LANES / PANEL] + PAGES_AHEAD, 0, 2);
+enum { PAGES_AHEAD = 8 * 1024 };
 #define PICK_U8S8 sum[i][v] = MULTIPLY_ADD_U8S8(sum[i][v], PICK_BYTES(eight_of[i], which), w);
 
 /* Without vpdpbusd: magnitudes of w, as in bsr.h. */

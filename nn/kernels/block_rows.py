@@ -89,11 +89,12 @@ def _cells(n: int, blocks: np.ndarray, indices: np.ndarray, indptr: np.ndarray) 
     cells, own = aligned((first[-1], rows, QUAD), I8), np.zeros(QUAD * first[-1], indices.dtype)
     cells[places // QUAD, :, places % QUAD] = blocks
     own[places] = indices
-    of = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
-    whole = np.zeros((2, -(-(len(indptr) - 1) * rows // PANEL) * PANEL), I32)
-    for sums, numbers in zip(whole, (blocks, -np.minimum(blocks, 0, dtype=I32)), strict=True):
-        np.add.at(sums[:(len(indptr) - 1) * rows].reshape(len(indptr) - 1, rows), of, numbers)
-    return {"blocks": cells, "indices": own, "first": first, "sums": whole[0], "negative": whole[1]}
+    most = (len(indptr) - 1) * rows
+    sums, negative = np.zeros((2, -(-most // PANEL) * PANEL), I32)
+    for of, numbers in (sums, blocks), (negative, -np.minimum(blocks, 0, dtype=I32)):
+        until = np.concatenate([np.zeros((1, rows), int), np.cumsum(numbers, axis=0, dtype=int)])
+        of[:most] = (until[indptr[1:]] - until[indptr[:-1]]).ravel()
+    return {"blocks": cells, "indices": own, "first": first, "sums": sums, "negative": negative}
 
 
 def _places(indptr: np.ndarray, first: np.ndarray) -> np.ndarray:
