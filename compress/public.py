@@ -14,6 +14,7 @@ from .proximal import Proximal
 from .pruning.oracle import oracle
 from .recipe import Recipe
 from .reconstruct import reconstruct
+from .regret import rank_scores
 from .report import report, weight_errors
 from .retraining import dense_sparse_dense, lottery_ticket, rewound
 from .saturation import saturating_qgemm
@@ -27,6 +28,6 @@ from .transform import Context, Invariant, Transform
 __all__ = ["Bound", "Certificate", "CertificateError", "Chain", "Context", "Cubic", "Invariant", "Iterative",
            "Linear", "Once", "Program", "ProgramError", "Proximal", "Recipe", "Sensitivity", "Stored",
            "Transform", "certify", "certify_weights", "convert", "dense_sparse_dense", "global_sparsity",
-           "largest_k", "load", "lottery_ticket", "oracle", "prepare", "reconstruct", "report", "rewound",
-           "saturating_qgemm", "save", "scanned_sparsity", "sensitivity_scan", "uniform_sparsity",
+           "largest_k", "load", "lottery_ticket", "oracle", "prepare", "rank_scores", "reconstruct", "report",
+           "rewound", "saturating_qgemm", "save", "scanned_sparsity", "sensitivity_scan", "uniform_sparsity",
            "unprepare", "weight_errors", *_techniques]
