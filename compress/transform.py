@@ -66,6 +66,7 @@ class Transform:
     keeps: ClassVar[frozenset[Invariant]] = frozenset()  # of earlier stages
     makes: ClassVar[frozenset[Invariant]] = frozenset()  # for later stages to keep
     dimensions: ClassVar[frozenset[int]] = frozenset({2, 4})  # of the weights that it takes
+    regrows: ClassVar[bool] = False  # whether weights that it pruned may live again, from 0
     distinct: int = 0  # different values that a weight must have at least
     activations: Format | None = None  # of the numbers that its layer reads; None: reals
     gradient: str = USUAL_GRADIENT  # of GRADIENTS: through its rounding, and that of its activations
@@ -73,7 +74,6 @@ class Transform:
     rounding: str = "float"  # how sums of their products are requantised (nn.kernels.qgemm)
     schedule: Schedule = Once()  # when it tightens
     beside: ClassVar[bool] = False  # whether the weight is trained beside the `trainables`
-    regrows: ClassVar[bool] = False  # whether weights that it pruned may live again, from 0
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

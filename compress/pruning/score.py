@@ -44,8 +44,8 @@ class Score:
 
         It is asked when the technique is fitted (in `prepare`: w is the trained weight, the context all that
         prepare knows), and again at each step of a schedule that prunes more. What is pruned by then is 0 in
-        w, and stays pruned whatever is said of it. The context is then the one of the fit: what its functions
-        tell is of the network as it is when they are called. A model that is trained on in another process,
+        w, and stays pruned whatever is said of it. The context is then the one of the fit, and what it tells
+        is of the network as it is then, but for the hessian, found once. A model that goes on elsewhere,
         from its `state_dict`, was prepared there, and has the context of that."""
 
     def adjusted(self, w: np.ndarray, mask: np.ndarray, context: Context) -> np.ndarray:
