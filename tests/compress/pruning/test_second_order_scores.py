@@ -155,6 +155,22 @@ def test_a_row_costs_what_it_gives(classifier):
     assert np.allclose(saliency.sum(axis=1), np.einsum("oi,ij,oj->o", w, damped(h, 0.01), w) / 2)
 
 
+def test_without_greed_each_weight_is_ranked_by_its_own_removal(classifier):
+    """½·w²/[H⁻¹]ᵢᵢ for all at once: never more than ½·h·w², what it costs when the others stand still; and
+    what stays is moved all the same."""
+    model, x, _ = classifier
+    with nn.no_grad():
+        read = copy.deepcopy(model).eval()[:4](nn.Tensor(x)).data.astype(np.float64)
+    h, w = damped(2 * read.T @ read / len(read), 0.01), model[4].weight.data.astype(np.float64)
+    wanted = w**2 / np.diag(np.linalg.inv(h)) / 2
+    assert np.all(wanted <= np.diag(h) * w**2 / 2 * (1 + 1e-9))
+    pruned = compress.prepare(copy.deepcopy(model), {"4": Prune(0.5, score=OBS(greedy=False))}, x)
+    gone = np.flatnonzero(pruned[4].weight.parametrization.states[0].mask == 0)
+    assert np.array_equal(gone, np.sort(np.argsort(wanted, axis=None)[:27]))
+    left = seen(pruned[4].weight)
+    assert not np.array_equal(left, model[4].weight.data * (left != 0))
+
+
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
 def test_the_laws_of_every_transform_hold_for_obs(law):
     holds(law, Subject.of(Prune(0.6, score="obs")), 4)
@@ -198,6 +214,8 @@ def test_what_a_score_needs_is_named(classifier):
         compress.prepare(copy.deepcopy(model), [Half(), Prune(0.5, score="obs")], x)
     with pytest.raises((TypeError, ValueError), match="damping"):
         OBS(damping=0)
+    with pytest.raises(TypeError, match="greedy"):
+        OBS(greedy="no")
     with pytest.raises((TypeError, ValueError), match="samples"):
         OBD(samples=0)
     with pytest.raises(ValueError, match="seed"):
