@@ -61,7 +61,8 @@ class RigL(Transform):
     regrows = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "score", self.ended().score)  # whose checks are those of Prune
+        number("RigL", "sparsity", self.sparsity, 0, 1)
+        object.__setattr__(self, "score", self.ended().score)
         count("RigL", "steps", self.steps)
         count("RigL", "every", self.every)
         number("RigL", "share", self.share, 0, 1, closed=True)

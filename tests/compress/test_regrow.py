@@ -134,7 +134,7 @@ def test_a_frozen_weight_keeps_its_mask():
 
 
 @pytest.mark.parametrize(("settings", "error", "message"), [
-    ({"sparsity": 1.0}, ValueError, r"sparsity must be in \[0, 1\)"),
+    ({"sparsity": 1.0}, ValueError, r"RigL: sparsity must be in \[0, 1\)"),
     ({"steps": 0}, ValueError, "steps must be a whole number >= 1"),
     ({"every": 0}, ValueError, "every must be a whole number"),
     ({"share": 1.5}, ValueError, "share must be in"), ({"until": 0}, ValueError, "until must be in"),
