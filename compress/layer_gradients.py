@@ -42,8 +42,8 @@ class LayerGradients:
 
     def __init__(self, model: nn.Module, graph: Graph, example: Example, targets: np.ndarray | None,
                  loss: Loss | None) -> None:
-        rows = {len(x) for x in (*example.arrays, *example.named.values())}
         if targets is not None:
+            rows = {len(x) for x in (*example.arrays, *example.named.values()) if x.ndim}
             targets = np.asarray(getattr(targets, "_data", targets))
             if not targets.ndim or rows != {len(targets)}:
                 raise ValueError(f"prepare: targets must be one for each of the example's {max(rows)} "

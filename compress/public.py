@@ -17,6 +17,7 @@ from .pruning.oracle import oracle
 from .rate import rate
 from .recipe import Recipe
 from .reconstruct import reconstruct
+from .regret import rank_scores
 from .report import report, weight_errors
 from .retraining import dense_sparse_dense, lottery_ticket, rewound
 from .saturation import saturating_qgemm

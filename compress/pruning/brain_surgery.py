@@ -45,7 +45,8 @@ def removals(rows: np.ndarray, inverse: np.ndarray, at_once: int | None = None
     pivots for each row.
 
     at_once: so many weights are chosen together, and then removed one after the other; their costs are exact
-    whatever is chosen. By default one while n is below 2·ROUNDS, then more: it is n³·out operations on as many bytes."""
+    whatever is chosen. By default one while n is below 2·ROUNDS, then more: it is out·n³ operations, and with
+    one at a time each reads its numbers from memory."""
     count = max(1, rows.shape[1] // ROUNDS) if at_once is None else at_once
     many = max(1, HELD // max(inverse.size, 1))
     parts = [_removals(rows[at:at + many].astype(np.float64), inverse, count)

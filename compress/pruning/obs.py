@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nn.arguments import number
+from nn.arguments import flag, number
 
 from ..second_order import damped, inverse_factor
 from ..stored import as_matrix, from_matrix
@@ -29,21 +29,31 @@ class OBS(Score, name="obs"):
     earlier ones must go first. Groups across rows, as columns, have the sum, which is what their weights cost
     if each row goes on in its own order.
 
+    That takes n³ operations for each row of n weights. greedy=False is for layers of more than a thousand
+    inputs: all are ranked by what removing them alone would cost, which takes n³ for the layer.
+
     It moves the weights that stay, when a model is prepared and at each step of a schedule that prunes more.
-    Raises TypeError or ValueError for another damping; in `prepare`, ValueError without an example."""
+    Raises TypeError or ValueError for another damping or greedy; in `prepare`, ValueError without an example.
+    """
 
     damping: float = 0.01
+    greedy: bool = True
 
     reads = True
 
     def __post_init__(self) -> None:
         number("OBS", "damping", self.damping, 0, 1, above=True, closed=True)
+        flag("OBS", "greedy", self.greedy)
 
     def saliency(self, w: np.ndarray, context: Context) -> np.ndarray:
         ranked = []
         for rows, h in self._groups(as_matrix(w), context):
             factor = inverse_factor(h)
-            order, costs = removals(rows, factor.T @ factor)
+            inverse = factor.T @ factor
+            if not self.greedy:
+                ranked.append(np.square(rows, dtype=np.float64) / np.diag(inverse) / 2)
+                continue
+            order, costs = removals(rows, inverse)
             found = np.empty(rows.shape)
             np.put_along_axis(found, order, rising(costs), axis=1)
             ranked.append(found)

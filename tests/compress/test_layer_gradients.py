@@ -77,6 +77,17 @@ def test_the_curvature_is_that_of_gauss_and_newton(network):
         close(found.curvature(name), wanted[name])
 
 
+def test_the_square_of_the_mean_and_the_labels_of_the_data_are_something_else(network):
+    """Mutants of the curvature (trap 26): the comparison finds them."""
+    model, x, y, names = network
+    found = gradients_of(model, x, y)
+    for name in names:
+        gradients = np.concatenate(list(found.of_loss(name)))
+        for mutant in (np.square(gradients.mean(axis=0)), np.square(gradients).mean(axis=0)):
+            with pytest.raises(AssertionError):
+                close(mutant, found.curvature(name))
+
+
 def test_a_loss_of_ones_own(network):
     model, x, _, names = network
     y = np.random.default_rng(1).standard_normal((11, 3)).astype(np.float32)

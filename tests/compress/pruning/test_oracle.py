@@ -50,6 +50,28 @@ def test_obd_has_no_regret_where_the_curvature_is_diagonal(seed, n):
     assert "upside down" in str(ranking)
 
 
+def magnitude(h, w):
+    return np.abs(w)
+
+
+def without_the_square(h, w):
+    return h * np.abs(w)
+
+
+def divided_by_the_curvature(h, w):
+    return w**2 / h
+
+
+@pytest.mark.parametrize("mutant", [magnitude, without_the_square, divided_by_the_curvature])
+def test_the_law_kills_other_scores(mutant):
+    """Each regrets something where OBD regrets nothing."""
+    rng = np.random.default_rng(0)
+    w, h = rng.standard_normal(8), 10 ** rng.uniform(-2, 2, 8)
+    found = oracle(w, quadratic(np.diag(h), w))
+    assert found.regrets(mutant(h, w)).max() > 1e-3 * found.losses.max()
+    assert found.regrets(h * w**2).max() <= 1e-12 * found.losses.max()
+
+
 @given(SEEDS, st.integers(2, 7))
 def test_no_score_regrets_less_than_nothing(seed, n):
     rng = np.random.default_rng(seed)

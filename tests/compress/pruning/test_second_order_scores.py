@@ -155,6 +155,22 @@ def test_a_row_costs_what_it_gives(classifier):
     assert np.allclose(saliency.sum(axis=1), np.einsum("oi,ij,oj->o", w, damped(h, 0.01), w) / 2)
 
 
+def test_without_greed_each_weight_is_ranked_by_its_own_removal(classifier):
+    """½·w²/[H⁻¹]ᵢᵢ for all at once: never more than ½·h·w², what it costs when the others stand still; and
+    what stays is moved all the same."""
+    model, x, _ = classifier
+    with nn.no_grad():
+        read = copy.deepcopy(model).eval()[:4](nn.Tensor(x)).data.astype(np.float64)
+    h, w = damped(2 * read.T @ read / len(read), 0.01), model[4].weight.data.astype(np.float64)
+    wanted = w**2 / np.diag(np.linalg.inv(h)) / 2
+    assert np.all(wanted <= np.diag(h) * w**2 / 2 * (1 + 1e-9))
+    pruned = compress.prepare(copy.deepcopy(model), {"4": Prune(0.5, score=OBS(greedy=False))}, x)
+    gone = np.flatnonzero(pruned[4].weight.parametrization.states[0].mask == 0)
+    assert np.array_equal(gone, np.sort(np.argsort(wanted, axis=None)[:27]))
+    left = seen(pruned[4].weight)
+    assert not np.array_equal(left, model[4].weight.data * (left != 0))
+
+
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law.__name__)
 def test_the_laws_of_every_transform_hold_for_obs(law):
     holds(law, Subject.of(Prune(0.6, score="obs")), 4)
@@ -198,6 +214,8 @@ def test_what_a_score_needs_is_named(classifier):
         compress.prepare(copy.deepcopy(model), [Half(), Prune(0.5, score="obs")], x)
     with pytest.raises((TypeError, ValueError), match="damping"):
         OBS(damping=0)
+    with pytest.raises(TypeError, match="greedy"):
+        OBS(greedy="no")
     with pytest.raises((TypeError, ValueError), match="samples"):
         OBD(samples=0)
     with pytest.raises(ValueError, match="seed"):
@@ -226,3 +244,33 @@ def test_a_schedule_asks_anew_and_resumes_to_the_same_bits(tmp_path, score):
         run(5, tmp_path / "run")
     again = run(None, tmp_path / "run")
     assert all(again[name].tobytes() == array.tobytes() for name, array in whole.items())
+
+
+def test_a_convolution_in_groups_is_moved_group_by_group():
+    """Each group of filters reads channels of its own: with the same zeros, the outputs on the example are
+    nearer to what they were than without the update."""
+    rng = np.random.default_rng(0)
+    model = nn.Sequential(nn.Conv2d(4, 6, 2, groups=2, rng=rng), nn.Flatten(), nn.Linear(6 * 9, 2, rng=rng))
+    x = rng.standard_normal((50, 4, 1, 1)).astype(np.float32) + 0.3 * rng.standard_normal(
+        (50, 4, 4, 4)).astype(np.float32)
+    pruned = compress.prepare(copy.deepcopy(model), {"0": Prune(0.5, score="obs")}, x)
+    mask = pruned[0].weight.parametrization.states[0].mask
+    still = copy.deepcopy(model)
+    still[0].weight.data = still[0].weight.data * mask
+    with nn.no_grad():
+        wanted, moved, alone = (one[0](nn.Tensor(x)).data for one in (model, pruned, still))
+    assert np.count_nonzero(mask == 0) == 24
+    assert np.square(moved - wanted).sum() < 0.5 * np.square(alone - wanted).sum()
+
+
+def test_a_copy_is_told_of_itself(classifier):
+    """What a score is told at the next step of a schedule is of the model that is trained, also in a copy."""
+    model, x, y = classifier
+    first = compress.prepare(copy.deepcopy(model), Prune(0.8, Cubic(end=4), score="taylor"), x, targets=y)
+    twin = copy.deepcopy(first)
+    told = [one[4].weight.parametrization.states[0].context.gradients for one in (first, twin)]
+    before = np.concatenate(list(told[0]()))
+    twin[0].weight.data = twin[0].weight.data * np.float32(2)
+    twin[4].weight.data = twin[4].weight.data * np.float32(3)
+    assert np.array_equal(np.concatenate(list(told[0]())), before)
+    assert not np.array_equal(np.concatenate(list(told[1]())), before)
