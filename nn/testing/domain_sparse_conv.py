@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from ..kernels import conv2d
-from .case import STYLES, Case, floats, near
+from .case import STYLES, Case, floats
 from .domain import SEEDS, TINY, gamma
 from .domain_conv import Convolution
 
@@ -21,7 +21,7 @@ class SparseConv2d(Convolution):
         """As for conv2d, without groups; from no stored value to all of them."""
         size, taps = st.integers(0, 9), st.sampled_from([1, 2, 3])
         return st.builds(self._draw, st.sampled_from([1, 2, 3]), st.tuples(size, size),
-                         st.sampled_from([1, 2, 3, 5, 17]), near(4, 64, most=65).filter(bool),
+                         st.sampled_from([1, 2, 3, 5, 17]), st.sampled_from([1, 3, 5, 17, 65]),
                          st.tuples(taps, taps), st.just(1), st.sampled_from(STYLES), SEEDS)
 
     def _make(self, x, w, how, style, rng, seed) -> Case:
