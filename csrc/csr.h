@@ -1,4 +1,5 @@
-/* The body of the micro-kernels of spmm_csr: yt[n][NR] = W · xt for the transpose xt[k][NR] of NR rows of x.
+/* The body of the micro-kernels of spmm_csr and sparse_conv2d: yt[n][NR] = W · xt, where column k of W meets NR numbers
+ * from xt + apart · k on: in spmm_csr the transpose xt[k][NR] of NR rows of x, in sparse_conv2d neighbouring pixels.
  *
  * The non-zeros of a row of W go SUMS at a time, each into a sum of its own, because a sum can only be added to again
  * after 4 cycles. That takes SUMS * NR/LANES + 1 registers, since the line of xt is the multiply's own operand. What
@@ -9,7 +10,7 @@
 
 /* wide: indices are int32, else uint16. */
 typedef void csr_f32_micro(int64_t n, const float *xt, const float *values, const void *indices, int wide,
-                           const int32_t *indptr, float *yt);
+                           int64_t apart, const int32_t *indptr, float *yt);
 
 static INLINE int64_t column_of(const void *indices, int wide, int64_t j)
 {
@@ -19,11 +20,11 @@ static INLINE int64_t column_of(const void *indices, int wide, int64_t j)
 /* sum += the non-zero j times the row of xt that it belongs to; one: of one row of x as it lies. */
 #define ADD_NONZERO(NR, sum, j)                                                                                    \
     {                                                                                                              \
-        const float *x = xt + NR * column_of(indices, wide, j);                                                    \
+        const float *x = xt + apart * column_of(indices, wide, j);                                                 \
         V_F value = SPREAD_F(four_bytes((const char *)(values + (j))));                                            \
-        UNROLL for (int v = 0; v < NV; v++) sum[v] = MULTIPLY_ADD_F(sum[v], value, LOAD_F(x + v * LANES));         \
+        UNROLL for (int v = 0; v < NV; v++) sum[v] = MULTIPLY_ADD_F(sum[v], value, LOAD_ANY(x + v * LANES));       \
     }
-#define ADD_ONE(NR, one, j) one = ONE_MULTIPLY_ADD(one, values[j], xt[column_of(indices, wide, j)]);
+#define ADD_ONE(NR, one, j) one = ONE_MULTIPLY_ADD(one, values[j], xt[apart * column_of(indices, wide, j)]);
 
 /* The non-zeros j .. end, EACH of them into one of so many sums. */
 #define NONZEROS(NR, EACH, sum)                                                                                    \
@@ -34,7 +35,7 @@ static INLINE int64_t column_of(const void *indices, int wide, int64_t j)
 
 #define BODY_csr_f32(NAME, ISA, NR, ONE)                                                                           \
     TARGET_##ISA void NAME(int64_t n, const float *xt, const float *values, const void *indices, int wide,         \
-                           const int32_t *indptr, float *yt)                                                       \
+                           int64_t apart, const int32_t *indptr, float *yt)                                        \
     {                                                                                                              \
         enum { NV = NR < LANES ? 1 : NR / LANES, SUMS = LANES < 8 ? 1 : NV < 4 ? 4 : 2 };                          \
         for (int64_t row = 0; row < n; row++, yt += NR) {                                                          \

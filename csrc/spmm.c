@@ -35,7 +35,7 @@ static void block(const void *product_, char *scratch, int64_t i0, int64_t i1)
     const product *t = product_;
     if (t->nr == 1) { /* a row is its own transpose */
         for (int64_t i = i0; i < i1; i++)
-            t->multiply(t->n, t->x + i * t->ldx, t->values, t->indices, t->wide, t->indptr, t->out + i * t->ldo);
+            t->multiply(t->n, t->x + i * t->ldx, t->values, t->indices, t->wide, t->nr, t->indptr, t->out + i * t->ldo);
         return;
     }
     float *xt = (float *)scratch, *yt = xt + t->k * t->nr;
@@ -44,7 +44,7 @@ static void block(const void *product_, char *scratch, int64_t i0, int64_t i1)
     copy_strided(t->k, i1 - i0, t->x + i0 * t->ldx, 1, t->ldx, xt, t->nr);
     for (int64_t n = 0; n < t->n; n += SOME_OF_W) {
         int64_t some = smaller(SOME_OF_W, t->n - n);
-        t->multiply(some, xt, t->values, t->indices, t->wide, t->indptr + n, yt);
+        t->multiply(some, xt, t->values, t->indices, t->wide, t->nr, t->indptr + n, yt);
         for (int64_t i = i0; i < i1; i += 4)
             copy_strided(smaller(4, i1 - i), some, yt + i - i0, 1, t->nr, t->out + i * t->ldo + n, t->ldo);
     }

@@ -35,8 +35,13 @@ def _pack(who: str, x: Any, *given: Any) -> Operand:
     if x is None and len(given) != 4:
         raise TypeError(f"{who}: the arguments must be w, or values, indices, indptr, k, "
                         f"got {len(given)} of them")
-    values, indices, indptr = given[:3]
     k = integer(who, "k", given[3], 0, 1 << 31) if x is None else x.shape[1]
+    parts = checked(who, *given[:3], k, own=x is None)
+    return Operand(spmm_csr, (len(parts["indptr"]) - 1, k), **parts)
+
+
+def checked(who: str, values: Any, indices: Any, indptr: Any, k: int, own: bool) -> dict[str, np.ndarray]:
+    """The three arrays of a matrix of k columns, found to be such; `own`: as copies."""
     indptr = array(who, "indptr", indptr, 1, I32)
     if len(indptr) == 0 or indptr[0] != 0 or np.any(np.diff(indptr) < 0):
         raise ValueError(f"{who}: indptr must start with 0 and never fall")
@@ -49,20 +54,25 @@ def _pack(who: str, x: Any, *given: Any) -> Operand:
     if len(values) != len(indices):
         raise ValueError(f"{who}: values must have {len(indices)} elements, like indices, got {len(values)}")
     # An operand owns its memory; that of one call may be the caller's.
-    values, indices, indptr = (np.require(part, requirements=["C", "ALIGNED"]) if x is not None
-                               else part.copy() for part in (values, indices, indptr))
-    return Operand(spmm_csr, (len(indptr) - 1, k), values=values, indices=indices, indptr=indptr)
+    found = {"values": values, "indices": indices, "indptr": indptr}
+    return {name: part.copy() if own else np.require(part, requirements=["C", "ALIGNED"])
+            for name, part in found.items()}
 
 
 def _pack_dense(w: np.ndarray) -> Operand:
+    return Operand(spmm_csr, w.shape, **sparse_rows("spmm_csr.pack", w))
+
+
+def sparse_rows(who: str, w: np.ndarray) -> dict[str, np.ndarray]:
+    """The non-zeros of w (N, K) as values, indices, indptr."""
     n, k = w.shape
     rows, columns = np.nonzero(w)
     if len(rows) > np.iinfo(I32).max:
-        raise ValueError(f"spmm_csr.pack: w must have fewer than 2^31 non-zeros, got {len(rows)}")
+        raise ValueError(f"{who}: w must have fewer than 2^31 non-zeros, got {len(rows)}")
     indptr = np.zeros(n + 1, I32)
     np.cumsum(np.bincount(rows, minlength=n), out=indptr[1:])
-    indices = columns.astype(U16 if k <= 1 << 16 else I32)
-    return Operand(spmm_csr, (n, k), values=w[rows, columns], indices=indices, indptr=indptr)
+    return {"values": w[rows, columns], "indices": columns.astype(U16 if k <= 1 << 16 else I32),
+            "indptr": indptr}
 
 
 spmm_csr.runs("nn_spmm_csr(M, N, K, x, *values.c, out)", pack=_pack, unpack=lambda w: tuple(w.parts.values()),

@@ -48,7 +48,7 @@ def pads_with_zeros(f: Implementation, case: Case) -> None:
     """Padding is zeros around the images: the same bits as images with zeros around them, not padded."""
     ph, pw = case.options["padding"]
     padded = np.pad(case.args[0], ((0, 0), (ph, ph), (pw, pw), (0, 0)))
-    alike(f, f(case.on(padded, case.args[1], padding=0)), f(case), case, "padded by hand")
+    alike(f, f(case.on(padded, *case.args[1:], padding=0)), f(case), case, "padded by hand")
 
 
 def strides_skip_positions(f: Implementation, case: Case) -> None:

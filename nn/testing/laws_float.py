@@ -69,9 +69,9 @@ def equals_the_dense_product(f: Implementation, case: Case) -> None:
 
 def adds_up_repeated_columns(f: Implementation, case: Case) -> None:
     """A column named twice in a row of W counts twice."""
-    x, values, indices, indptr = case.args
-    twice = case.on(x, np.repeat(values, 2), np.repeat(indices, 2), indptr * 2)
-    doubled = case.on(x, values * np.float32(2), indices, indptr)
+    x, values, indices, indptr, *more = case.args
+    twice = case.on(x, np.repeat(values, 2), np.repeat(indices, 2), indptr * 2, *more)
+    doubled = case.on(x, values * np.float32(2), indices, indptr, *more)
     alike(f, f(twice), f(doubled), twice, "with every stored value twice", reordered=True)
 
 

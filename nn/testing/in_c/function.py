@@ -84,14 +84,15 @@ class Arguments:
         shapes = {name: given[name].shape for name, k in c.arrays.items()
                   if isinstance(given[name], np.ndarray) and given[name].ndim}
         if c.looked_at:
-            first = next(iter(given.values()))
+            first, found = next(iter(given.values())), shapes.get(c.packed, ())
             packed = kernel.packer(kernel.name, first, *(given[name] for name in (c.packed, *c.others)))
             shapes[c.packed] = packed.shape
+            given = {**given, c.packed: packed}
         sizes = c.agree(kernel.name, shapes)
         for name in c.others:
             sizes |= zip(c.arrays[name].dims, shapes.get(name, ()), strict=name in shapes)
         if c.looked_at and not c.arrays[c.packed].many:
-            sizes |= zip(c.arrays[c.packed].dims, given[c.packed].shape, strict=True)
+            sizes |= zip(c.arrays[c.packed].dims, found, strict=True)
         for k in c.arrays.values():
             if k.last:
                 sizes[k.last] = given[k.name].shape[-1] if given[k.name].ndim else 1

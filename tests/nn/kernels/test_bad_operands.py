@@ -63,6 +63,10 @@ def test_packed_of_another_shape(kernel, weight, shape):
     ("bgemm", TypeError, (W, 4)), ("bgemm", ValueError, (BITS, 33)), ("bgemm", TypeError, (BITS, 4.0)),
     ("bgemm", ValueError, (BITS[0], 4)),
     ("spmm_csr", TypeError, (W8,)), ("spmm_csr", ValueError, (W[0],)), ("spmm_csr", TypeError, (W, W)),
+    ("sparse_conv2d", TypeError, (W8,)), ("sparse_conv2d", ValueError, (W,)),
+    ("sparse_conv2d", TypeError, (W, W)), ("sparse_conv2d", ValueError, (np.ones((2, 3, 0, 1), F),)),
+    *[("sparse_conv2d", error, (np.ones(1, F), np.array([index], np.int32), np.array([0, 1], np.int32), 3, c))
+      for error, index, c in ((ValueError, 36, 4), (TypeError, 3, 4.5))],
     ("spmm_csr", ValueError, (np.ones(1, F), np.array([4], np.int32), np.array([0, 1], np.int32), 4)),
     ("spmm_csr", TypeError, (np.ones(1, F), np.array([3], np.int32), np.array([0, 1], np.int32), 4.5)),
     ("spmm_csr", ValueError, (np.ones(0, F), np.zeros(0, np.int32), np.zeros(2, np.int32), -1)),

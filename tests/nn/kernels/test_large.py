@@ -69,6 +69,18 @@ def test_qspmm_nm(f, m, groups, n):
     equals_specification(f, DOMAINS["qspmm_nm"]._make(m, groups, n, (2, 4), "uniform", 0))
 
 
+@every(kernels.sparse_conv2d)
+@pytest.mark.parametrize(("shape", "filters", "how"), [
+    ((1, 24, 41, 60), (66, 60, 3, 3), {"padding": 1}), ((1, 9, 9, 130), (129, 130, 1, 1), {}),
+    ((1, 61, 30, 8), (5, 8, 7, 5), {"stride": (3, 2), "padding": (2, 1), "dilation": (1, 2)})],
+    ids=["strips", "channels", "strides"])
+def test_sparse_conv2d(f, shape, filters, how):
+    rng = np.random.default_rng(0)
+    x, w = floats(rng, shape, "uniform"), floats(rng, filters, "uniform")
+    domain = DOMAINS["sparse_conv2d"]
+    equals_specification(f, domain.storing(Case((x,), how), w, rng.random(filters) < 0.1))
+
+
 @every(kernels.codebook_gemm)
 @pytest.mark.parametrize(("m", "k", "n"), FLOAT)
 @pytest.mark.parametrize("size", [16, 32, 256])
