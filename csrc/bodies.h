@@ -5,6 +5,7 @@
 #include "bits.h"
 #include "bsr.h"
 #include "codes.h"
+#include "codes_int8.h"
 #include "conv2d_f32.h"
 #include "csr.h"
 #include "depthwise_f32.h"

@@ -19,6 +19,7 @@
  *
  * 8 bits with VBMI: 64 weights take eight vpermi2b, four blends and eight unpacks, 16 cycles, 1.2 ms. On AVX2 each weight
  * is a load that a shuffle puts into its lane, at two loads a cycle half a cycle, and taking bytes apart as much. */
+#include "codes_int8.h"
 #include "product.h"
 
 enum { NIBBLES = 16 }; /* codes into a codebook of at most so many floats take 4 bits */
@@ -32,7 +33,8 @@ typedef struct {
 static way cheaper(int variant, int64_t m, int64_t n, int size)
 {
     const int nibbles = size <= NIBBLES, decode = nibbles ? FAMILY_decode_u4 : FAMILY_decode_u8;
-    const uint64_t codes = OF(rows_f32u4) | OF(rows_f32u8), other = nibbles ? OF(rows_f32u8) : OF(rows_f32u4);
+    const uint64_t int8 = OF(rows_s8u4) | OF(rows_s8u8), codes = OF(rows_f32u4) | OF(rows_f32u8) | int8,
+                   other = int8 | (nibbles ? OF(rows_f32u8) : OF(rows_f32u4));
     way by = { nn_select(NN_codebook_gemm, variant, m, n, variant < 0 ? OF(rows_f32) | other : other, 0), 0 };
     if (variant >= 0) {
         by.decoder = by.row->family == FAMILY_rows_f32 ? nn_beside(decode, by.row) : 0;
@@ -43,14 +45,20 @@ static way cheaper(int variant, int64_t m, int64_t n, int size)
 }
 
 /* out = x . W^T, float32, W n x k as panels of codes into a codebook of `size` floats, which has room for 16, or where
- * codes take 8 bits for 256. */
+ * codes take 8 bits for 256. With int8, rows of x and the codebook are rounded to integers first (codebook_int8.c). */
 API int nn_codebook_gemm(int variant, int64_t m, int64_t n, int64_t k, const void *x, int64_t ldx, const void *codes,
-                         const void *codebook, int size, void *out, int64_t ldo)
+                         const void *codebook, int size, int int8, void *out, int64_t ldo)
 {
     const int nibbles = size <= NIBBLES;
     const int64_t per_line = nibbles ? PER_LINE_U4 : PER_LINE_U8;
     if (ldx == k && ldo == n && overlap(x, m * k * 4, out, m * n * 4))
         return NN_OVERLAP;
+    if (int8) {
+        const uint64_t without = OF(rows_f32) | OF(rows_f32u4) | OF(rows_f32u8) |
+                                 (nibbles ? OF(rows_s8u8) : OF(rows_s8u4));
+        return nn_codebook_int8(nn_select(NN_codebook_gemm, variant, m, n, without, 0), m, n, k, x, ldx, codes,
+                                (k + per_line - 1) / per_line, codebook, size, out, ldo);
+    }
     const way by = cheaper(variant, m, n, size);
     nn_operands o = { .n = n, .k = k, .lda = ldx, .a_column = 1, .ldo = ldo,
                       .panel_bytes = (k + per_line - 1) / per_line * LINE, .a = x, .b = codes, .out = out,

@@ -14,7 +14,8 @@
 #define API /* marks what Python may call or read: build.py collects the declarations that begin with it */
 
 /* Features of a CPU are bits, and what a function needs is a set of them. AVX2 stands for AVX2, FMA and F16C,
- * which every CPU with AVX2 has so far, AVX512 for the parts F, BW, DQ and VL. */
+ * which every CPU with AVX2 has so far, AVX512 for the parts F, BW, DQ and VL. What needs VBMI may use VNNI too: of
+ * those with VBMI only Cannon Lake had none. */
 enum { AVX2 = 1, AVXVNNI = 2, AVX512 = 4, AVX512VNNI = 8, AVX512VPOPCNTDQ = 16, AVX512VBMI = 32 };
 enum {
     NEEDS_scalar = 0,
@@ -23,7 +24,7 @@ enum {
     NEEDS_avx512 = AVX2 | AVX512,
     NEEDS_avx512vnni = AVX2 | AVX512 | AVX512VNNI,
     NEEDS_avx512vpopcntdq = AVX2 | AVX512 | AVX512VPOPCNTDQ,
-    NEEDS_avx512vbmi = AVX2 | AVX512 | AVX512VBMI,
+    NEEDS_avx512vbmi = AVX2 | AVX512 | AVX512VNNI | AVX512VBMI,
 };
 
 #if defined(__x86_64__) && !defined(NN_NO_X86)
@@ -45,7 +46,8 @@ enum {
 #define TARGET_avx512vnni __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")))
 #define TARGET_avx512vpopcntdq \
     __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vpopcntdq")))
-#define TARGET_avx512vbmi __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi")))
+#define TARGET_avx512vbmi \
+    __attribute__((target("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vbmi")))
 
 /* AVX-VNNI is known to GCC 11, Clang 12 and later. NN_AVXVNNI_BY_EVEX: vec_avx2.h says why. */
 #if NN_X86 && defined(__has_include)

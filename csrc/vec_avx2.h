@@ -218,6 +218,10 @@ TARGET static INLINE void OF_256(const void *cell, const float *t, __m256 *w)
     }
 }
 
+/* Bytes that codes of 4 bits stand for (codes_int8.h). */
+#define CENTROIDS_16(p) const __m256i centroids = _mm256_broadcastsi128_si256(_mm_load_si128((const __m128i *)(p)))
+#define BYTES_OF_16(c, t) _mm256_shuffle_epi8(t, c)
+
 /* Codes of powers of two (pow2.h): shifts, of -1 for the weight 0; signs; and a shift to the left, of -1 to 0. */
 #define SHIFTS(c) _mm256_sub_epi32(_mm256_and_si256(c, _mm256_set1_epi32(7)), _mm256_set1_epi32(1))
 #define SIGNS(c) _mm256_srai_epi32(_mm256_slli_epi32(c, 28), 31)

@@ -136,6 +136,18 @@ TARGET_avx512vbmi static INLINE void floats_of_64_codes(const void *cell, const 
         w[2 * half + 1] = _mm512_castsi512_ps(_mm512_unpackhi_epi16(low, up));
     }
 }
+/* Bytes that codes stand for (codes_int8.h): one of 16 by vpshufb, of 256 as above. */
+#define CENTROIDS_16(p) const __m512i centroids = _mm512_broadcast_i32x4(_mm_load_si128((const __m128i *)(p)))
+#define BYTES_OF_16(c, t) _mm512_shuffle_epi8(t, c)
+#define CENTROIDS_256(p)                                                                                           \
+    __m512i centroids[4];                                                                                          \
+    UNROLL for (int q = 0; q < 4; q++) centroids[q] = _mm512_load_si512((p) + 64 * q)
+#define BYTES_OF_256(c, t) bytes_of_64_codes(c, *(t))
+TARGET_avx512vbmi static INLINE __m512i bytes_of_64_codes(__m512i c, const __m512i *t)
+{
+    return _mm512_mask_blend_epi8(_mm512_movepi8_mask(c), _mm512_permutex2var_epi8(t[0], c, t[1]),
+                                  _mm512_permutex2var_epi8(t[2], c, t[3]));
+}
 #define CODES(p) _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(p)))
 #define NEXT_CODES(c) _mm512_srli_epi32(c, 4)
 

@@ -246,6 +246,18 @@ static INLINE void OF_256(const void *cell, const float *t, four *w)
     UNROLL for (int i = 0; i < 4; i++) w[i] = (four){ t[c[i]], t[c[4 + i]], t[c[8 + i]], t[c[12 + i]] };
 }
 
+/* Bytes that codes stand for (codes_int8.h). */
+#define CENTROIDS_16(p) const uint8_t *centroids = p
+#define CENTROIDS_256(p) const uint8_t *centroids = p
+#define BYTES_OF_256(c, t) BYTES_OF_16(c, *(t))
+static INLINE four_ints BYTES_OF_16(four_ints c, const uint8_t *t)
+{
+    sixteen bytes = (sixteen)c;
+    for (int i = 0; i < 16; i++)
+        bytes[i] = (char)t[(uint8_t)bytes[i]];
+    return (four_ints)bytes;
+}
+
 /* Codes of powers of two (pow2.h): shifts, of -1 for the weight 0; signs; and a shift to the left, of -1 to 0. */
 #define SHIFTS(c) (((c) & 7) - 1)
 #define SIGNS(c) ((four_ints)((four_words)(c) << 28) >> 31)

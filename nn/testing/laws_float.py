@@ -7,11 +7,17 @@ import numpy as np
 from ..kernels.half_gemm import floats_of
 from .case import Case, floats
 from .laws import LAWS, Implementation, Law, alike, obeys, same
+from .laws_nbit import has_the_bits_of_the_specification, refuses_what_is_no_number
+
+
+def as_floats(case: Case) -> Case:
+    """The case with activations as they are, where they might be rounded to int8."""
+    return case.on(*case.args, activations="float32") if "activations" in case.options else case
 
 
 def is_exact_on_small_integers(f: Implementation, case: Case) -> None:
     """Integers whose sums stay below 2²⁴ are never rounded: exact in any order."""
-    rng = case.rng()
+    case, rng = as_floats(case), case.rng()
 
     def integers(a: object) -> object:
         return f.domain.whole(a, rng) if isinstance(a, np.ndarray) else a
@@ -23,7 +29,7 @@ def is_exact_on_small_integers(f: Implementation, case: Case) -> None:
 
 def propagates_nan_and_infinity(f: Implementation, case: Case) -> None:
     """A NaN or an infinity spoils exactly the entries it takes part in: 0·∞ is NaN, no zero is skipped."""
-    rng = case.rng()
+    case, rng = as_floats(case), case.rng()
     args = [f.domain.spoiled(a, rng) for a in case.args]
     with np.errstate(invalid="ignore", over="ignore"):
         want, got = f.spec(*args, **case.options), f(case.on(*args))
@@ -79,11 +85,13 @@ def adds_up_repeated_columns(f: Implementation, case: Case) -> None:
 
 def reads_both_code_widths(f: Implementation, case: Case) -> None:
     """A codebook made longer, so that codes take 8 bits where 4 were enough, gives the same product."""
+    case = as_floats(case)
     x, indices, codebook = case.args
     for size in (16, 17, 33, 65, 129, 256):
         if size >= len(codebook):
             padded = np.concatenate([codebook, np.full(size - len(codebook), np.nan, np.float32)])
-            another = "f32u4" in f.name and size > 16  # a row that reads 4 bits leaves 8 to another row
+            # A row that reads 4 bits leaves 8 to another row, and the other way.
+            another = ("f32u4" in f.name or "f32u8" in f.name) and size > 16 >= len(codebook)
             alike(f, f(case.on(x, indices, padded)), f(case), case, f"with {size} numbers in the codebook",
                   another)
 
@@ -113,4 +121,5 @@ obeys("gemm", *GEMM_LAWS)
 obeys("spmm_csr", *GEMM_LAWS, reads_both_index_widths, gives_zero_for_empty_rows, equals_the_dense_product,
       adds_up_repeated_columns)
 obeys("half_gemm", *GEMM_LAWS, reads_every_half)
-obeys("codebook_gemm", *GEMM_LAWS, reads_both_code_widths, renames_codes)
+obeys("codebook_gemm", *GEMM_LAWS, reads_both_code_widths, renames_codes, has_the_bits_of_the_specification,
+      refuses_what_is_no_number)

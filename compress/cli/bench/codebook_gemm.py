@@ -23,6 +23,7 @@ def rows(seconds: float) -> Iterator[Row]:
     cases = [(shape, NUMBERS[0]) for shape in SHAPES]
     cases += [(shape, more) for more in NUMBERS[1:] for shape in SHAPES[:3:2]]
     yield from (_beside_dense(*case, seconds / 4) for case in cases)
+    yield from (_beside_dense(SHAPES[0], numbers, seconds / 4, "int8") for numbers in (16, 256))
     yield from variant_rows(seconds / 2)
 
 
@@ -41,11 +42,12 @@ def _operands(m: int, k: int, n: int, numbers: int) -> Operands:
             rng.standard_normal(numbers, np.float32))
 
 
-def _beside_dense(shape: tuple[int, int, int], numbers: int, seconds: float) -> Row:
+def _beside_dense(shape: tuple[int, int, int], numbers: int, seconds: float, activations: str = "float32"
+                  ) -> Row:
     """How many times as fast as the best dense product of the same shape; below 1 it is slower."""
     x, indices, codebook = _operands(*shape, numbers)
     w, out = codebook[indices], np.empty((shape[0], shape[2]), np.float32)
-    contestants = {"ours": _ours(x, indices, codebook),
+    contestants = {"ours": _ours(x, indices, codebook, activations),
                    "NumPy": timer("matmul(x, w, out=y)", matmul=np.matmul, x=x, w=w.T, y=out),
                    "our gemm": timer("gemm(x, w, out=y)", gemm=gemm, x=x, w=gemm.pack(w.T), y=out)}
     if not peers.missing("torch"):
@@ -58,25 +60,32 @@ def _beside_dense(shape: tuple[int, int, int], numbers: int, seconds: float) -> 
     held = codebook_gemm.pack(indices, codebook).nbytes
     beside["MB"] = {"codes": round(held / 1e6, 2), "dense": round(w.nbytes / 1e6, 2)}
     what = f"{'×'.join(map(str, shape))}, {(numbers - 1).bit_length()} bits"
+    what += ", int8 centroids and activations" * (activations == "int8")
     measure = f"codebook_gemm {what}, beside the dense product of NumPy, PyTorch"
     return Row("codebook_gemm", measure, round(best / times["ours"].median, 3), "× the best", context=beside)
 
 
-def _ours(x: np.ndarray, indices: np.ndarray, codebook: np.ndarray) -> Timer:
-    """The timer of our product, once its result is known to be right."""
+def _ours(x: np.ndarray, indices: np.ndarray, codebook: np.ndarray, activations: str = "float32") -> Timer:
+    """The timer of our product, once its result is known to be right: with int8 activations to a tenth of the
+    standard deviation of a product, as these numbers come."""
     packed = codebook_gemm.pack(indices, codebook)
     out = np.empty((len(x), len(indices)), np.float32)
     want = x.astype(np.float64) @ codebook[indices].T
-    if not np.allclose(codebook_gemm(x, packed, out=out), want, atol=1e-3):
+    near = 1e-3 if activations == "float32" else 0.1 * np.sqrt(x.shape[1]) * codebook.std()
+    if not np.allclose(codebook_gemm(x, packed, activations=activations, out=out), want, atol=near):
         raise RuntimeError("bench: codebook_gemm differs from its specification")
-    return timer("codebook_gemm(x, w, out=out)", codebook_gemm=codebook_gemm, x=x, w=packed, out=out)
+    return timer("codebook_gemm(x, w, activations=activations, out=out)", codebook_gemm=codebook_gemm, x=x,
+                 w=packed, activations=activations, out=out)
 
 
 def _work(variant: Variant) -> variants.Work:
     side, rows = variants.SIDE, variant.tile[0] if variant.tile else 8
+    numbers = 256 if "u8_" in variant.name else 16
+    activations = "int8" if "_s8" in variant.name else "float32"
     with use(variant):
-        ours = _ours(*_operands(rows, side, side, 16))
-        return variants.Work(f"{rows}×{side}×{side}, 4 bits", rows * side**2, ours)
+        ours = _ours(*_operands(rows, side, side, numbers), activations)
+        said = f"{rows}×{side}×{side}, {(numbers - 1).bit_length()} bits, {activations}"
+        return variants.Work(said, rows * side**2, ours)
 
 
 def sample(rng: np.random.Generator) -> Sample:

@@ -1,5 +1,7 @@
 """Bad arguments of codebook_gemm: rows of test_bad_input.py."""
 
+import re
+
 import numpy as np
 
 from tests.nn.kernels.wrong_arrays import (
@@ -30,6 +32,7 @@ BAD = {
     ("codebook_gemm", "codebook"): [
         *NO_ARRAY, (TYPE, None, "None|nothing"), (TYPE, np.ones(20), "float64"), (VALUE, W, r"\(4, 5\)"),
         (VALUE, np.ones(0, F), "0"), (VALUE, np.ones(257, F), "257")],
+    ("codebook_gemm", "activations"): [(VALUE, what, re.escape(repr(what))) for what in ("int4", None, 8)],
     ("codebook_gemm", "out"): bad_out(F, np.int32),
 }
 OVERLAPS = [

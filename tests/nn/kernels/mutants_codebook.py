@@ -7,39 +7,54 @@ from numpy.lib.stride_tricks import as_strided
 
 from nn.kernels import codebook_gemm, kmeans1d
 from nn.kernels.kmeans1d import nearest
-from nn.testing import laws, laws_float, laws_kmeans
+from nn.kernels.nbit_gemm import quantized
+from nn.testing import laws, laws_float, laws_kmeans, laws_nbit
 from tests.nn.kernels.mutants import CALLS, MUTANTS, arguments, output
 
 # ---- codebook_gemm ----
 
 
 @arguments(laws.permutes, codebook_gemm)
-def forgets_the_odd_k(x, indices, codebook):
+def forgets_the_odd_k(x, indices, codebook, **options):
     k = x.shape[1] // 2 * 2
-    return (x[:, :k], indices[:, :k], codebook), {}
+    return (x[:, :k], indices[:, :k], codebook), options
 
 
 @arguments(laws_float.is_exact_on_small_integers, codebook_gemm)
-def keeps_the_codebook_in_half_precision(x, indices, codebook):
-    return (x, indices, (codebook * np.float32(1 + 2**-13)).astype(np.float32)), {}
+def keeps_the_codebook_in_half_precision(x, indices, codebook, **options):
+    return (x, indices, (codebook * np.float32(1 + 2**-13)).astype(np.float32)), options
 
 
 @arguments(laws_float.reads_both_code_widths, codebook_gemm)
-def reads_the_halves_of_a_byte_in_the_other_order(x, indices, codebook):
+def reads_the_halves_of_a_byte_in_the_other_order(x, indices, codebook, **options):
     if len(codebook) <= 16 and indices.shape[1] > 1:
         indices = indices.copy()
         indices[:, :2] = indices[:, 1::-1]
-    return (x, indices, codebook), {}
+    return (x, indices, codebook), options
 
 
 @arguments(laws_float.renames_codes, codebook_gemm)
-def looks_three_bits_up(x, indices, codebook):
-    return (x, indices & 7, codebook), {}
+def looks_three_bits_up(x, indices, codebook, **options):
+    return (x, indices & 7, codebook), options
 
 
 @output(laws_float.propagates_nan_and_infinity, codebook_gemm)
-def lets_numbers_that_are_not_used_spoil_the_product(y, x, indices, codebook):
+def lets_numbers_that_are_not_used_spoil_the_product(y, x, indices, codebook, **options):
     y += np.float32(0) * codebook.sum()
+
+
+@output(laws_nbit.has_the_bits_of_the_specification, codebook_gemm)
+def multiplies_by_one_scale_after_the_other(y, x, indices, codebook, **options):
+    """The same sums of integers, rounded twice."""
+    if options["activations"] != "int8" or not x.size:
+        return y
+    (q, s), (p, t) = quantized(x, x.shape[1]), quantized(codebook[None], len(codebook))
+    return (q.astype(float) @ p[0].astype(float)[indices].T).astype(np.float32) * s * t
+
+
+@output(laws_nbit.refuses_what_is_no_number, codebook_gemm)
+def lets_an_infinity_be_an_integer(y, *args, **options):
+    return y
 
 
 # ---- kmeans1d ----
