@@ -23,8 +23,9 @@ def huffman_encode(symbols: np.ndarray, lengths: np.ndarray, *, streams: int = S
 
     With 4 streams each quarter of the symbols is one, so that four can be decoded side by side: the data are
     the sizes of the first three in bytes, uint32, lowest byte first, and the streams. With 1 stream they are
-    that alone; `streams_for(n)` says which pays. (A quarter is ⌈n/4⌉ symbols, the last what is left.) In a stream the first bit of a codeword is its highest, and comes
-    in the highest bit of the first byte that has room; behind the last codeword a byte is filled with zeros.
+    that alone; `streams_for(n)` says which pays. (A quarter is ⌈n/4⌉ symbols, the last what is left.) In a
+    stream the first bit of a codeword is its highest, and comes in the highest bit of the first byte that has
+    room; behind the last codeword a byte is filled with zeros.
     Raises ValueError for a symbol without a codeword.
     """
     _, words = codewords(lengths)
@@ -45,9 +46,9 @@ def huffman_encode(symbols: np.ndarray, lengths: np.ndarray, *, streams: int = S
 def huffman_decode(data: np.ndarray, lengths: np.ndarray, n: int, *, streams: int = STREAMS) -> np.ndarray:
     """The n symbols (n,) that `huffman_encode` made these data of, with these lengths and streams.
 
-    They are uint8 where the alphabet has at most 256, else uint16. Raises ValueError for other data: those that were cut off, changed or are another code's, sizes that lie,
-    bytes or bits left over. (What is accepted is what huffman_encode makes of the result, to the bit.) No
-    more than n ≤ 8 · bytes symbols are made of any data.
+    They are uint8 where lengths are of at most 256 symbols, else uint16. Raises ValueError for other data:
+    those that were cut off, changed or are another code's, sizes that lie, bytes or bits left over. (What is
+    accepted is what huffman_encode makes of the result, to the bit.) n is at most 8 · bytes.
     """
     symbols = np.empty(n, U8 if len(lengths) <= 256 else U16)
     found, _ = codewords(lengths)

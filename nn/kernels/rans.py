@@ -53,10 +53,11 @@ def rans_decode(data: np.ndarray, frequencies: np.ndarray, n: int, *, lanes: int
     """The n symbols (n,) that `rans_encode` made these data of, with these frequencies and lanes.
 
     x mod M is in the part of one symbol s of 0 … M − 1; then x is f[s] · ⌊x / M⌋ + x mod M − start[s], and
-    takes a word if that is less than 2^16. They are uint8 of at most 256 frequencies, else uint16. Raises ValueError unless at the end every state is 2^16 again and
-    every word was taken: data that were cut off, changed or are of other frequencies are found out. (What is
-    accepted is what rans_encode makes of the result, to the bit.) A symbol may cost next to nothing, so n is
-    not bounded by the size of the data: it is the caller's to know how many are wanted.
+    takes a word if that is less than 2^16. Symbols are uint8 where there are at most 256 frequencies, else
+    uint16. Raises ValueError unless at the end every state is 2^16 again and every word was taken: data that
+    were cut off, changed or are of other frequencies are found out. (What is accepted is what rans_encode
+    makes of the result, to the bit.) A symbol may cost next to nothing, so n is not bounded by the size of
+    the data: it is the caller's to know how many are wanted.
     """
     bits = check_frequencies("rans_decode", frequencies)
     f = frequencies.astype(np.int64)

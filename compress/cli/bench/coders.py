@@ -66,8 +66,8 @@ def size_row(kernel: Kernel, bar: float | None = None) -> Row:
     least = entropy(np.bincount(symbols)) / 8
     over = 100 * ((len(header) + len(data)) / least - 1)
     beside = {"bytes": len(header) + len(data), "of them header": len(header), "entropy": digits(least)}
-    return Row(kernel.name, f"{kernel.name}, {MANY:,} symbols: bytes over the entropy", digits(over), "%", bar,
-               AT_MOST, context=beside)
+    measure = f"{kernel.name}, {MANY:,} symbols: bytes over the entropy"
+    return Row(kernel.name, measure, digits(over), "%", bar, AT_MOST, context=beside)
 
 
 def variant_rows(kernel: Kernel, seconds: float) -> Iterator[Row]:

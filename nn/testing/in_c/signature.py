@@ -150,8 +150,8 @@ class _Writer:
             return
         self.add(k.name, f"{before}{c_type} *", role, k.name, said, dtype=dtype)
         if of_unknown_length(k):
-            self.add(f"{k.name}_size", "int64_t *", "size written", k.name, f"how many of {k.name} were written",
-                     dtype=np.dtype(np.int64))
+            said = f"how many of {k.name} were written"
+            self.add(f"{k.name}_size", "int64_t *", "size written", k.name, said, dtype=np.dtype(np.int64))
         if dtype is None:
             names = ", ".join(TYPES[d.str[1:]] for d in k.dtypes[:k.native])
             self.add(f"{k.name}_type", "int", f"type of {role}", k.name, f"one of {names}")

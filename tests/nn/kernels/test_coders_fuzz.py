@@ -33,10 +33,10 @@ def mutated(data, rng):
     return np.frombuffer(bytes(data), np.uint8)
 
 
-def fuzz(coder, count, say):
+def fuzz(coder, count, seed, say):
     """So many calls of a decoder, each with its data flush against a page that may not be touched."""
     encode, decode, table_of, way, ways = CODERS[coder]
-    rng = np.random.default_rng(13)
+    rng = np.random.default_rng(seed)
     for i in range(count):
         if i % 50 == 0:
             size, n = int(rng.choice([1, 2, 40, 300])), int(rng.choice([1, 40, 700]))
@@ -55,8 +55,8 @@ def fuzz(coder, count, say):
         assert encode(found, table, **option).tolist() == wrong.tolist()
 
 
-def fuzzed(coder, count):
-    memory.survives(lambda say: fuzz(coder, count, say))
+def fuzzed(coder, count, seed=0):
+    memory.survives(lambda say: fuzz(coder, count, seed, say))    # a process, which has a minute
 
 
 NEEDS_FORKS = pytest.mark.skipif(memory.why_not() is not None, reason=memory.why_not() or "")
@@ -70,6 +70,7 @@ def test_mutations(coder):
 
 @NEEDS_FORKS
 @pytest.mark.long
+@pytest.mark.parametrize("seed", range(1, 11))
 @pytest.mark.parametrize("coder", CODERS)
-def test_more_mutations(coder):
-    fuzzed(coder, 20_000)
+def test_more_mutations(coder, seed):
+    fuzzed(coder, 10_000, seed)

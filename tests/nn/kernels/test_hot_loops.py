@@ -18,7 +18,7 @@ MOVES = ("store_", "decode_", "cells_", "magnitudes_", "winograd_", "qwinograd_"
 VECTORS = [name for name, row in native.micro_kernels().items() if row.isa != "scalar"
            and not name.startswith(MOVES)]      # also those for other CPUs: reading needs no CPU
 MULTIPLIES = re.compile(r"vpdp(?:busd|wssd)|vpmadd|vfmadd|vdivps|vmulps|vpopcntd|vpshufb")
-COMPARES = re.compile(r"vaddps|vcmp\w*ps|vpsllvd|vpmulld")    # what else a pass over arrays does, and powers of two
+COMPARES = re.compile(r"vaddps|vcmp\w*ps|vpsllvd|vpmulld")    # what else passes do, powers of two, states
 
 pytestmark = pytest.mark.skipif(not (OPTIMIZED and READABLE), reason="needs an optimized build and objdump")
 
