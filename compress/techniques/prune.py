@@ -2,6 +2,7 @@
 
 Han et al. (2015) for pruning by magnitude and fine-tuning, Zhu & Gupta (2017) for the schedule."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod, sqrt
 from typing import Any
@@ -123,6 +124,10 @@ class SparseWeight(Stored):
         row = np.repeat(np.arange(self.shape[0]), np.diff(indptr))
         if np.any((np.diff(row) == 0) & (np.diff(indices.astype(np.int64)) <= 0)):
             raise ValueError(f"{who}: the columns of a row must rise")
+
+    @classmethod
+    def symbol_bits(cls, held: Mapping[str, np.ndarray]) -> dict[str, int]:
+        return {"indices": 16} if held["indices"].dtype == np.uint16 else {}
 
     def rows(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(values, indices, indptr) of compressed sparse rows."""
