@@ -54,7 +54,7 @@ class Report:
 
     @property
     def header(self) -> int:
-        """Bytes of the file that are no array: the calls, names and shapes as JSON."""
+        """Bytes of the file that are no constant: names and shapes as JSON, and the calls, packed."""
         return self.on_disk - sum(sum(parts.values()) for parts in self.items.values())
 
     @property

@@ -11,7 +11,7 @@ PARTS = {  # what is stored: what it is, colour, hatch
     "payload": ("values, or their codes", "#0072B2", ""),
     "indices": ("indices: which weight a value is for", "#E69F00", "////"),
     "tables": ("tables: scales, codebooks, biases, row starts", "#009E73", "...."),
-    "header": ("header: the calls, names and shapes as JSON", "#bbbbbb", "")}
+    "header": ("header: the calls, names and shapes", "#bbbbbb", "")}
 
 
 def layer_bytes(ledger: Ledger) -> Any:

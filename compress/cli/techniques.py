@@ -6,7 +6,7 @@ from functools import partial
 
 import nn
 
-from .. import GPTQ, Cluster, Cubic, Prune, Quantize, Recipe, TensorTrain, Transform
+from .. import GPTQ, Cluster, Cubic, Huffman, Prune, Quantize, Rans, Recipe, TensorTrain, Transform
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ def quantize(option: float | None, steps: int) -> Recipe:
     return Recipe(Quantize())
 
 
+CLOSEST = {"ranges": "mse", "scales": "mse"}  # few values do better to clip the largest numbers
 ENDS = ("conv1", "fc")  # the first and the last layer of digits_cnn
 
 
@@ -76,6 +77,17 @@ def share(option: float | None, steps: int) -> Recipe:
 def prune_and_share_cnn(option: float | None, steps: int) -> Recipe:
     """As prune_cnn, and 4 bits everywhere: once pruning ends, what is left of a layer shares 15 values."""
     return Recipe({"*": [_prune(option, steps), Cluster(4)], "conv1": Cluster(4)})
+
+
+def deep_compression_cnn(option: float | None, steps: int) -> Recipe:
+    """As prune_and_share_cnn, and Huffman-coded."""
+    return Recipe({"*": [_prune(option, steps), Cluster(4), Huffman()], "conv1": [Cluster(4), Huffman()]})
+
+
+def prune_quantize_and_code_cnn(option: float | None, steps: int) -> Recipe:
+    """As prune_and_quantize_cnn with 4 bits, but 8 in the first layer, and coded by rANS."""
+    rest = [_prune(option, steps), Quantize(4, **CLOSEST), Rans()]
+    return Recipe({"*": rest, "conv1": [Quantize(), Rans()]})
 
 
 def prune_mlp(option: float | None, steps: int) -> Recipe:
@@ -136,9 +148,10 @@ def _both(name: str, how: Transform) -> tuple[Technique, ...]:
     return after, replace(after, name=f"{name} trained", trained=True, rate=THIRD)
 
 
-CLOSEST = {"ranges": "mse", "scales": "mse"}  # few values do better to clip the largest numbers
-
 TECHNIQUES += (
+    *(Technique(name, "cnn", recipe, SPARSITIES, trained=True, control=True, rate=THIRD, more=True)
+      for name, recipe in (("pruned + shared + Huffman", deep_compression_cnn),
+                           ("pruned + int4 + rANS", prune_quantize_and_code_cnn))),
     *(Technique(name, "cnn", partial(everywhere, Quantize(weights=name)), more=True)
       for name in ("float16", "bfloat16", "float8_e4m3fn", "float8_e5m2")),
     *_both("int4", Quantize(4, **CLOSEST)), _after("int4 GPTQ", GPTQ(4)),

@@ -1,5 +1,6 @@
 """Compressed sparse rows: for each row its values and their columns, in 16 bits if they fit."""
 
+from collections.abc import Mapping
 from math import prod
 
 import numpy as np
@@ -22,6 +23,10 @@ class SparseWeight(SparseForm):
     @classmethod
     def made(cls, positions: np.ndarray, values: np.ndarray, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
         return dict(zip(cls.parts, rows_of(positions, values, shape), strict=True))
+
+    @classmethod
+    def symbol_bits(cls, held: Mapping[str, np.ndarray]) -> dict[str, int]:
+        return {"indices": 16} if held["indices"].dtype == np.uint16 else {}
 
     def found(self) -> Found:
         values, indices, indptr = self.rows()

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nn.kernels import rans_decode, rans_encode
-from nn.kernels.frequencies import expected_bits, unpack_frequencies
+from nn.kernels.frequencies import BITS, expected_bits, unpack_frequencies
 from nn.kernels.frequencies import table as frequencies_of
 from nn.kernels.rans import lanes_for
 
@@ -42,6 +42,8 @@ class Rans(Coding):
     @classmethod
     def table(cls, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
         """The frequencies of the symbols, of as many digits as pay."""
+        if np.count_nonzero(counts) > 1 << BITS:
+            return np.zeros(0, np.uint16), np.zeros(0, np.uint8), float("inf")
         frequencies, header = frequencies_of(counts)
         states = 32 * lanes_for(int(counts.sum()))
         return frequencies, header, expected_bits(counts, frequencies) + states

@@ -28,7 +28,8 @@ from tests.nn.damage import edited, flipped, summed
 from tests.nn.test_files_damaged import attempt
 
 CHAINS = {
-    "shared": [Cluster(5)], "pruned-shared": [Prune(0.9), Cluster(5)], "int8": [Quantize()],
+    "pruned": [Prune(0.9)], "shared": [Cluster(5)], "pruned-shared": [Prune(0.9), Cluster(5)],
+    "int8": [Quantize()],
     "int4": [Prune(0.9), Quantize(4)], "ternary": [Quantize(weights="ternary")],
     "blocks": [Quantize(weights="int3-block32", activations=None)]}
 
@@ -96,6 +97,15 @@ def test_what_does_not_pay_stays_as_it_is():
         masked = stored([Prune(0.5), coder], tiny)
         assert masked.plain.kind == "bitmask"
         assert total(masked) <= total(stored([Prune(0.5)], tiny)) + 6
+
+
+def test_more_symbols_than_a_code_has_room_for_stay_as_they_are():
+    many = np.ones(2**16, np.int64)
+    for coder in (Huffman, Rans):
+        *_, bits = coder.table(many)
+        assert bits == float("inf")
+        *_, bits = coder.table(many[:2**12])
+        assert 12 * 2**12 <= bits < 12 * 2**12 + 64
 
 
 def test_one_symbol_alone():
