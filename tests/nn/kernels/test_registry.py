@@ -12,6 +12,7 @@ from nn.kernels.peaks import PEAK
 from nn.testing.check import DOMAINS, LAWS_OF, implementations
 
 TEXT = Path(native.csrc(), "micro.def").read_text(encoding="utf-8") if native.csrc() else ""
+TEXT = re.sub(r'#include "(.*)"', lambda part: Path(native.csrc(), part[1]).read_text(encoding="utf-8"), TEXT)
 LINES = re.sub(r"\n {2,}", " ", TEXT)    # those that go on in the next one
 LISTED = re.findall(r"^([A-Z]+)\((\w+)(?:, (.*))?\)(?: *\/\*.*)?$", LINES, re.MULTILINE)
 KERNELS = {name: rest for kind, name, rest in LISTED if kind == "KERNEL"}
