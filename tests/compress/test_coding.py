@@ -54,7 +54,8 @@ def test_the_same_weight_in_fewer_bytes(stages, coder):
     plain, coded = stored(stages, w), stored([*stages, coder], w)
     assert coded.kind == f"{plain.kind}+{coder.name}"
     assert isinstance(coded, type(plain))
-    assert total(coded) < 0.98 * total(plain)
+    floats = plain.kind == "gaps"  # are no symbols; only the gaps between them are coded
+    assert total(coded) < (1.0 if floats else 0.98) * total(plain)
     assert set(coded.itemised()) == {"payload", "indices", "tables"}
     read = type(coded).from_arrays(coded.arrays(), coded.shape)
     for again in (coded, read, pickle.loads(pickle.dumps(coded))):

@@ -87,7 +87,7 @@ def test_a_relu_that_others_bypass_stays_a_line_of_its_own():
 def test_compressed_filters_are_multiplied_in_their_own_form():
     model = nn.models.digits_cnn(rng=np.random.default_rng(0))
     x = np.random.default_rng(0).random((8, 1, 8, 8), np.float32)
-    compress.prepare(model, {"conv2": compress.Prune(0.5)}, x)
+    compress.prepare(model, {"conv2": compress.Prune(0.9)}, x)
     weights = [call.constants["weight"] for _, call in lines(compress.convert(model, x))]
     assert weights == ["conv1.weight", "conv3.weight"]
 

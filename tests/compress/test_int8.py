@@ -79,4 +79,4 @@ def test_pruned_and_quantized_is_smaller_than_either_and_loads_again(tmp_path):
         program = compress.convert(compress.prepare(model, recipe, x))
         sizes[name] = compress.save(program, tmp_path / name)
         np.testing.assert_array_equal(compress.load(tmp_path / name)(x), program(x))
-    assert sizes["both"] < 0.5 * sizes["pruned"] < sizes["int8"]
+    assert sizes["both"] < 0.6 * sizes["pruned"] < sizes["int8"]

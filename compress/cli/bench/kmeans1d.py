@@ -94,7 +94,7 @@ def _inertia(values: np.ndarray, centroids: np.ndarray) -> float:
 
 
 def _beside_exact(n: int, k: int) -> Row:
-    """The optimum beside the optimum, by the C++ package kmeans1d (Wu 1991, Grønlund et al. 2017)."""
+    """The optimum beside the optimum, by the C++ package kmeans1d (Wu 1991)."""
     measure = f"kmeans1d beside the package kmeans1d, {n:,} values, k {k}"
     if why := peers.missing("kmeans1d"):
         return Row("kmeans1d", measure, None, "× as fast", 20.0, why=why)
