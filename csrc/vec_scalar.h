@@ -252,10 +252,12 @@ static INLINE void OF_256(const void *cell, const float *t, four *w)
 #define BYTES_OF_256(c, t) BYTES_OF_16(c, *(t))
 static INLINE four_ints BYTES_OF_16(four_ints c, const uint8_t *t)
 {
-    sixteen bytes = (sixteen)c;
+    uint8_t codes[16]; /* an array: compilers extract an element of a vector by its way through memory */
+    memcpy(codes, &c, 16);
     for (int i = 0; i < 16; i++)
-        bytes[i] = (char)t[(uint8_t)bytes[i]];
-    return (four_ints)bytes;
+        codes[i] = t[codes[i]];
+    memcpy(&c, codes, 16);
+    return c;
 }
 
 /* Codes of powers of two (pow2.h): shifts, of -1 for the weight 0; signs; and a shift to the left, of -1 to 0. */
