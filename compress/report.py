@@ -7,7 +7,7 @@ from math import isnan, nan, sqrt
 import numpy as np
 
 import nn
-from nn.kernels import conv2d, gemm, winograd_conv2d
+from nn.kernels import conv2d, gemm, qgemm, winograd_conv2d
 
 from .certificate import Layer, certify, fits, headroom
 from .program.algorithms import by_winograd, considered, filters, moved
@@ -21,7 +21,7 @@ from .stored import Stored
 
 @dataclass(frozen=True)
 class Zeros:
-    """What the zeros of a float weight are good for. zeros: their fraction, of blocks that are all 0 where
+    """What the zeros of a weight are good for. zeros: their fraction, of blocks that are all 0 where
     `rows` of them go together; product: what multiplies; break_even: from which fraction on the sparse
     product that suits them is taken; measured: from which on it is faster on this machine, or None."""
 
@@ -34,7 +34,8 @@ class Zeros:
     def __str__(self) -> str:
         what = "zeros" if self.rows == 1 else f"blocks of {self.rows}×1 of zeros"
         here = "" if self.measured is None else f", on this machine {self.measured:.0%}"
-        return f"{self.zeros:.0%} {what}: {self.product}; sparse pays from {self.break_even:.0%}{here}"
+        pays = f"pays from {self.break_even:.0%}" if self.break_even < 1 else "never pays"
+        return f"{self.zeros:.0%} {what}: {self.product}; sparse {pays}{here}"
 
 
 @dataclass(frozen=True)
@@ -118,10 +119,10 @@ def _zeros(program: Program, measured: bool) -> dict[str, Zeros]:
 
 
 def _measured(line: Line, dense: Product, suits: Product) -> float:
-    if dense.kernel is gemm:
-        return measured_break_even(line.weight().shape, suits.kernel, suits.rows)
-    size = line.made.shape[1:3]
-    kernel = winograd_conv2d if by_winograd(line, size) else conv2d
+    if dense.kernel in (gemm, qgemm):
+        return measured_break_even(line.weight().shape, suits.kernel, suits.rows, dense.kernel)
+    winograd = dense.kernel is conv2d and by_winograd(line, line.made.shape[1:3])
+    kernel = winograd_conv2d if winograd else dense.kernel
     window = (line.inputs[0].shape[1:3], line["stride"], line["padding"], line["dilation"])
     return measured_break_even(filters(line.weight()), suits.kernel, suits.rows, kernel, window)
 

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from nn.kernels import bgemm, conv2d, gemm, qgemm, sparse_conv2d
+from nn.kernels import bgemm, conv2d, gemm, qgemm, qspmm_bsr, sparse_conv2d
 
 from ..formats.format import FORMATS
-from ..sparse.cost import Product, convolutions, products
+from ..formats.quantized import MaskedWeight
+from ..sparse.cost import Product, cheapest, convolutions, products
 from ..sparse.form import SparseForm
 from ..stored import Stored
 
@@ -38,13 +39,15 @@ def algorithm(line: Any, size: tuple[int, int]) -> str:
         if line["activations"]:
             return "direct"
         pointwise = of_pixels(line)
+        rows = pointwise or wanted == "im2col"
         grid = line.inputs[0].grid
         kernel = qgemm if grid is None else weight.kernel_with(grid.format)  # (None: made of reals)
+        if kernel is qspmm_bsr and not rows:  # with the patches it may cost more than the dense one
+            kernel = qgemm if cheapest(weight.products(of_filters=True)).kernel is not qspmm_bsr else kernel
         if kernel is not qgemm:
             return "bits" if kernel is bgemm and not pointwise else "im2col"
         grids = [grid for grid in (line.inputs[0].grid, line.grid) if grid is not None]
         unsigned = all(np.dtype(grid.format.dtype) == np.uint8 for grid in grids)
-        rows = pointwise or wanted == "im2col"
         return "direct" if unsigned and not rows else "im2col"
     if groups > 1:
         return "depthwise" if groups == line.inputs[0].shape[-1] == shape[0] else "direct"
@@ -82,10 +85,17 @@ def considered(line: Any) -> list[Product]:
     """What a line may multiply a weight with zeros by, the dense product first; [] where there is no choice.
     """
     weight, convolves = line.weight(), line.op.name == "conv2d"
-    if not isinstance(weight, SparseForm) or (convolves and line["groups"] > 1):
+    if convolves and line["groups"] > 1:
+        return []
+    rows = not convolves or of_pixels(line) or line["algorithm"] == "im2col"
+    if isinstance(weight, MaskedWeight) and on_integers(line):
+        grid, form = line.inputs[0].grid, FORMATS.get(line["activations"])
+        dense = weight.format.sums(form if grid is None else grid.format) is qgemm
+        return weight.products(of_filters=not rows) if dense and (rows or grid is not None) else []
+    if not isinstance(weight, SparseForm):
         return []
     positions = weight.found()[0]
-    if not convolves or of_pixels(line) or line["algorithm"] == "im2col":
+    if rows:
         return products(positions, weight.shape)
     return convolutions(positions, weight.shape, dense_cost(line, line.made.shape[1:3]))
 

@@ -17,12 +17,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nn.kernels import conv2d, gemm, sparse_conv2d, spmm_bsr, spmm_csr
+from nn.kernels import conv2d, gemm, qconv2d, qgemm, qspmm_bsr, sparse_conv2d, spmm_bsr, spmm_csr
 
 CSR = 2.5                    # breaks even at 60 % zeros; measured: 43 to 61 %, by the rows of x
 CONVOLVED = 3.0              # CSR in `sparse_conv2d`, beside `conv2d`: at 67 %; measured: 57 to 76 % of 3×3
 BLOCKS = {4: 1.4, 8: 1.3}    # by the rows of a block: at 29 % and 23 % of its blocks
 PATCH = 8.0                  # to lay out a number of a patch (im2col), float32; measured: 6 to 9
+
+# Of integers, beside `qgemm`, with 64 rows of x and more; fewer take as long, so that a row alone is several
+# times as fast by `qgemm`. Measured with AVX-512 / AVX2, weights of 64 to 1024 rows and 72 to 1152 columns:
+INTEGERS = {8: 1.4, 4: 1.4}  # 1.0 / 1.4, by the rows of a block; of two alike those with fewer indices
+TURNED = 60.0                # 60 / 26, for each number of x, which is turned into columns
+WRITTEN = 30.0               # 31 / 21, for each sum, which is turned back
+OF_FILTERS = 2.0             # beside `qconv2d`, which on AVX2 is twice as fast as `qgemm`
+BYTES_LAID = 20.0            # to lay out a number of a patch; measured: 7 to 30
 
 
 class Product(NamedTuple):
@@ -67,13 +75,30 @@ def convolutions(positions: np.ndarray, shape: tuple[int, ...], dense: float = 1
             *in_blocks(spmm_bsr, BLOCKS, positions, shape, laid)]
 
 
+def of_integers(positions: np.ndarray, shape: tuple[int, ...]) -> list[Product]:
+    """Those of integers; the dense one first."""
+    return [Product(qgemm, 1, 1.0, prod(shape), prod(shape)),
+            *in_blocks(qspmm_bsr, INTEGERS, positions, shape, TURNED * prod(shape[1:]) + WRITTEN * shape[0])]
+
+
+def convolutions_of_integers(positions: np.ndarray, shape: tuple[int, ...]) -> list[Product]:
+    """The dense convolution of integers, and products of blocks with patches that are laid out."""
+    laid = (TURNED + BYTES_LAID) * prod(shape[1:]) + WRITTEN * shape[0]
+    return [Product(qconv2d, 1, 1.0, prod(shape), prod(shape)),
+            *in_blocks(qspmm_bsr, dict.fromkeys(INTEGERS, OF_FILTERS), positions, shape, laid)]
+
+
 def in_blocks(kernel: Any, each: dict[int, float], positions: np.ndarray, shape: tuple[int, ...],
               besides: float = 0.0) -> list[Product]:
     """The products in blocks of so many rows, by what a multiply-add of each costs."""
     columns = prod(shape[1:])
     row, column = np.divmod(positions, columns)
-    return [Product(kernel, rows, cost, len(np.unique(row // rows * columns + column)),
-                    -(-shape[0] // rows) * columns, besides) for rows, cost in each.items()]
+    found = []
+    for rows, cost in each.items():
+        alive = np.zeros((-(-shape[0] // rows), columns), bool)
+        alive[row // rows, column] = True
+        found.append(Product(kernel, rows, cost, int(np.count_nonzero(alive)), alive.size, besides))
+    return found
 
 
 def cheapest(found: list[Product]) -> Product:

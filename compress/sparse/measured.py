@@ -11,7 +11,17 @@ from typing import Any
 import numpy as np
 
 from nn.geometry import positions
-from nn.kernels import conv2d, gemm, im2col, sparse_conv2d, spmm_bsr, winograd_conv2d
+from nn.kernels import (
+    conv2d,
+    gemm,
+    im2col,
+    qconv2d,
+    qgemm,
+    qspmm_bsr,
+    sparse_conv2d,
+    spmm_bsr,
+    winograd_conv2d,
+)
 from nn.timing import race
 
 from ..stored import from_matrix
@@ -32,9 +42,9 @@ def measured_break_even(shape: tuple[int, ...], kernel: Any, rows: int = 1, dens
     with 85 % of zeros and with none at all meets the time of the dense one. Takes about three times so many
     seconds, once a shape. Laying out patches is timed with a product that wants them."""
     rng, (out, columns) = np.random.default_rng(0), (shape[0], prod(shape[1:]))
-    w = rng.standard_normal((out, columns)).astype(np.float32)
+    w = _numbers((out, columns), np.int8 if kernel is qspmm_bsr else np.float32)
     few = w * np.repeat(rng.random((-(-out // rows), columns)) >= ZEROS, rows, axis=0)[:out]
-    weights = {"few": few.astype(np.float32), "none": np.zeros_like(w)}
+    weights = {"few": few.astype(w.dtype), "none": np.zeros_like(w)}
     calls = _of_images(shape, rows, window) if window else _of_rows(shape, rows)
     sparse = {name: calls(kernel, w) for name, w in weights.items()}
     times = race({"dense": calls(dense, w), **sparse}, seconds)
@@ -43,20 +53,27 @@ def measured_break_even(shape: tuple[int, ...], kernel: Any, rows: int = 1, dens
     return float(np.clip(1 - (times["dense"] - times["none"]) / slope, 0, 1))
 
 
+def _numbers(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    normal = np.random.default_rng(1).standard_normal(shape, np.float32)
+    return normal if dtype is np.float32 else np.clip(32 * normal, -127, 127).astype(np.int8).view(dtype)
+
+
 def _operand(kernel: Any, w: np.ndarray, shape: tuple[int, ...], rows: int) -> Any:
-    if kernel is spmm_bsr:
-        return spmm_bsr.pack(w, rows)
-    if kernel is conv2d:
-        return conv2d.pack(from_matrix(w, shape))
+    if kernel in (spmm_bsr, qspmm_bsr):
+        return kernel.pack(w, rows)
+    if kernel in (conv2d, qconv2d):
+        return kernel.pack(from_matrix(w, shape))
+    if kernel is qgemm:
+        return qgemm.pack(w.T)
     return SparseWeight(from_matrix(w, shape)).operand(kernel)
 
 
 def _of_rows(shape: tuple[int, ...], rows: int) -> Callable[[Any, np.ndarray], Call]:
     """Makes the call of a kernel with a weight, a matrix, and 64 rows of x."""
-    x = np.random.default_rng(1).standard_normal((ROWS, prod(shape[1:])), np.float32)
-    y = np.empty((ROWS, shape[0]), np.float32)
-
     def call(kernel: Any, w: np.ndarray) -> Call:
+        whole = w.dtype == np.int8
+        x = _numbers((ROWS, prod(shape[1:])), np.uint8 if whole else np.float32)
+        y = np.empty((ROWS, shape[0]), np.int32 if whole else np.float32)
         operand = _operand(kernel, w, shape, rows)
         return lambda: kernel(x, operand, out=y)
 
@@ -67,23 +84,24 @@ def _of_images(shape: tuple[int, ...], rows: int, window: Window) -> Callable[[A
     """The same with an image, of filters (O, C, kH, kW)."""
     size, *geometry = window
     how = dict(zip(("stride", "padding", "dilation"), geometry, strict=True))
-    x = np.random.default_rng(1).standard_normal((1, *size, shape[1]), np.float32)
     sides = *map(positions, size, shape[2:], *geometry),
-    y = np.empty((1, *sides, shape[0]), np.float32)
-    patches = np.empty((prod(sides), prod(shape[1:])), np.float32)
 
     def call(kernel: Any, w: np.ndarray) -> Call:
+        whole = w.dtype == np.int8
+        x = _numbers((1, *size, shape[1]), np.uint8 if whole else np.float32)
+        y = np.empty((1, *sides, shape[0]), np.int32 if whole else np.float32)
         if kernel is winograd_conv2d:
             filters = winograd_conv2d.pack(from_matrix(w, shape))
             return lambda: winograd_conv2d(x, filters, padding=how["padding"], out=y)
         operand = _operand(kernel, w, shape, rows)
-        if kernel in (conv2d, sparse_conv2d):
+        if kernel in (conv2d, sparse_conv2d, qconv2d):
             return lambda: kernel(x, operand, **how, out=y)
-        laid, out = patches.reshape(1, *sides, -1), y.reshape(len(patches), -1)
+        patches = np.empty((*y.shape[:3], prod(shape[1:])), x.dtype)
+        laid, out = (array.reshape(-1, array.shape[3]) for array in (patches, y))
 
         def with_patches() -> None:
-            im2col(x, shape[2:], **how, out=laid)
-            kernel(patches, operand, out=out)
+            im2col(x, shape[2:], **how, out=patches)
+            kernel(laid, operand, out=out)
 
         return with_patches
 

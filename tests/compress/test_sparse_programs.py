@@ -9,8 +9,12 @@ from hypothesis import strategies as st
 
 import compress
 import nn
-from compress import Prune
+from compress import Prune, Quantize
+from compress.formats.quantized import MaskedWeight
+from compress.sparse import cost
 from compress.stored import from_matrix
+from nn.kernels import qgemm, qspmm_bsr
+from tests.compress.networks import every_value
 
 HEIGHTS = {"element": 1, "4x1": 4, "8x1": 8}
 
@@ -91,3 +95,86 @@ def test_patches_are_laid_out_for_blocks_where_that_pays(style):
     assert (found.product, found.rows) == ("spmm_bsr", HEIGHTS[style])
     with nn.no_grad():
         np.testing.assert_allclose(program(x), model.eval()(nn.Tensor(x)).data, rtol=1e-4, atol=1e-4)
+
+
+def dense_twin(program):
+    """The same Program with every product of integers dense."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("of_integers", "convolutions_of_integers"):
+            patch.setattr(f"compress.formats.quantized.{name}", lambda positions, shape: [
+                cost.of_integers(positions, shape)[0], cost.Product(qspmm_bsr, 4, 1.0, 1, 1, np.inf)])
+        twin = pickle.loads(pickle.dumps(program))
+        assert "qspmm_bsr" not in {step.kernel for step in twin.bound.steps}
+    return twin
+
+
+@given(convolutional(), st.booleans())
+def test_of_integers(drawn, nothing):
+    """Whatever is chosen, also where a product of blocks is said to cost nothing: equal integers."""
+    model, x = drawn
+    program = compress.convert(compress.prepare(model, Quantize(), x))
+    wanted = every_value(dense_twin(program), x)
+    with pytest.MonkeyPatch.context() as patch:
+        if nothing:
+            for name in ("TURNED", "WRITTEN", "BYTES_LAID", "OF_FILTERS"):
+                patch.setattr(cost, name, 1e-3)
+            patch.setattr(cost, "INTEGERS", {8: 1e-3, 4: 1e-3})
+        other = pickle.loads(pickle.dumps(program))
+        found = every_value(other, x)
+        masked = isinstance(program.constants[program.calls[-1].constants["weight"]], MaskedWeight)
+        last = [step.kernel for step in other.bound.calls[program.calls[-1].output]]
+        assert not nothing or ("qspmm_bsr" in last) == masked
+    for name in wanted.keys() & found.keys():
+        np.testing.assert_array_equal(found[name], wanted[name], err_msg=name)
+    for name, weight in program.constants.items():
+        if isinstance(weight, compress.Stored):
+            for part, array in pickle.loads(pickle.dumps(weight)).arrays().items():
+                np.testing.assert_array_equal(other.constants[name].arrays()[part], array)
+
+
+@pytest.mark.parametrize(("zeros", "style", "kernel"), [(0.9, "4x1", "qspmm_bsr"), (0.9, "8x1", "qspmm_bsr"),
+                                                        (0.2, "4x1", "qgemm"), (0.8, "element", "qgemm")])
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_integers_in_blocks_are_multiplied_as_such_where_that_pays(zeros, style, kernel, dynamic):
+    rng = np.random.default_rng(0)
+    model = nn.Sequential(nn.Linear(256, 512, rng=rng))
+    thin(model, zeros, style, 1)
+    x = rng.standard_normal((4, 256)).astype(np.float32)
+    how = Quantize(activations="int8-dynamic") if dynamic else Quantize()
+    program = compress.convert(compress.prepare(model, how, x))
+    weight = program.constants["0.weight"]
+    step, = (step for step in program.bound.steps if step.macs)
+    assert step.kernel == kernel
+    found = compress.report(program, measured=True).zeros["0.weight"]
+    assert found.product == kernel
+    assert (found.zeros > found.break_even) == (kernel == "qspmm_bsr")
+    assert 0 <= found.measured <= 1
+    if kernel == "qspmm_bsr":
+        assert found.rows == int(style[0])
+        blocks = weight.multipliers().reshape(-1, found.rows, 256).any(axis=1)
+        assert step.macs == found.rows * np.count_nonzero(blocks)
+        assert program.nbytes < 256 * 512 / 2
+
+
+def test_the_model_of_the_cost_of_integers_by_hand():
+    positions, shape = np.flatnonzero(np.ones((64, 72))), (64, 8, 3, 3)
+    dense, eight, four = cost.of_integers(positions, shape)
+    assert (dense.kernel, dense.cost) == (qgemm, 64 * 72)
+    assert eight.cost == four.cost == 1.4 * 64 * 72 + 60 * 72 + 30 * 64
+    assert cost.cheapest([eight, four]) is eight
+    _, laid, _ = cost.convolutions_of_integers(positions, shape)
+    assert laid.cost == 2 * 64 * 72 + 80 * 72 + 30 * 64
+    assert laid.break_even(dense) > 1  # never
+
+
+def test_convolutions_of_integers_lay_patches_out_for_many_filters_only():
+    rng = np.random.default_rng(0)
+    for filters, kernel in ((512, "qspmm_bsr"), (64, "qconv2d")):
+        model = nn.Sequential(nn.Conv2d(32, filters, 3, rng=rng))
+        thin(model, 0.9, "4x1", 1)
+        x = rng.standard_normal((1, 32, 5, 5)).astype(np.float32)
+        program = compress.convert(compress.prepare(model, Quantize(), x))
+        assert kernel in [step.kernel for step in program.bound.steps]
+        found = compress.report(program, measured=True).zeros["0.weight"]
+        assert (found.product, 0 <= found.measured <= 1) == (kernel, True)
+        assert ("never pays" in str(found)) == (kernel == "qconv2d")

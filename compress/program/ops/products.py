@@ -20,13 +20,14 @@ from nn.kernels import (
     im2col,
     qconv2d,
     qdepthwise_conv2d,
-    qgemm,
+    qspmm_bsr,
     sparse_conv2d,
     winograd_conv2d,
 )
 from nn.kernels.requantization import ROUNDINGS
 
 from ...overflow import int32_sums
+from ...sparse.cost import cheapest
 from ...sparse.form import dense_filters
 from ...stored import Stored, from_matrix
 from ..algorithms import ALGORITHMS, algorithm, filters, on_integers
@@ -84,8 +85,13 @@ class _Product(Op, roles={"weight": True, "bias": False}):
         options = {} if form is None else {"activations": "int8"}
         if kernel is bgemm:
             return sums_of_bits(line, bgemm, methodcaller("operand", bgemm), macs, {}, **of)
+        if kernel is qspmm_bsr:
+            blocks = cheapest(stored.products()[1:])
+            macs = macs // stored.macs() * blocks.rows * blocks.blocks
         if grid is not None:
             return sums(line, kernel, methodcaller("operand", kernel), macs, {}, **of)
+        if form is not None and not form.in_blocks:
+            return steps(line, form, kernel, methodcaller("operand", kernel), macs, {})
 
         def load(constants: Mapping[str, Any], grids: Mapping[str, Any]) -> tuple:
             weight, bias = numbers(line, constants)
@@ -124,10 +130,7 @@ class Linear(_Product, name="linear", clip=None, rounding="float", activations="
         return self.result(line, (*x.shape[:-1], weight.shape[0]))
 
     def steps(self, line: Line) -> list[Step]:
-        form, macs = form_of(line), Value("", line.made.shape[:-1]).numbers() * line.weight().macs()
-        if form is not None and not form.in_blocks:
-            return steps(line, form, qgemm, methodcaller("operand", qgemm), macs, {})
-        return self.rows(line, macs)
+        return self.rows(line, Value("", line.made.shape[:-1]).numbers() * line.weight().macs())
 
 
 class Conv2d(_Product, name="conv2d", stride=(1, 1), dilation=(1, 1), padding=(0, 0), groups=1,
