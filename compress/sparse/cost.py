@@ -24,8 +24,8 @@ CONVOLVED = 3.0              # CSR in `sparse_conv2d`, beside `conv2d`: at 67 %;
 BLOCKS = {4: 1.4, 8: 1.3}    # by the rows of a block: at 29 % and 23 % of its blocks
 PATCH = 8.0                  # to lay out a number of a patch (im2col), float32; measured: 6 to 9
 
-# Of integers, beside `qgemm`, with 64 rows of x and more; fewer take as long, so that a row alone is several
-# times as fast by `qgemm`. Measured with AVX-512 / AVX2, weights of 64 to 1024 rows and 72 to 1152 columns:
+# Of integers, beside `qgemm`, with 64 rows of x and more (AVX2: 32). Fewer take as long: a row alone would be
+# 2 to 12 times as fast by `qgemm`. Measured with AVX-512 / AVX2, weights of 64 to 1024 × 72 to 1152:
 INTEGERS = {8: 1.4, 4: 1.4}  # 1.0 / 1.4, by the rows of a block; of two alike those with fewer indices
 TURNED = 60.0                # 60 / 26, for each number of x, which is turned into columns
 WRITTEN = 30.0               # 31 / 21, for each sum, which is turned back

@@ -217,7 +217,7 @@ def test_state_is_kept_in_a_program(tmp_path):
 
 
 @pytest.mark.parametrize(("recipe", "kind"),
-                         [(Quantize(), "int8"), (Prune(0.5), "csr"), (Cluster(2), "shared")])
+                         [(Quantize(), "int8"), (Prune(0.5), "bitmask"), (Cluster(2), "shared")])
 def test_the_filters_of_a_signal_are_compressed(recipe, kind):
     rng = np.random.default_rng(0)
     model = nn.Sequential(nn.Conv1d(4, 8, 3, padding=1, rng=rng), nn.BatchNorm1d(8), nn.ReLU(),
