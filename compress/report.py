@@ -7,21 +7,21 @@ from math import isnan, nan, sqrt
 import numpy as np
 
 import nn
-from nn.kernels import winograd_conv2d
+from nn.kernels import conv2d, gemm, qgemm, winograd_conv2d
 
 from .certificate import Layer, certify, fits, headroom
-from .program.algorithms import moved
+from .program.algorithms import by_winograd, considered, filters, moved
 from .program.files import to_bytes
+from .program.op import Line
 from .program.program import Program
-from .sparse.cost import break_even, choice
-from .sparse.form import SparseForm
+from .sparse.cost import Product, cheapest
 from .sparse.measured import measured_break_even
 from .stored import Stored
 
 
 @dataclass(frozen=True)
 class Zeros:
-    """What the zeros of a float weight are good for. zeros: their fraction, of blocks that are all 0 where
+    """What the zeros of a weight are good for. zeros: their fraction, of blocks that are all 0 where
     `rows` of them go together; product: what multiplies; break_even: from which fraction on the sparse
     product that suits them is taken; measured: from which on it is faster on this machine, or None."""
 
@@ -34,7 +34,8 @@ class Zeros:
     def __str__(self) -> str:
         what = "zeros" if self.rows == 1 else f"blocks of {self.rows}×1 of zeros"
         here = "" if self.measured is None else f", on this machine {self.measured:.0%}"
-        return f"{self.zeros:.0%} {what}: {self.product}; sparse pays from {self.break_even:.0%}{here}"
+        pays = f"pays from {self.break_even:.0%}" if self.break_even < 1 else "never pays"
+        return f"{self.zeros:.0%} {what}: {self.product}; sparse {pays}{here}"
 
 
 @dataclass(frozen=True)
@@ -102,15 +103,28 @@ def report(program: Program, measured: bool = False) -> Report:
 
 
 def _zeros(program: Program, measured: bool) -> dict[str, Zeros]:
-    """Of each weight that is stored without its zeros, by its name."""
-    found = {}
-    for name, weight in program.constants.items():
-        if isinstance(weight, SparseForm):
-            positions, _ = weight.found()
-            _, suits, rows, zeros = choice(positions, weight.shape)
-            here = measured_break_even(weight.shape, suits, rows) if measured else None
-            found[name] = Zeros(zeros, rows, weight.kernel_with(None).name, break_even(suits, rows), here)
+    """Of each weight that is stored without its zeros, by its name; of what is read by several lines as in
+    the first."""
+    found: dict[str, Zeros] = {}
+    for line in program.lines:
+        name = line.call.constants.get("weight")
+        choice = considered(line) if name is not None and name not in found else []
+        if choice:
+            dense, suits = choice[0], cheapest(choice[1:])
+            here = _measured(line, dense, suits) if measured else None
+            steps = program.bound.calls[line.call.output]
+            product = next(step.kernel for step in steps if step.load and step.kernel != "im2col")
+            found[name] = Zeros(suits.zeros, suits.rows, product, suits.break_even(dense), here)
     return found
+
+
+def _measured(line: Line, dense: Product, suits: Product) -> float:
+    if dense.kernel in (gemm, qgemm):
+        return measured_break_even(line.weight().shape, suits.kernel, suits.rows, dense.kernel)
+    winograd = dense.kernel is conv2d and by_winograd(line, line.made.shape[1:3])
+    kernel = winograd_conv2d if winograd else dense.kernel
+    window = (line.inputs[0].shape[1:3], line["stride"], line["padding"], line["dilation"])
+    return measured_break_even(filters(line.weight()), suits.kernel, suits.rows, kernel, window)
 
 
 def _sums(program: Program) -> dict[str, dict[str, str]]:

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from nn.kernels import conv2d, depthwise_conv2d, gemm, winograd_conv2d
+from nn.kernels import conv2d, depthwise_conv2d, gemm, qgemm, qspmm_bsr, winograd_conv2d
 
+from ..sparse.cost import Product, cheapest, convolutions_of_integers, of_integers
+from ..sparse.form import values_in
 from ..stored import STORED, Part, Stored, as_matrix, from_matrix, gamma, read
 
 
@@ -93,7 +95,8 @@ class MaskedWeight(QuantizedWeight, abstract=True):
     """A QuantizedWeight with many zeros: a bit for each weight says which are not, and only those are stored.
 
     n/8 bytes of mask beat 16-bit column indices while more than one weight in 16 lives. The operand has the
-    zeros again: its kernel multiplies them."""
+    zeros again, and its kernel multiplies them; but for those in blocks of rows, where a sparse product of
+    integers costs less."""
 
     def __init__(self, codes: np.ndarray, scales: np.ndarray) -> None:
         flat = as_matrix(codes).ravel()
@@ -110,7 +113,38 @@ class MaskedWeight(QuantizedWeight, abstract=True):
 
     @classmethod
     def told(cls, kernel: Any) -> dict[str, Any]:
-        return {}  # its values are only those that are not 0
+        whole = super().told(kernel)
+        if not whole:
+            return {}
+
+        def codes(w: Any, shape: tuple[int, ...]) -> np.ndarray:
+            if kernel is not qspmm_bsr:
+                return cls.format.told(kernel, w, shape).ravel()
+            positions, values = values_in(*w[:3], prod(shape[1:]))
+            multipliers = np.zeros(prod(shape), np.int8)
+            multipliers[positions] = values
+            return cls.format.codes_of(multipliers)
+
+        def left(w: Any, shape: tuple[int, ...]) -> np.ndarray:
+            found = codes(w, shape)
+            return cls.format.pack(found[found != 0])
+
+        return {"values": left, "mask": lambda w, shape: np.packbits(codes(w, shape) != 0)}
+
+    def kernel_with(self, activations: Any) -> Any:
+        """Of integers with bytes the cheaper product."""
+        kernel = super().kernel_with(activations)
+        return cheapest(self.products()).kernel if kernel is qgemm else kernel
+
+    def products(self, of_filters: bool = False) -> list[Product]:
+        """Those of integers that it may be multiplied by, or convolved; the dense one first."""
+        found = convolutions_of_integers if of_filters else of_integers
+        return found(np.flatnonzero(self.multipliers()), self.shape)
+
+    def operand(self, kernel: Any = None) -> Any:
+        if kernel is not qspmm_bsr:
+            return super().operand(kernel)
+        return qspmm_bsr.pack(self.multipliers(), rows=cheapest(self.products()[1:]).rows)
 
     def count(self) -> int:
         return int(np.unpackbits(self.held["mask"]).sum())

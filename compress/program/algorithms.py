@@ -2,6 +2,7 @@
 
     direct       filters of float32 or integers, implicit GEMM (Chetlur et al. 2014): no patches are laid out
     winograd     float32 3×3 filters: 16 multiplications for 2×2 outputs, directly 36 (Lavin & Gray 2016)
+    sparse       float32 filters of which few weights are not 0: each is multiplied where it meets the image
     im2col       any weight: patches are laid out as rows (Chellapilla, Puri & Simard 2006)
     depthwise    a filter for each channel
     bits         filters and images of signs, as bits
@@ -12,9 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from nn.kernels import bgemm, gemm, qgemm
+from nn.kernels import bgemm, conv2d, gemm, qgemm, qspmm_bsr, sparse_conv2d
 
 from ..formats.format import FORMATS
+from ..formats.quantized import MaskedWeight
+from ..sparse.cost import Product, cheapest, convolutions, products
+from ..sparse.form import SparseForm
 from ..stored import Stored
 
 ALGORITHMS = ("auto", "winograd", "direct", "im2col")  # what `convert` may be told
@@ -34,25 +38,66 @@ def algorithm(line: Any, size: tuple[int, int]) -> str:
             return "depthwise" if shape[1] == 1 and shape[0] == groups else "direct"
         if line["activations"]:
             return "direct"
-        pointwise = shape[2:] == line["stride"] == (1, 1) and line["padding"] == (0, 0)  # its pixels are rows
+        pointwise = of_pixels(line)
+        rows = pointwise or wanted == "im2col"
         grid = line.inputs[0].grid
         kernel = qgemm if grid is None else weight.kernel_with(grid.format)  # (None: made of reals)
+        if kernel is qspmm_bsr and not rows:  # with the patches it may cost more than the dense one
+            kernel = qgemm if cheapest(weight.products(of_filters=True)).kernel is not qspmm_bsr else kernel
         if kernel is not qgemm:
             return "bits" if kernel is bgemm and not pointwise else "im2col"
         grids = [grid for grid in (line.inputs[0].grid, line.grid) if grid is not None]
         unsigned = all(np.dtype(grid.format.dtype) == np.uint8 for grid in grids)
-        rows = pointwise or wanted == "im2col"
         return "direct" if unsigned and not rows else "im2col"
     if groups > 1:
         return "depthwise" if groups == line.inputs[0].shape[-1] == shape[0] else "direct"
-    zeros = weight.skips and weight.kernel_with(None) is gemm  # too few of them: it is multiplied densely
-    if not (weight.kind == "dense" or zeros) or wanted == "im2col":
+    if isinstance(weight, SparseForm) and wanted != "im2col":
+        rows = of_pixels(line)
+        kernel = weight.kernel_with(None) if rows else weight.convolved_with(dense_cost(line, size))
+        if kernel not in (gemm, conv2d):  # else it has too few zeros, and is multiplied densely
+            return "sparse" if kernel is sparse_conv2d else "im2col"
+    elif weight.kind != "dense" or wanted == "im2col":
         return "im2col"
-    plain = shape[2:] == (3, 3) and line["stride"] == line["dilation"] == (1, 1) and wanted != "direct"
-    if not plain or not (wanted == "winograd" or pays(shape, *size)):
+    if not by_winograd(line, size):
         return "direct"
     largest = float(np.abs(weight.decode()).max(initial=0))  # transformed, it may grow to 9/4
     return "winograd" if largest < 2.0**126 else "direct"
+
+
+def of_pixels(line: Any) -> bool:
+    """Whether a convolution is a product with pixels as they lie: filters of one, none left out or added."""
+    return filters(line.weight())[2:] == line["stride"] == (1, 1) and line["padding"] == (0, 0)
+
+
+def by_winograd(line: Any, size: tuple[int, int]) -> bool:
+    """Whether Winograd's algorithm fits a convolution, and is wanted or pays."""
+    shape, wanted = filters(line.weight()), line["algorithm"]
+    plain = shape[2:] == (3, 3) and line["stride"] == line["dilation"] == (1, 1) and wanted != "direct"
+    return plain and (wanted == "winograd" or pays(shape, *size))
+
+
+def dense_cost(line: Any, size: tuple[int, int]) -> float:
+    """What a multiply-add of a dense convolution of reals costs, beside one of `conv2d`."""
+    return min(1.0, of_direct(filters(line.weight()), *size)) if by_winograd(line, size) else 1.0
+
+
+def considered(line: Any) -> list[Product]:
+    """What a line may multiply a weight with zeros by, the dense product first; [] where there is no choice.
+    """
+    weight, convolves = line.weight(), line.op.name == "conv2d"
+    if convolves and line["groups"] > 1:
+        return []
+    rows = not convolves or of_pixels(line) or line["algorithm"] == "im2col"
+    if isinstance(weight, MaskedWeight) and on_integers(line):
+        grid, form = line.inputs[0].grid, FORMATS.get(line["activations"])
+        dense = weight.format.sums(form if grid is None else grid.format) is qgemm
+        return weight.products(of_filters=not rows) if dense and (rows or grid is not None) else []
+    if not isinstance(weight, SparseForm):
+        return []
+    positions = weight.found()[0]
+    if rows:
+        return products(positions, weight.shape)
+    return convolutions(positions, weight.shape, dense_cost(line, line.made.shape[1:3]))
 
 
 def on_integers(line: Any) -> bool:
@@ -79,9 +124,14 @@ def pays(w: tuple[int, ...], height: int, width: int) -> bool:
     A model of one image on one core, with nothing timed, so that the same Program always runs the same way.
     Direct is, inside its kernel, a product with a row for every pixel; Winograd 16 products with a row for
     every tile, and the transforms, which more channels on the other side make worthwhile."""
+    return MARGIN * of_direct(w, height, width) <= 1
+
+
+def of_direct(w: tuple[int, ...], height: int, width: int) -> float:
+    """What Winograd's way costs by this model, as a fraction of the direct one."""
     o, c = w[:2]
     tiles = -(-height // 2) * -(-width // 2)
     direct = 9 * c * o * max(height * width, FEWEST_ROWS)
     products = 16 * c * o * max(tiles, FEWEST_ROWS)
     transforms = tiles * (INPUT * -(-c // 16) + OUTPUT * -(-o // 16))
-    return direct >= MARGIN * (products + transforms)
+    return (products + transforms) / direct

@@ -3,59 +3,109 @@
 A multiply-add of the dense product costs 1. One of a sparse product costs more, since it loads an index, and
 vectors that the dense one keeps in registers; so it pays from a fraction of zeros on, its break-even:
 
-    1 − 1/cost          of single weights (CSR), and of blocks, with the fraction of blocks that are all 0
+    1 − (dense − besides) / (cost · all)     of single weights (CSR), or of the blocks that are all 0
 
-Nothing is timed, and nothing asked but shape and zeros: a Program runs the same way on every machine. The
-costs are measured, `espalier bench sparse`; on another machine the break-even may be another."""
+besides: what a product costs whatever the zeros. Nothing is timed, and nothing asked but shape and zeros: a
+Program runs the same way on every machine. The costs are measured on Zen 4 with AVX-512 (`espalier bench
+sparse`), with 16 to 256 rows of x; with a single row `spmm_csr` waits for its indices, and breaks even at 84
+to 88 % zeros. On another machine the break-even may be another."""
 
 from __future__ import annotations
 
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from nn.kernels import gemm, spmm_bsr, spmm_csr
+from nn.kernels import conv2d, gemm, qconv2d, qgemm, qspmm_bsr, sparse_conv2d, spmm_bsr, spmm_csr
 
-CSR = 3.5                    # breaks even at 71 % zeros
+CSR = 2.5                    # breaks even at 60 % zeros; measured: 43 to 61 %, by the rows of x
+CONVOLVED = 3.0              # CSR in `sparse_conv2d`, beside `conv2d`: at 67 %; measured: 57 to 76 % of 3×3
 BLOCKS = {4: 1.4, 8: 1.3}    # by the rows of a block: at 29 % and 23 % of its blocks
+PATCH = 8.0                  # to lay out a number of a patch (im2col), float32; measured: 6 to 9
+
+# Of integers, beside `qgemm`, with 64 rows of x and more (AVX2: 32). Fewer take as long: a row alone would be
+# 2 to 12 times as fast by `qgemm`. Measured with AVX-512 / AVX2, weights of 64 to 1024 × 72 to 1152:
+INTEGERS = {8: 1.4, 4: 1.4}  # 1.0 / 1.4, by the rows of a block; of two alike those with fewer indices
+TURNED = 60.0                # 60 / 26, for each number of x, which is turned into columns
+WRITTEN = 30.0               # 31 / 21, for each sum, which is turned back
+OF_FILTERS = 2.0             # beside `qconv2d`, which on AVX2 is twice as fast as `qgemm`
+BYTES_LAID = 20.0            # to lay out a number of a patch; measured: 7 to 30
 
 
-def break_even(kernel: Any, rows: int) -> float:
-    """From which fraction of zeros on, or of blocks of so many rows, this product costs less than the dense
-    one."""
-    return 1 - 1 / (CSR if kernel is spmm_csr else BLOCKS[rows])
+class Product(NamedTuple):
+    """What a product costs with a weight, for a row of x. kernel; rows: of its blocks; each: what a
+    multiply-add costs; blocks: how many there are, of so many in all; besides: what comes on top."""
+
+    kernel: Any
+    rows: int
+    each: float
+    blocks: int
+    of: int
+    besides: float = 0.0
+
+    @property
+    def cost(self) -> float:
+        """In multiply-adds of the dense product."""
+        return self.besides + self.each * self.rows * self.blocks
+
+    @property
+    def zeros(self) -> float:
+        """The fraction of blocks that are all 0."""
+        return 1 - self.blocks / self.of
+
+    def break_even(self, dense: Product) -> float:
+        """From which fraction of them on it costs less than this one; above 1 where it never does."""
+        return 1 - (dense.cost - self.besides) / (self.each * self.rows * self.of)
 
 
-def costs(positions: np.ndarray, shape: tuple[int, ...]) -> dict[tuple[Any, int], float]:
-    """What each product costs for a row of x, in multiply-adds of the dense one, by its kernel and the rows
-    of its blocks: for weights at these positions in the matrix (out, in)."""
+def products(positions: np.ndarray, shape: tuple[int, ...]) -> list[Product]:
+    """Those with reals of weights at these positions in the matrix (out, in); the dense one first."""
+    return [Product(gemm, 1, 1.0, prod(shape), prod(shape)),
+            Product(spmm_csr, 1, CSR, len(positions), prod(shape)),
+            *in_blocks(spmm_bsr, BLOCKS, positions, shape)]
+
+
+def convolutions(positions: np.ndarray, shape: tuple[int, ...], dense: float = 1.0) -> list[Product]:
+    """The same of filters: the dense convolution, a multiply-add of which costs `dense` (less than 1 by
+    Winograd's algorithm), the sparse one, and products of blocks with patches that are laid out."""
+    laid = PATCH * prod(shape[1:])
+    return [Product(conv2d, 1, dense, prod(shape), prod(shape)),
+            Product(sparse_conv2d, 1, CONVOLVED, len(positions), prod(shape)),
+            *in_blocks(spmm_bsr, BLOCKS, positions, shape, laid)]
+
+
+def of_integers(positions: np.ndarray, shape: tuple[int, ...]) -> list[Product]:
+    """Those of integers; the dense one first."""
+    return [Product(qgemm, 1, 1.0, prod(shape), prod(shape)),
+            *in_blocks(qspmm_bsr, INTEGERS, positions, shape, TURNED * prod(shape[1:]) + WRITTEN * shape[0])]
+
+
+def convolutions_of_integers(positions: np.ndarray, shape: tuple[int, ...]) -> list[Product]:
+    """The dense convolution of integers, and products of blocks with patches that are laid out."""
+    laid = (TURNED + BYTES_LAID) * prod(shape[1:]) + WRITTEN * shape[0]
+    return [Product(qconv2d, 1, 1.0, prod(shape), prod(shape)),
+            *in_blocks(qspmm_bsr, dict.fromkeys(INTEGERS, OF_FILTERS), positions, shape, laid)]
+
+
+def in_blocks(kernel: Any, each: dict[int, float], positions: np.ndarray, shape: tuple[int, ...],
+              besides: float = 0.0) -> list[Product]:
+    """The products in blocks of so many rows, by what a multiply-add of each costs."""
     columns = prod(shape[1:])
     row, column = np.divmod(positions, columns)
-    found = {(gemm, 0): float(prod(shape)), (spmm_csr, 1): CSR * len(positions)}
-    for rows, cost in BLOCKS.items():
-        blocks = len(np.unique(row // rows * columns + column))
-        found[spmm_bsr, rows] = cost * rows * blocks
+    found = []
+    for rows, cost in each.items():
+        alive = np.zeros((-(-shape[0] // rows), columns), bool)
+        alive[row // rows, column] = True
+        found.append(Product(kernel, rows, cost, int(np.count_nonzero(alive)), alive.size, besides))
     return found
 
 
-def cheapest(positions: np.ndarray, shape: tuple[int, ...]) -> Any:
-    """The kernel that costs least; of two alike the first: dense, then CSR."""
-    return choice(positions, shape)[0]
-
-
-def choice(positions: np.ndarray, shape: tuple[int, ...]) -> tuple[Any, Any, int, float]:
-    """The kernel that costs least, that of the cheapest sparse product and the rows of its blocks, and of how
-    many of these, as a fraction of all, nothing is left."""
-    found = costs(positions, shape)
-    taken = min(found, key=found.__getitem__)[0]
-    (suits, rows), cost = min(list(found.items())[1:], key=lambda one: one[1])
-    each = CSR if suits is spmm_csr else BLOCKS[rows]
-    blocks = -(-shape[0] // rows) * prod(shape[1:])
-    return taken, suits, rows, 1 - cost / (each * rows * blocks)
+def cheapest(found: list[Product]) -> Product:
+    """The product that costs least; of two alike the first: dense, then CSR."""
+    return min(found, key=lambda product: product.cost)
 
 
 def height(positions: np.ndarray, shape: tuple[int, ...]) -> int:
     """The rows of the blocks that cost least."""
-    found = costs(positions, shape)
-    return min(BLOCKS, key=lambda rows: found[spmm_bsr, rows])
+    return cheapest(in_blocks(spmm_bsr, BLOCKS, positions, shape)).rows

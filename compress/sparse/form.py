@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from nn.kernels import conv2d, gemm, spmm_bsr, spmm_csr, spmm_nm
+from nn.kernels import conv2d, gemm, sparse_conv2d, spmm_bsr, spmm_csr, spmm_nm
 
 from ..stored import Stored, as_matrix, from_matrix
-from .cost import cheapest, height
+from .cost import cheapest, convolutions, height, products
 
 Found = tuple[np.ndarray, np.ndarray]  # (positions, values)
 
@@ -70,12 +70,19 @@ class SparseForm(Stored, abstract=True):
 
     def kernel_with(self, activations: Any) -> Any:
         """The cheapest product with reals."""
-        return None if activations is not None else cheapest(self.found()[0], self.shape)
+        return None if activations is not None else cheapest(products(self.found()[0], self.shape)).kernel
+
+    def convolved_with(self, dense: float) -> Any:
+        """The cheapest convolution of real images, where a multiply-add of the dense one costs `dense`:
+        `conv2d` for that, or another product in blocks, of patches that are laid out."""
+        return cheapest(convolutions(self.found()[0], self.shape, dense)).kernel
 
     def operand(self, kernel: Any = None) -> Any:
         kernel = kernel or self.kernel
         if kernel is spmm_csr:
             return spmm_csr.pack(*self.rows(), prod(self.shape[1:]))
+        if kernel is sparse_conv2d:  # (the filters of a signal are one pixel high)
+            return sparse_conv2d.pack(*self.rows(), (1, *self.shape[2:])[-2:], self.shape[1])
         if kernel is spmm_bsr:
             positions, values = self.found()
             rows = height(positions, self.shape)
@@ -132,6 +139,14 @@ def values_in(blocks: np.ndarray, indices: np.ndarray, indptr: np.ndarray, colum
     return positions[order], blocks[block, within][order]
 
 
+def dense_filters(w: Any) -> np.ndarray:
+    """The filters (O, C, kH, kW) of an operand of `sparse_conv2d`."""
+    positions, values = READ[sparse_conv2d](w.unpack(), w.shape)
+    matrix = np.zeros(prod(w.shape), np.float32)
+    matrix[positions] = values
+    return from_matrix(matrix.reshape(w.shape[0], -1), w.shape)
+
+
 def _of_matrix(matrix: np.ndarray) -> Found:
     flat = matrix.ravel()
     positions = np.flatnonzero(flat)
@@ -141,6 +156,7 @@ def _of_matrix(matrix: np.ndarray) -> Found:
 # How positions and values are read from what an operand unpacks to, and the shape of the weight.
 READ: Mapping[Any, Any] = {
     spmm_csr: lambda w, shape: (positions_in(w[1], w[2], prod(shape[1:])), w[0]),
+    sparse_conv2d: lambda w, shape: (positions_in(w[1], w[2], prod(shape[1:])), w[0]),
     spmm_bsr: lambda w, shape: values_in(*w[:3], prod(shape[1:])),
     gemm: lambda w, shape: _of_matrix(np.ascontiguousarray(w.T)),
     conv2d: lambda w, shape: _of_matrix(as_matrix(w.reshape(shape)))}

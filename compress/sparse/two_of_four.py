@@ -59,5 +59,8 @@ class TwoOfFour(SparseForm):
         """Its own: what it saves is memory."""
         return None if activations is not None else spmm_nm
 
+    def convolved_with(self, dense: float) -> Any:
+        return spmm_nm
+
     def macs(self) -> int:
         return self.held["values"].size

@@ -52,7 +52,7 @@ def test_mixed_recipes(drawn, random):
         last = choice[-1] if isinstance(choice, list) else choice
         stored = program.constants[f"{name}.weight"]
         if isinstance(last, compress.Prune):
-            assert isinstance(stored, SparseForm)
+            assert isinstance(stored, SparseForm)  # whichever takes the fewest bytes
         else:
             assert stored.kind.removesuffix("-masked") == ("dense" if last is None else "int8")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nn.kernels import dequantize, qgemm
+from nn.kernels import dequantize
 
 from ...formats.dynamic import axes_of_row
 from ...formats.format import FORMATS, Format
@@ -59,6 +59,7 @@ def steps(line: Line, form: Format, kernel: Any, pack: Callable[[Stored], Any], 
     (x,), output, names, ends = line.call.inputs, line.call.output, line.call.constants, ends_of(line["clip"])
     shape, zero = line.inputs[0].shape, form.zero
     axes = axes_of_row(line.op.name, len(shape))
+    matrices, of_zero = len(kernel.contract.results[0].dims) == 2, f"{kernel.contract.parameters[0]}_zero"
     scale, codes, sums = (f"{output}.{what}" for what in ("scale", "codes", "s32"))
 
     def largest(held: tuple, out: np.ndarray, x: np.ndarray) -> None:
@@ -76,9 +77,8 @@ def steps(line: Line, form: Format, kernel: Any, pack: Callable[[Stored], Any], 
         return (pack(constants[names["weight"]]),)
 
     def product(held: tuple, out: np.ndarray, q: np.ndarray) -> Said:
-        rows = kernel is qgemm
-        q, out = (as_rows(q), as_rows(out)) if rows else (q, out)
-        return kernel, (q, *held), {"a_zero" if rows else "x_zero": zero, **how, "out": out}
+        q, out = (as_rows(q), as_rows(out)) if matrices else (q, out)
+        return kernel, (q, *held), {of_zero: zero, **how, "out": out}
 
     def factors(constants: Mapping[str, Any], grids: Mapping[str, Any]) -> tuple:
         return constants[names["weight"]].scale, constants.get(names.get("bias"))

@@ -20,12 +20,15 @@ from nn.kernels import (
     im2col,
     qconv2d,
     qdepthwise_conv2d,
-    qgemm,
+    qspmm_bsr,
+    sparse_conv2d,
     winograd_conv2d,
 )
 from nn.kernels.requantization import ROUNDINGS
 
 from ...overflow import int32_sums
+from ...sparse.cost import cheapest
+from ...sparse.form import dense_filters
 from ...stored import Stored, from_matrix
 from ..algorithms import ALGORITHMS, algorithm, filters, on_integers
 from ..not_finite import as_rows, densely, not_finite
@@ -38,7 +41,8 @@ from .pointwise import clamp, ends_of
 from .signs import filters_of_bits, sums_of_bits
 from .sums import multiplier, numbers, said, sums
 
-KERNELS = {"direct": conv2d, "depthwise": depthwise_conv2d, "winograd": winograd_conv2d}  # of float images
+KERNELS = {"direct": conv2d, "depthwise": depthwise_conv2d, "winograd": winograd_conv2d,
+           "sparse": sparse_conv2d}  # of float images
 
 
 class _Product(Op, roles={"weight": True, "bias": False}):
@@ -81,8 +85,13 @@ class _Product(Op, roles={"weight": True, "bias": False}):
         options = {} if form is None else {"activations": "int8"}
         if kernel is bgemm:
             return sums_of_bits(line, bgemm, methodcaller("operand", bgemm), macs, {}, **of)
+        if kernel is qspmm_bsr:
+            blocks = cheapest(stored.products()[1:])
+            macs = macs // stored.macs() * blocks.rows * blocks.blocks
         if grid is not None:
             return sums(line, kernel, methodcaller("operand", kernel), macs, {}, **of)
+        if form is not None and not form.in_blocks:
+            return steps(line, form, kernel, methodcaller("operand", kernel), macs, {})
 
         def load(constants: Mapping[str, Any], grids: Mapping[str, Any]) -> tuple:
             weight, bias = numbers(line, constants)
@@ -121,10 +130,7 @@ class Linear(_Product, name="linear", clip=None, rounding="float", activations="
         return self.result(line, (*x.shape[:-1], weight.shape[0]))
 
     def steps(self, line: Line) -> list[Step]:
-        form, macs = form_of(line), Value("", line.made.shape[:-1]).numbers() * line.weight().macs()
-        if form is not None and not form.in_blocks:
-            return steps(line, form, qgemm, methodcaller("operand", qgemm), macs, {})
-        return self.rows(line, macs)
+        return self.rows(line, Value("", line.made.shape[:-1]).numbers() * line.weight().macs())
 
 
 class Conv2d(_Product, name="conv2d", stride=(1, 1), dilation=(1, 1), padding=(0, 0), groups=1,
@@ -167,22 +173,28 @@ class Conv2d(_Product, name="conv2d", stride=(1, 1), dilation=(1, 1), padding=(0
         if by == "winograd":  # tiles that hang over cost whole tiles
             macs = -(-rows // 2) * -(-columns // 2) * 16 * prod(line.weight().shape[:2])
             options, windows = {"padding": line["padding"]}, f", tiles of 2×2{windows}"
+        elif by == "sparse":
+            macs = rows * columns * len(line.weight().found()[0])
+        checks = by in ("winograd", "sparse")  # NaN would spread over a tile, or be left out
 
         def load(constants: Mapping[str, Any], grids: Mapping[str, Any]) -> tuple:
             weight, bias = numbers(line, constants)
+            if by == "sparse":
+                return weight.operand(kernel), bias
             return kernel.pack(weight.decode().reshape(filters(weight)), **groups), bias
 
         def says(held: tuple, out: np.ndarray, x: np.ndarray) -> Said:
-            return kernel, (x, *held), {**options, "out": out}
+            return kernel, (x, held[0]), {"bias": held[1], **options, "out": out}
 
         def then(held: tuple, out: np.ndarray, x: np.ndarray) -> None:
-            bad = not_finite(x) if by == "winograd" else None  # it would spread over its tile
-            if bad is not None:  # such images are convolved directly
+            bad = not_finite(x) if checks else None
+            if bad is not None:  # such images are convolved directly, and densely
+                w = held[0].unpack() if by == "winograd" else dense_filters(held[0])
                 with np.errstate(invalid="ignore", over="ignore"):
-                    out[bad] = conv2d(x[bad], held[0].unpack(), held[1], **options)
+                    out[bad] = conv2d(x[bad], w, held[1], **options)
             clamp(out, ends)
 
-        run = KernelCall(says, then if ends or by == "winograd" else None)
+        run = KernelCall(says, then if ends or checks else None)
         return [line.step(kernel.name, run, windows + said(line), load=load, macs=macs)]
 
     def by_im2col(self, line: Line, macs: int, how: dict, windows: str) -> list[Step]:
