@@ -434,9 +434,9 @@ for label, one, size, time in zip(labels, accuracies, kilobytes, seconds.values(
           f"{size:5.1f} kB, {1000 * time:.2f} ms")
 
 # %% [markdown]
-# Before training on, the order of the patterns is what freedom would have it. Is it still after? And where is
-# the shortest bar of each panel? Images of 4×4 and 2×2 pixels are small for a sparse product; the files don't
-# mind.
+# Who loses most before training on, and who after it? Where is the shortest bar of each panel? (Half of the
+# filters of both layers leave a quarter of the second one's weights.) Images of 4×4 and 2×2 pixels are small
+# for a sparse product; the files don't mind.
 #
 # ## 7. Surgery
 #
@@ -479,8 +479,8 @@ print(f"logits differ by up to {np.abs(naive - wanted).max():.2f} if the constan
 # %% [markdown]
 # Or without masks at all: `prune_channels` takes the least channels, each with the sum of all that goes with
 # it, until half of the multiply-adds are left, in all layers. Batch norm's statistics are those of another
-# network now; measuring them anew costs one pass. The rival has the same sizes, random weights and all the
-# epochs.
+# network now; measuring them anew costs one pass: does it help every time? The rival has the same sizes,
+# random weights and all the epochs.
 
 # %%
 for seed, network in enumerate(cnns):
