@@ -1,10 +1,9 @@
 # %% [markdown]
 # # Deep Compression: where did each byte go?
 #
-# Prune, share, code, store: three steps, each of which is simple, and a file that is many times smaller (Han,
-# Mao & Dally 2016). Here every byte of that file is accounted for: what the weights *are*, *where* they are,
-# the tables that explain both, and what is none of these. Each part has a lower bound that can be derived, so
-# that we know what is still to gain. And what did all of it not buy?
+# Prune, share, code: three steps, each of which is simple, and a file that is many times smaller (Han, Mao &
+# Dally 2016). Here every byte of it is accounted for: what the weights *are*, *where* they are, tables that
+# explain both, and the rest. What is the least that each part could take? And what did all this not buy?
 #
 # As in the tour: derive before you code, write a guess in place of `None` before you run a cell, and look.
 # (Pruning itself is chapter 08, sharing chapter 09.)
@@ -58,32 +57,20 @@ yours_width, yours_bits = None, None
 
 rng = np.random.default_rng(0)
 widths = np.arange(1, 11)
-
-
-def gap_bits(p, g):
-    """Bits a weight, of gaps in g bits, with fillers."""
-    return g / (1 - (1 - p) ** (2.0**g - 1))
-
-
-def entropy_of(p):
-    """Bits a symbol at least, if it is 1 with probability p and else 0."""
-    return -p * np.log2(p) - (1 - p) * np.log2(1 - p)
-
-
+curves = {p: widths / (1 - (1 - p) ** (2.0**widths - 1)) for p in (0.3, 0.1, 0.03)}
+gaps = curves[0.1].min()
 positions = np.flatnonzero(rng.random(100_000) < 0.1)
 found, packed = gaps_of(positions)  # tries every width, and takes the best
-derived = gap_bits(0.1, widths)
-compare("10 % left: the best width of a gap, bits", found, yours_width, theory=widths[derived.argmin()])
-compare("10 % left: bits a weight to say where", 8 * len(packed) / len(positions), yours_bits,
-        theory=derived.min())
+compare("10 % left: the best width of a gap, bits", found, yours_width, theory=widths[curves[0.1].argmin()])
+compare("10 % left: bits a weight to say where", 8 * len(packed) / len(positions), yours_bits, theory=gaps)
 
 figure, axes = plt.subplots(figsize=(9, 4.4))
-for p, color, at, shift in ((0.3, GREEN, 1, (-4, -24)), (0.1, BLUE, 1, (8, 4)), (0.03, ORANGE, 3, (8, 4))):
-    bits = gap_bits(p, widths)
+for (p, bits), color, at in zip(curves.items(), (GREEN, BLUE, ORANGE), (0, 0, 2), strict=True):
     axes.plot(widths, bits, "o-", color=color)
     axes.plot(widths[bits.argmin()], bits.min(), "o", color=color, markersize=13)
-    note(axes, f"{100 * p:.0f} % left", (at, gap_bits(p, at)), shift, color=color)
-    axes.plot([1, 10], [entropy_of(p) / p] * 2, ":", color=color)
+    note(axes, f"{100 * p:.0f} % left", (widths[at], bits[at]), (10, 5), color=color)
+    least = entropy(np.array([1000 * p, 1000 * (1 - p)]).round().astype(int)) / (1000 * p)
+    axes.plot([1, 10], [least, least], ":", color=color)
 axes.axhline(16, color=GREY, linewidth=1)
 note(axes, "a column number", (7.2, 16), (0, 6), color=DARK)
 note(axes, "dotted: entropy", (8.1, 2.94), (0, -14), color=DARK)
@@ -147,44 +134,30 @@ same = np.array_equal(stages["shared"](digits.x_test), stages["Huffman"](digits.
 print("coding is lossless, the outputs are equal to the bit:", same)
 
 # %% [markdown]
-# Of each file, what its bytes are. The rest of a file is its *header*, which says what is computed, in which
-# order, and where each array lies. `os.path.getsize` is what `ls -l` shows: if one byte of it were not in our
-# list, the next cell would end with an error.
+# Of each file, what its bytes are; the *header* says what is computed, in which order, and where each array
+# lies. The sum has to be what `ls -l` shows, or the cell ends with an error.
 
 # %%
 PARTS = {"what they are": BLUE, "where they are": ORANGE, "tables": GREEN, "biases": GREY, "header": "#ccc"}
-
-
-def parts_of(program):
-    """The bytes of its file, by what they are."""
-    report, sizes = compress.report(program), dict.fromkeys(PARTS, 0)
-    for name, items in report.items.items():
-        if name.endswith(".bias"):
-            sizes["biases"] += sum(items.values())
-        else:
-            sizes["what they are"] += items["payload"]
-            sizes["where they are"] += items.get("indices", 0)
-            sizes["tables"] += items.get("tables", 0)
-    return sizes | {"header": report.header}
-
-
-accounts = {name: parts_of(program) for name, program in stages.items()}
+SAID = {"payload": "what they are", "indices": "where they are", "tables": "tables"}
+accounts = {}
 print(f"{'':10}" + "".join(f"{part:>16}" for part in PARTS) + f"{'sum':>10}{'ls -l':>10}")
-for name, sizes in accounts.items():
-    size = os.path.getsize(files[name])
-    print(f"{name:10}" + "".join(f"{sizes[part]:16,}" for part in PARTS)
-          + f"{sum(sizes.values()):10,}{size:10,}")
-    assert sum(sizes.values()) == size
+for name, program in stages.items():
+    report, sizes = compress.report(program), dict.fromkeys(PARTS, 0)
+    for constant, items in report.items.items():
+        for what, count in items.items():
+            sizes["biases" if constant.endswith(".bias") else SAID[what]] += count
+    accounts[name] = sizes = sizes | {"header": report.header}
+    total, size = sum(sizes.values()), os.path.getsize(files[name])
+    print(f"{name:10}" + "".join(f"{count:16,}" for count in sizes.values()) + f"{total:10,}{size:10,}")
+    assert total == size
 bounds = [w.entropies() for name, w in stages["Huffman"].constants.items() if name.endswith("weight")]
 bounds = [sum(bound.get(what, 0) for bound in bounds) for what in ("payload", "indices")]
 print(f"{'entropy':10}{bounds[0]:16,.0f}{bounds[1]:16,.0f}")
-last = accounts["Huffman"]
-size = sum(last.values())
-gaps = derived.min()
-compare("prune, share, code: times smaller", sum(accounts["float32"].values()) / size, yours_smaller,
-        theory=32 / (0.1 * (4 + gaps)))
-compare("of its bytes say where the weights are, %", 100 * last["where they are"] / size, yours_where,
-        theory=100 * gaps / (4 + gaps))
+full, size = os.path.getsize(files["float32"]), os.path.getsize(files["Huffman"])
+where = 100 * accounts["Huffman"]["where they are"] / size
+compare("prune, share, code: times smaller", full / size, yours_smaller, theory=32 / (0.1 * (4 + gaps)))
+compare("of its bytes say where the weights are, %", where, yours_where, theory=100 * gaps / (4 + gaps))
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.2), width_ratios=(1, 1.5))
 for axes, names in ((left, list(stages)[:2]), (right, list(stages)[2:])):
@@ -193,8 +166,7 @@ for axes, names in ((left, list(stages)[:2]), (right, list(stages)[2:])):
         heights = np.array([accounts[name][part] / 1000 for name in names])
         bars = axes.bar(names, heights, 0.6, below, color=color, label=part, alpha=0.8)
         if axes is right:
-            axes.bar_label(bars, [f"{accounts[name][part]:,}" for name in names], label_type="center",
-                           fontsize=11)
+            axes.bar_label(bars, [f"{accounts[name][part]:,}" for name in names], label_type="center")
         below += heights
     axes.bar_label(bars, [f"{os.path.getsize(files[name]):,}" for name in names], padding=4)
     axes.set(ylabel="kB", ylim=(0, 1.12 * below.max()))
@@ -205,10 +177,10 @@ plt.show()
 
 # %% [markdown]
 # Another scale on the right! Pruning leaves a tenth of the values, and a new cost, to say where. Sharing cuts
-# the values to an eighth and does nothing about where. Then coding takes 10 to 20 % from both, and the
-# header is shorter because names of arrays are gone. In the last bar the *values*, which the network began
-# with and nothing else, are less than a third. Tables are codebooks, the scales of folded batch norm, and
-# the codes' own tables; who counts only codes would report a file that is nowhere on the disk.
+# the values to an eighth and does nothing about where. Coding takes about a tenth of both, and the header is
+# shorter since there is no array of its own for each weight. In the end the *values*, almost all of the
+# first bar, are less than a third. Tables are codebooks, scales of folded batch norm, and those of the codes:
+# who counts codes alone reports a file that is on no disk.
 #
 # ## 3. Entropy, and whole bits
 #
@@ -242,20 +214,17 @@ for s, word in zip(*codewords(lengths), strict=True):
     depth, claim, deserved = int(lengths[s]), 0.5 ** lengths[s], -np.log2(counts[s] / n)
     axes.bar(at, depth, claim, align="edge", color="#cfe2f0", edgecolor=BLUE)
     axes.plot([at, at + claim], [deserved] * 2, color=ORANGE, linewidth=3)
-    if claim > 0.02:
-        look = {"ha": "center", "va": "top", "rotation": 90, "fontsize": 11}
-        axes.text(at + claim / 2, 0.2, f"{word:0{depth}b}", **look)
-        axes.text(at + claim / 2, max(depth, deserved) + 0.2,
-                  f"{weight.held['codebook'][s]:.3f} × {counts[s]}", **look)
+    texts = {0: f"{word:0{depth}b}", max(depth, deserved): f"{weight.held['codebook'][s]:.3f} × {counts[s]}"}
+    for below, text in texts.items() if claim > 0.02 else ():
+        axes.text(at + claim / 2, below + 0.2, text, ha="center", va="top", rotation=90, fontsize=11)
     at += claim
 axes.set(xlim=(0, 1), ylim=(10, 0), ylabel="bits", xlabel="what each codeword claims: Kraft's sum is 1",
          title=r"codeword; its value × how often (orange: the bits that this deserves, $-\log_2 p$)")
 plt.show()
 
 # %% [markdown]
-# Where the end of a bar lies above the orange line, the codeword is shorter than its symbol deserves, and
-# others pay for that. All in all it is within a few percent of $H$: the loss of whole bits is small *here*,
-# since no value is very frequent.
+# Where a bar ends above the orange line, the codeword is shorter than its symbol deserves, and others pay for
+# that. All in all whole bits lose little *here*, since no value is very frequent.
 #
 # ## 4. Less than a bit
 #
@@ -276,12 +245,9 @@ plt.show()
 yours = None
 
 message = (rng.random(2000) < 0.02).astype(int)
-M, f, b = 1024, [1004, 20], [0, 1004]
-
-number = 1
+M, f, b, number = 1024, [1004, 20], [0, 1004], 1
 for s in message[::-1]:
     number = number // f[s] * M + b[s] + number % f[s]
-print(f"2000 symbols are the number {str(number)[:20]}… of {len(str(number))} digits")
 compare("bits a symbol, 98 % of one kind", number.bit_length() / 2000, yours,
         theory=entropy(np.bincount(message)) / 2000)
 read, rest = [], number
@@ -289,43 +255,38 @@ for _ in message:
     s = int(rest % M >= b[1])
     rest = f[s] * (rest // M) + rest % M - b[s]
     read.append(s)
-print("read back:", read == message.tolist(), "and what is left is", rest)
+print("read back:", read == message.tolist(), "what is left:", rest)
 
 # %% [markdown]
 # The library keeps only 32 bits of the number and writes the lowest out as it grows. (Its Huffman takes up to
-# eight of such narrow symbols as one, which is the other way below one bit.) How far both are from the bound,
-# with 10,000 symbols and their tables counted:
+# eight such narrow symbols as one, the other way below one bit.) With 10,000 symbols, and tables counted:
 
 # %%
-probabilities = np.array([0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01])
-taken = {"Huffman": [], "Huffman, 8 as one": [], "rANS": []}
-for p in probabilities:
-    bits = rng.permutation(np.arange(10_000) < 10_000 * p).astype(np.uint8)
+rarer = np.array([100, 200, 500, 1000, 2000, 3000, 5000])
+taken = {"Huffman": [], "Huffman, 8 as one": [], "rANS": [], "entropy": []}
+for count in rarer:
+    bits = rng.permutation(np.arange(10_000) < count).astype(np.uint8)
     for name, symbols in (("Huffman", bits), ("Huffman, 8 as one", np.packbits(bits))):
-        lengths_of = code_lengths(np.bincount(symbols))
-        data = nn.kernels.huffman_encode(symbols, lengths_of, streams=1)
-        taken[name].append(8 * (len(data) + len(pack_lengths(lengths_of))) / len(bits))
+        code = code_lengths(np.bincount(symbols))
+        taken[name].append(len(nn.kernels.huffman_encode(symbols, code, streams=1)) + len(pack_lengths(code)))
     frequencies, header = table(np.bincount(bits))
-    data = nn.kernels.rans_encode(bits, frequencies, lanes=1)
-    taken["rANS"].append(8 * (len(data) + len(header)) / len(bits))
+    taken["rANS"].append(len(nn.kernels.rans_encode(bits, frequencies, lanes=1)) + len(header))
+    taken["entropy"].append(entropy(np.bincount(bits)) / 8)
 
 figure, axes = plt.subplots(figsize=(9, 4.4))
-for (name, values), color, marker in zip(taken.items(), (GREY, ORANGE, BLUE), "sDo", strict=True):
-    axes.loglog(probabilities, values, marker, color=color, label=name, markersize=9)
-curve = np.geomspace(0.009, 0.5, 100)
-axes.loglog(curve, entropy_of(curve), color="black", linewidth=1, label="entropy")
+for (name, values), color, marker in zip(taken.items(), (GREY, ORANGE, BLUE, "black"), ("s", "D", "o", "-"),
+                                         strict=True):
+    axes.loglog(rarer / 1e4, 8 * np.array(values) / 1e4, marker, color=color, label=name, markersize=9)
 axes.legend(frameon=False)
 axes.set(xlabel="probability of the rarer symbol", ylabel="bits a symbol")
 ticks(axes, x=[0.01, 0.02, 0.05, 0.1, 0.2, 0.5], y=[0.1, 0.2, 0.5, 1])
 plt.show()
 
 # %% [markdown]
-# And in our file? Compare the last three lines of the table in section 2: the bytes of all streams, and their
-# bound.
-#
-# Entropy coding is *finished*: nothing that looks at single symbols gains more than a percent. Why then does
-# rANS, nearer to the bound, hardly give a smaller file? Its table has frequencies, not lengths, and each
-# stream ends with a state of 4 bytes: in layers of a few thousand symbols that is as much as whole bits lose.
+# And in our file? Compare the last three lines of the table in section 2. Entropy coding is *finished*: what
+# looks at single symbols gains no more than a percent. Why then does rANS, nearer to the bound, hardly give a
+# smaller file? Its table has frequencies, not lengths, and each stream ends with a state of 4 bytes: in
+# layers of a few thousand symbols that is as much as whole bits lose.
 #
 # ## 5. Training that pays for entropy
 #
@@ -396,10 +357,9 @@ axes.plot([row[0] / 1000 for row in paid.values()], [row[1] for row in paid.valu
           label="4 bits, paying λ a bit, rANS")
 for price, (size, right, _) in paid.items():
     note(axes, f"λ = {price:g}", (size / 1000, right), (4, 9), fontsize=10, color=GREEN)
-for found, color, marker, name in ((ours, BLUE, "o", "prune, share, code"),
-                                   (theirs, ORANGE, "s", "small and dense, int8")):
-    axes.errorbar(wanted / 1000, found.mean(), np.ptp(found) / 2, marker=marker, color=color, capsize=3,
-                  linestyle="", markersize=9, label=name)
+for found, look, name in ((ours, "o", "prune, share, code"), (theirs, "s", "small and dense, int8")):
+    axes.errorbar(wanted / 1000, found.mean(), np.ptp(found) / 2, fmt=look, capsize=3, markersize=9,
+                  label=name, color=BLUE if found is ours else ORANGE)
 axes.axhline(whole.mean(), color="black", linewidth=1)
 note(axes, "float32, 234 kB", (27, whole.mean()), (0, 5), ha="right")
 axes.legend(frameon=False, loc="lower right", fontsize=11)
@@ -409,13 +369,13 @@ plt.show()
 
 # %% [markdown]
 # One test image is 0.28 points: is the distance larger than the bars (the range of the seeds)? The green line
-# costs one line of code in the training and needs no recipe of sparsities, layer by layer.
+# costs one line of training, and no recipe of sparsities, layer by layer.
 #
 # ## 7. What it did not buy
 #
-# A *new* process, which has seen no training, loads the file and runs it. What does it hold in memory, and
-# what multiplies? **Before you run the next cell but one:** how many times as fast as float32 is the
-# compressed network, with one image, and with 256?
+# A *new* process, which has seen no training, loads the file and runs it. What multiplies, and what does it
+# hold in memory? **Before you run both cells:** how many times as fast as float32 is the compressed network,
+# with one image, and with 256?
 
 # %%
 CODE = """
@@ -425,34 +385,31 @@ print(program.bound, zlib.crc32(program(nn.data.digits().x_test).tobytes()))
 """
 process = subprocess.run([sys.executable, "-c", CODE, files["Huffman"]], capture_output=True, text=True,
                          check=True)
-listing, checksum = process.stdout.rsplit(maxsplit=1)
-print(listing)
-same = int(checksum) == zlib.crc32(stages["Huffman"](digits.x_test).tobytes())
-print("the same outputs, to the bit:", same)
+print(process.stdout)
+print("the checksum of its outputs here:", zlib.crc32(stages["Huffman"](digits.x_test).tobytes()))
 
 # %%
 yours_single, yours_many = None, None
 
 programs = {"float32": floats[0], "prune, share, code": stages["Huffman"],
             "int8, full size": compress.convert(int8(bases[0])), "int8, equal bytes": dense[0]}
-for name, program in programs.items():
-    print(f"{name:18} {program.macs:8,} multiply-adds, {program.nbytes:8,} bytes in memory")
-for count, yours in ((1, yours_single), (256, yours_many)):
+ratios = {}
+for count in (1, 256):
     seconds = nn.timing.race({name: partial(program, digits.x_test[:count])
                               for name, program in programs.items()}, 0.02 if FAST else 0.1)
-    for name in list(programs)[2:]:
-        times, spread = seconds.faster(name, than="float32")
-        print(f"{count} at once, {name}: {times:.2f} ± {spread:.2f} times as fast as float32")
-    compare(f"{count} at once, prune, share, code: times as fast as float32",
-            seconds.faster("prune, share, code", than="float32")[0], yours)
+    ratios[count] = {name: seconds.faster(name, than="float32")[0] for name in programs}
+print(f"{'':20}{'multiply-adds':>14}{'in memory':>11}{'x faster, 1':>13}{'256 images':>12}")
+for name, program in programs.items():
+    print(f"{name:20}{program.macs:14,}{program.nbytes:11,}{ratios[1][name]:13.2f}{ratios[256][name]:12.2f}")
+compare("1 image: times as fast as float32", ratios[1]["prune, share, code"], yours_single)
+compare("256 images: times as fast as float32", ratios[256]["prune, share, code"], yours_many)
 
 # %% [markdown]
 # The codes are decoded once, when the file is loaded; what runs is `spmm_csr`, on floats and column numbers,
-# several times as many bytes as the file has. A seventh of the multiply-adds is left. Does the time
-# fall as much? And compare both int8 rows, which leave nothing out. The authors knew: to run *this* form fast
-# they built a machine for it (EIE, Han et al. 2016). On a processor that you can buy, Deep Compression is for
-# what is sent and kept: downloads, flash memory, the radio. For milliseconds take integers, or whole filters
-# away (chapters 07 and 08).
+# four times as many bytes as the file. A seventh of the multiply-adds is left: does the time fall as much?
+# And compare the int8 rows, which need no indices. The authors knew: to run *this* form fast they built a
+# chip (EIE, Han et al. 2016). On a processor that you can buy, Deep Compression is for what is sent and kept,
+# downloads and flash memory. For milliseconds take integers, or whole filters away (chapters 07 and 08).
 #
 # Your guesses:
 
@@ -466,6 +423,5 @@ print(guesses)
 #    smaller, by how much, and what would it cost? (The scales come from folding batch norm.)
 # 2. *Where, once more.* The entropy of a gap stream is not the entropy of the positions, if rows or columns
 #    are emptier than others. Code the gaps of `conv3` along columns. Are there fewer bytes?
-# 3. *Its own way.* What do `[Prune(0.9), Quantize(4), Rans()]` and `Cluster` with 3 and 5 bits cost? Draw all
-#    of them into the figure of section 6.
+# 3. *Other chains.* Draw `[Prune(0.9), Quantize(4), Rans()]` and 3 and 5 shared bits into section 6's figure.
 # 4. *Flip a bit* of the file. How often does `compress.load` notice, and how?
