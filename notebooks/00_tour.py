@@ -240,8 +240,8 @@ legend(program)
 
 # %% [markdown]
 # Every line is a kernel, and the cell ends with what those of *this* list do. 4 bytes a weight; `header` is
-# the list above, as text. This is the first row of our ledger: `enter` saves a Program, loads the file again
-# and keeps what was loaded. Only what came back from a file counts.
+# the list above, as packed text, and where each array lies. This is the first row of our ledger: `enter`
+# saves a Program, loads the file again and keeps what was loaded. Only what came back from a file counts.
 
 # %%
 ledger = {}
@@ -409,7 +409,8 @@ plt.show()
 
 # %% [markdown]
 # Two indices lie in every byte, and `codebook_gemm` looks each one up while it multiplies. The figure has the
-# sixteen numbers of `conv3`, each as high as there are weights that share it.
+# sixteen numbers of `conv3`, each as high as there are weights that share it. (Pruned, shared and coded, all
+# in one: chapter 16.)
 #
 # ## 10. A tensor train: a product of small cores
 #

@@ -183,6 +183,9 @@ panels[-1].set_xlabel("weight (the histogram is on a log scale)")
 plt.show()
 
 # %% [markdown]
+# (`compress.lloyd` is the same on sorted weights: with sums over the first 1, 2, … of them, made once, a step
+# takes $2k$ differences in place of $n$ additions.)
+#
 # A flat line in the first figure that lies above 0 is a *local* minimum: every value is the mean of its
 # members, each weight has the nearest value, and yet others are better. The paper preferred `linear`, since
 # it begins with values for the few large weights and these matter more: a guess about the network, not
@@ -318,7 +321,8 @@ compress.explain.codebook(program.constants["fc2.weight"])
 plt.show()
 
 # %% [markdown]
-# What was derived counts codes, codebooks and biases; what is missing is the header, the names and shapes.
+# What was derived counts codes, codebooks and biases; what is missing is the header: names, shapes, and the
+# list of calls as packed text. Pruned first, and with an entropy coder behind: chapter 16.
 #
 # ## 6. Is it faster?
 #
