@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -58,6 +58,34 @@ def items(value: Any, what: str, n: int | None = None) -> Sequence[Any]:
     if n is not None and len(value) != n:
         raise AssertionError(f"{what}: wanted {n} values; got {len(value)}")
     return value
+
+
+def same_bytes(value: Any, wanted: bytes, what: str) -> None:
+    """AssertionError unless the value is these bytes; both are shown in bits, the highest first."""
+    if not isinstance(value, bytes):
+        raise AssertionError(f"{what}: wanted bytes; got {_got(value)}")
+    if value != wanted:
+        said = [" ".join(f"{byte:08b}" for byte in content) or "no byte" for content in (wanted, value)]
+        raise AssertionError(f"{what}: wanted {said[0]}; got {said[1]}")
+
+
+def same_integers(value: Any, wanted: list[int], what: str) -> None:
+    """AssertionError unless the value is a list, or a tuple, of these integers."""
+    found = [whole(one, f"{what}: an item of it") for one in items(value, what)]
+    if found != wanted:
+        raise AssertionError(f"{what}: wanted {wanted}; got {found}")
+
+
+def refused(function: Callable, *args: Any, why: str) -> None:
+    """A call of a hand-in's function that must raise ValueError, and nothing else: AssertionError if it does
+    not, which begins with `why`."""
+    try:
+        said = f"it returned {_got(function(*args))}"
+    except AssertionError as failure:
+        if getattr(failure, "kind", "") == "ValueError":
+            return
+        said = str(failure)
+    raise AssertionError(f"{why}: {function.__name__} must raise ValueError; {said}")
 
 
 def _scalar(value: Any) -> Any:

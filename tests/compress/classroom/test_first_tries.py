@@ -32,6 +32,10 @@ TRIES = [
     ("testing", "ldb is not what the buffer was made for", "finds_a_wrong_sign",
      "kernel: ldb is from n to 4096; got m = 1, n = 1, k = 1, lda = 4, ldb = 0"),
     ("testing", "buffers that are too short", "finds_a_wrong_sign", "defect raised IndexError: index"),
+    ("coding", "zeros stand before the number, not behind", "codewords_are_canonical",
+     "lengths [2, 1, 3, 3]: the codeword of 0 is 01; before it the sum is 1/2"),
+    ("coding", "what is there is returned when the bytes end", "every_cut_is_an_error",
+     "of which 12 bytes are left: read must raise ValueError; it returned [] (list)"),
 ]
 
 
