@@ -13,7 +13,8 @@ from . import cells, curves_chart
 from .cells import Cells, with_error
 from .experiment import Budget
 from .job import Options
-from .pruned_digits import CONTROL, ROUNDS, SCORES, Accuracies, Pruning, measured
+from .pruned import ROUNDS
+from .pruned_digits import CONTROL, SCORES, Accuracies, Pruning, measured
 
 SPARSITIES = (0.5, 0.8, 0.9, 0.95, 0.98)
 CURVES = (*SCORES, CONTROL)

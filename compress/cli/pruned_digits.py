@@ -9,15 +9,15 @@ from dataclasses import dataclass
 import compress
 import nn
 
-from .. import Iterative, Once, Prune, Recipe
+from .. import Once, Prune, Recipe
 from ..schedule import Schedule
 from .experiment import Budget, Data, Tick, Trainer, equal_bytes
 from .low_bits import NETWORK, floats
+from .pruned import PRUNED, iterative
 from .techniques import THIRD
 
 SCORES = ("magnitude", "taylor", "obd", "obs", "random")
 CONTROL = "dense control"
-ROUNDS = 5  # cuts of iterative pruning
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def measured(data: Data, budget: Budget, seed: int, pruning: Pruning, tick: Tick
         """A copy, pruned."""
         prune = Prune(pruning.sparsity, schedule or Once(), score=score)
         labels = trainer.data.y_train[:len(trainer.calibration)]
-        return compress.prepare(copy.deepcopy(model), Recipe({"*": prune, "conv1": None}),
+        return compress.prepare(copy.deepcopy(model), Recipe(dict.fromkeys(PRUNED, prune)),
                                 trainer.calibration, targets=labels)
 
     score, accuracy = pruning.score, tested(tuned)[0]
@@ -69,11 +69,3 @@ def measured(data: Data, budget: Budget, seed: int, pruning: Pruning, tick: Tick
     cuts = pruned(base, iterative(pruning.sparsity, trainer.steps * budget.tune))
     return Accuracies(accuracy, tested(pruned(tuned))[0], retrained, tested(trainer.tune(cuts, THIRD))[0],
                       nbytes)
-
-
-def iterative(sparsity: float, steps: int) -> Iterative:
-    """ROUNDS cuts within the first two thirds of so many steps, fewer where there are fewer steps, each of
-    the same part of what is left."""
-    within = max(2 * steps // 3, 1)
-    rounds = min(ROUNDS, within)
-    return Iterative(rounds, within // rounds, ratio=(1 - sparsity) ** (1 / rounds))

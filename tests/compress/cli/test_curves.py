@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import nn
-from compress.cli import cells, command, curves, job, pruned_digits
+from compress.cli import cells, command, curves, job, pruned, pruned_digits
 from compress.cli.curves import CURVES, KINDS, Table
 from compress.cli.experiment import Data
 from compress.cli.pruned_digits import CONTROL, Accuracies, Pruning
@@ -31,10 +31,10 @@ def test_it_measures_every_cell_once(few, capsys, monkeypatch):
     found = json.loads(path.read_bytes())
     assert [(one["score"], one["sparsity"], one["seed"]) for one in found["cells"]] == [
         ("magnitude", 0.9, 0), (CONTROL, 0.9, 0)]
-    pruned, dense = (one["accuracies"] for one in found["cells"])
-    assert pruned["float"] == dense["float"]
+    sparse, dense = (one["accuracies"] for one in found["cells"])
+    assert sparse["float"] == dense["float"]
     assert dense["pruned"] == dense["retrained"] == dense["iterative"]
-    assert dense["nbytes"] == pytest.approx(pruned["nbytes"], rel=0.05)
+    assert dense["nbytes"] == pytest.approx(sparse["nbytes"], rel=0.05)
 
     monkeypatch.setattr(cells.Workers, "submit", None)  # nothing is left to do
     assert few("--json") == 0
@@ -107,8 +107,8 @@ def small(data):
 
 def test_the_cuts_end_within_the_training():
     for sparsity in (0.5, 0.98):
-        schedule = pruned_digits.iterative(sparsity, 230)
+        schedule = pruned.iterative(sparsity, 230)
         assert 0 < schedule.end <= 2 * 230 // 3
-        left = [1 - sparsity * schedule.fraction(i * schedule.every) for i in range(pruned_digits.ROUNDS)]
+        left = [1 - sparsity * schedule.fraction(i * schedule.every) for i in range(pruned.ROUNDS)]
         assert np.diff(np.log(left)) == pytest.approx(np.log(left[0]))
-    assert pruned_digits.iterative(0.5, 2).end == pruned_digits.iterative(0.5, 1).end == 0
+    assert pruned.iterative(0.5, 2).end == pruned.iterative(0.5, 1).end == 0
