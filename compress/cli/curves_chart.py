@@ -40,10 +40,10 @@ def figure(table: Any, curves: Sequence[str], kinds: Mapping[str, str]) -> Any:
     sparsities = sorted({pruning.sparsity for pruning, _ in table.found})
     for axes, (kind, title) in zip(panels, kinds.items(), strict=True):
         _panel(axes, table, curves, kind, sparsities)
-        axes.set_title(title)
+        axes.set_title(title, fontsize=15)
     panels[0].set_ylabel("accuracy on test images")
     handles, labels = panels[0].get_legend_handles_labels()
-    drawn.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize=13)
+    drawn.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False, fontsize=13)
     count = table.seeds()
     seeds = f"mean of {count} seed{'s' * (count != 1)}, bars: standard error"
     drawn.supxlabel(f"digits_cnn, all layers but the first; {seeds}; dense control: a small dense network of "
