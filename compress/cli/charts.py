@@ -71,7 +71,7 @@ def _accuracy(ledger: Ledger, label: str, unit: str, value: Callable[[Row], floa
     figure.supylabel("accuracy on test images", fontsize=15)
     bars = "" if len(ledger.seeds) == 1 else f"     bars: least and largest of {len(ledger.seeds)} seeds"
     key = f"hollow: dense network of the same bytes and training, tied to its row{bars}"
-    key += "     rows of few bits: only in the table" * (len(ledger.rows) < len(every))
+    key += "     rows of --all: only in the table" * (len(ledger.rows) < len(every))
     figure.supxlabel(key, fontsize=12, color="#555555")
     figure.draw_without_rendering()  # lays the panels out: from here on pixels are known
     figure.set_layout_engine("none")

@@ -125,24 +125,37 @@ class Trainer:
         model = self.network(network) if model is None else model
         return self._fit(model, self.budget.base, self.budget.base_rate, NETWORKS[network].decay)
 
-    def tune(self, model: nn.Module, rate: float = 1.0, first: int = 0, last: int | None = None) -> nn.Module:
+    def tune(self, model: nn.Module, rate: float = 1.0, first: int = 0, last: int | None = None,
+             penalty: Callable[[nn.Module], nn.Tensor] | None = None) -> nn.Module:
         """The second phase, or its epochs first … last − 1, in place, with `rate` times its learning rate."""
         epochs = self.budget.tune
         part = (first, epochs if last is None else last)
-        return self._fit(model, epochs, rate * self.budget.tune_rate, 0.0, part)
+        return self._fit(model, epochs, rate * self.budget.tune_rate, 0.0, part, penalty)
 
     def compressed(self, technique: Technique, option: float | None, base: nn.Module,
                    tuned: nn.Module) -> nn.Module:
         """A copy of `base` with the technique attached for the second phase, or of `tuned` without one."""
         model = copy.deepcopy(base if technique.trained else tuned)
-        start = int(technique.starts * self.budget.tune)
+        if technique.cut is not None:
+            model = technique.cut(model, self.data, option)
+        start, end = (int(part * self.budget.tune) for part in (technique.starts, technique.ends))
         if start:
             self.tune(model, last=start)
-        if technique.recipe is not None:
-            steps = (self.budget.tune - start) * self.steps
-            example = self.calibration if technique.simulated else None
-            compress.prepare(model, technique.recipe(option, steps), example)
-        return self.tune(model, technique.rate, start) if technique.trained else model
+        recipe, steps = None, (self.budget.tune - start) * self.steps
+        if technique.fitted is not None:
+            recipe = technique.fitted(model, self.data, option, steps)
+        elif technique.recipe is not None:
+            recipe = technique.recipe(option, steps)
+        if recipe is not None:
+            images, labels = self.calibration, self.data.y_train[:len(self.calibration)]
+            about = {"example": images, "targets": labels} if technique.simulated else {}
+            compress.prepare(model, recipe, **about)
+        if not technique.trained:
+            return model
+        self.tune(model, technique.rate, start, end, technique.penalty)
+        if end < self.budget.tune:
+            self.tune(compress.unprepare(model), technique.rate, end)
+        return compress.compact(model, self.calibration[:1]) if technique.compacted else model
 
     def program(self, model: nn.Module, algorithm: str = "auto") -> compress.Program:
         """The Program of a trained model: a simulated one has its ranges, others take them from images."""
@@ -160,7 +173,8 @@ class Trainer:
         return ceil(len(self.data.x_train) / self.budget.batch)
 
     def _fit(self, model: nn.Module, epochs: int, rate: float, decay: float,
-             part: tuple[int, int] | None = None) -> nn.Module:
+             part: tuple[int, int] | None = None,
+             penalty: Callable[[nn.Module], nn.Tensor] | None = None) -> nn.Module:
         """`epochs` with a learning rate that falls along half a cosine, or the epochs of `part` of them."""
         first, last = part or (0, epochs)
 
@@ -169,7 +183,7 @@ class Trainer:
                 self.tick(1)
 
         nn.train.fit(model, self.data.x_train, self.data.y_train, epochs=last - first,
-                     batch_size=self.budget.batch,
+                     batch_size=self.budget.batch, penalty=penalty,
                      optimizer=nn.optim.Adam(model.parameters(), lr=rate, weight_decay=decay),
                      schedule=lambda progress: nn.train.cosine((first + progress * (last - first)) / epochs),
                      rng=np.random.default_rng(self.seed), progress=False, on_step=on_step)

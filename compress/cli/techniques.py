@@ -6,7 +6,9 @@ from functools import partial
 
 import nn
 
-from .. import GPTQ, Cluster, Cubic, Huffman, Prune, Quantize, Rans, Recipe, TensorTrain, Transform
+from .. import GPTQ, Cluster, Huffman, Quantize, Rans, Recipe, TensorTrain, Transform, rate
+from . import pruned
+from .pruned import prune
 
 
 @dataclass(frozen=True)
@@ -16,9 +18,13 @@ class Technique:
     says whether one follows, and `rate` at how many times the usual learning rate (a network whose batch
     norms stand still wants smaller steps, fresh cores want larger ones); `simulated`, whether activations are
     quantized in it too; `starts`, which part of that training the float network goes through first
-    (Krishnamoorthi 2018, §3.2: begin with a trained network). `control` asks for a row beside it: a small
+    (Krishnamoorthi 2018, §3.2: begin with a trained network), and `ends`, after which part of it what was
+    attached is taken off again. `control` asks for a row beside it: a small
     dense network of equal bytes and equal epochs. `text` writes an option; `algorithm` is how float
-    convolutions multiply (`compress.convert`). `more`: a row that only --all, or its name, asks for."""
+    convolutions multiply (`compress.convert`). `more`: a row that only --all, or its name, asks for.
+    `fitted(model, data, option, steps)` is a recipe, too, but of one network, and of training images; `cut`
+    makes a smaller network of a float one in its place, and `compacted` cuts what was pruned out in the end;
+    `penalty` is added to the loss."""
 
     name: str
     network: str
@@ -32,6 +38,11 @@ class Technique:
     text: str = "{:.0%}"
     algorithm: str = "auto"
     more: bool = False
+    ends: float = 1.0
+    fitted: Callable[[nn.Module, nn.data.Digits, float | None, int], Recipe] | None = None
+    cut: Callable[[nn.Module, nn.data.Digits, float | None], nn.Module] | None = None
+    compacted: bool = False
+    penalty: Callable[[nn.Module], nn.Tensor] | None = None
 
     def label(self, option: float | None) -> str:
         """The name with what was chosen."""
@@ -43,6 +54,7 @@ def quantize(option: float | None, steps: int) -> Recipe:
     return Recipe(Quantize())
 
 
+PRICE = 1e-6  # of a bit, beside a cross-entropy in nats
 CLOSEST = {"ranges": "mse", "scales": "mse"}  # few values do better to clip the largest numbers
 ENDS = ("conv1", "fc")  # the first and the last layer of digits_cnn
 
@@ -61,12 +73,12 @@ def in_the_middle(how: Transform, option: float | None, steps: int) -> Recipe:
 
 def prune_cnn(option: float | None, steps: int) -> Recipe:
     """The same sparsity in all layers but the first: its 288 weights, 0.5 % of all, see the image itself."""
-    return Recipe({"*": _prune(option, steps), "conv1": None})
+    return Recipe({"*": prune(option, steps), "conv1": None})
 
 
 def prune_and_quantize_cnn(option: float | None, steps: int) -> Recipe:
     """As prune_cnn, and int8 everywhere."""
-    return Recipe({"*": [_prune(option, steps), Quantize()], "conv1": Quantize()})
+    return Recipe({"*": [prune(option, steps), Quantize()], "conv1": Quantize()})
 
 
 def share(option: float | None, steps: int) -> Recipe:
@@ -76,33 +88,38 @@ def share(option: float | None, steps: int) -> Recipe:
 
 def prune_and_share_cnn(option: float | None, steps: int) -> Recipe:
     """As prune_cnn, and 4 bits everywhere: once pruning ends, what is left of a layer shares 15 values."""
-    return Recipe({"*": [_prune(option, steps), Cluster(4)], "conv1": Cluster(4)})
+    return Recipe({"*": [prune(option, steps), Cluster(4)], "conv1": Cluster(4)})
 
 
 def deep_compression_cnn(option: float | None, steps: int) -> Recipe:
     """As prune_and_share_cnn, and Huffman-coded."""
-    return Recipe({"*": [_prune(option, steps), Cluster(4), Huffman()], "conv1": [Cluster(4), Huffman()]})
+    return Recipe({"*": [prune(option, steps), Cluster(4), Huffman()], "conv1": [Cluster(4), Huffman()]})
 
 
 def prune_quantize_and_code_cnn(option: float | None, steps: int) -> Recipe:
     """As prune_and_quantize_cnn with 4 bits, but 8 in the first layer, and coded by rANS."""
-    rest = [_prune(option, steps), Quantize(4, **CLOSEST), Rans()]
+    rest = [prune(option, steps), Quantize(4, **CLOSEST), Rans()]
     return Recipe({"*": rest, "conv1": [Quantize(), Rans()]})
+
+
+def int4_and_code_cnn(option: float | None, steps: int) -> Recipe:
+    """4 bits, but 8 in the first layer, coded by rANS."""
+    return Recipe({"*": [Quantize(4, **CLOSEST), Rans()], "conv1": [Quantize(), Rans()]})
+
+
+def price_of_bits(model: nn.Module) -> nn.Tensor:
+    """What an entropy coder takes for the weights, in the loss (compress/rate.py)."""
+    return PRICE * rate(model)
 
 
 def prune_mlp(option: float | None, steps: int) -> Recipe:
     """The same sparsity in all layers but the last, whose 1000 weights are 2 % of all and make the answer."""
-    return Recipe({"*": _prune(option, steps), "fc3": None})
+    return Recipe({"*": prune(option, steps), "fc3": None})
 
 
 def tensor_train_mlp(option: float | None, steps: int) -> Recipe:
     """Two cores with this rank between them in all layers but the last; more cores are for larger layers."""
     return Recipe({"*": TensorTrain(rank=int(option), cores=2), "fc3": None})
-
-
-def _prune(option: float, steps: int) -> Prune:
-    """By the cubic schedule, which ends after two thirds of the training."""
-    return Prune(option, Cubic(end=max(2 * steps // 3, 1)))
 
 
 @dataclass(frozen=True)
@@ -148,7 +165,33 @@ def _both(name: str, how: Transform) -> tuple[Technique, ...]:
     return after, replace(after, name=f"{name} trained", trained=True, rate=THIRD)
 
 
+def _pruned(name: str, *how: object, option: float = 0.95, **more: object) -> Technique:
+    """A row of --all: digits_cnn pruned to one sparsity, that which validation chooses for `pruned`."""
+    options = () if option is None else (option,)
+    return Technique(name, "cnn", *how, options=options, trained=True, more=True, **{"rate": THIRD} | more)
+
+
+PATTERNS = (  # name of the row, pattern, layers, sparsity
+    ("pruned 4x1", "4x1", pruned.PRUNED, 0.9), ("pruned 8x1", "8x1", pruned.PRUNED, 0.9),
+    ("pruned 2:4", "2:4", pruned.PRUNED, None), ("pruned shapes", "shape", pruned.PRUNED[:2], 0.75))
+STRUCTURES = (("pruned filters", "filter", pruned.CONVOLUTIONS, 0.3),
+              ("pruned channels", "channel", pruned.PRUNED[:2], 0.3))
+
 TECHNIQUES += (
+    *(_pruned(name, partial(pruned.by_pattern, pattern, layers), option=option)
+      for name, pattern, layers, option in PATTERNS),
+    *(_pruned(name, partial(pruned.by_pattern, pattern, layers), option=option, compacted=True, control=True,
+              rate=1.0) for name, pattern, layers, option in STRUCTURES),
+    _pruned("channels removed", cut=pruned.without_channels, option=0.5, text="to {:.0%} of the MACs",
+            control=True, rate=1.0),
+    *(_pruned(f"pruned by {score}", partial(pruned.by_score, score)) for score in ("taylor", "obd", "obs")),
+    _pruned("pruned globally", fitted=pruned.globally), _pruned("pruned by a scan", fitted=pruned.scanned),
+    _pruned("RigL", pruned.regrown),
+    _pruned("dense-sparse-dense", pruned.at_once, option=0.3, starts=1 / 3, ends=2 / 3, rate=1.0),
+    Technique("pruned rows", "mlp", partial(pruned.by_pattern, "row", ("fc1", "fc2")), (0.5,), trained=True,
+              control=True, more=True, compacted=True),
+    *(Technique(name, "cnn", int4_and_code_cnn, trained=True, rate=THIRD, more=True, penalty=penalty)
+      for name, penalty in (("int4 + rANS", None), ("int4 + rANS, rate in the loss", price_of_bits))),
     *(Technique(name, "cnn", recipe, SPARSITIES, trained=True, control=True, rate=THIRD, more=True)
       for name, recipe in (("pruned + shared + Huffman", deep_compression_cnn),
                            ("pruned + int4 + rANS", prune_quantize_and_code_cnn))),

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ... import Quantize, Recipe
-from .. import grid, job, low_bits
+from .. import cells, job, low_bits
 from ..experiment import Data
 from ..low_bits import Accuracies, Bits
 from ..techniques import in_the_middle
@@ -56,8 +56,8 @@ def _between(mine: list[Accuracies], theirs: list[Accuracies]) -> Row:
 
 
 def _certain(points: list[float]) -> tuple[float, str]:
-    return round(statistics.fmean(points) - 2 * grid.standard_error(points), 2), "points"
+    return round(statistics.fmean(points) - 2 * cells.standard_error(points), 2), "points"
 
 
 def _spread(points: list[float]) -> dict[str, Any]:
-    return {"difference": grid.with_error(points), "seeds": [round(one, 2) for one in points]}
+    return {"difference": cells.with_error(points), "seeds": [round(one, 2) for one in points]}

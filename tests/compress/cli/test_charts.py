@@ -91,7 +91,7 @@ def test_no_two_of_all_the_rows_look_alike():
     assert len({charts._look(one) for one in rows}) == len(names) > 20
 
 
-def test_too_many_rows_leave_out_those_of_few_bits():
+def test_too_many_rows_leave_out_those_of_all():
     some = ledger()
     more = [technique for technique in TECHNIQUES if technique.more]
     rows = [*some.rows, *(ledgers.row(one.network, one.name, [0.9, 0.9, 0.9], 30_000.0) for one in more)]
@@ -99,7 +99,7 @@ def test_too_many_rows_leave_out_those_of_few_bits():
         figure = charts.figures(replace(some, rows=tuple(rows)))["accuracy-bytes"]
     names = [text.get_text() for axes in figure.axes for text in axes.texts if text.get_text()]
     assert names == [row.technique for row in some.rows if not row.control]
-    assert "few bits" in figure.get_supxlabel()
+    assert "--all" in figure.get_supxlabel()
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -1,12 +1,13 @@
 """`espalier --grid` on a few cells: its table, its files, and that a run goes on where one was cut off."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import nn
-from compress.cli import command, grid, job, low_bits
+from compress.cli import cells, command, grid, job, low_bits
 from compress.cli.experiment import Data, Trainer
 from compress.cli.low_bits import Accuracies, Bits
 
@@ -26,7 +27,7 @@ def test_it_measures_every_pair_once(few, capsys, monkeypatch):
     said = capsys.readouterr().out
     assert "quantized after training" in said
     assert "trained with quantization" in said
-    path = grid.Path("espalier-runs") / "grid.json"
+    path = Path("espalier-runs") / "grid.json"
     found = json.loads(path.read_bytes())
     assert [(one["weights"], one["activations"], one["seed"]) for one in found["cells"]] == [
         (2, 2, 0), (None, 4, 0), (4, None, 0)]
@@ -37,7 +38,7 @@ def test_it_measures_every_pair_once(few, capsys, monkeypatch):
     del found["cells"][1]  # as if it had been cut off before
     path.write_text(json.dumps(found))
     asked = []
-    monkeypatch.setattr(grid.Workers, "submit", lambda self, *task, _real=grid.Workers.submit: (
+    monkeypatch.setattr(cells.Workers, "submit", lambda self, *task, _real=cells.Workers.submit: (
         asked.append(task), _real(self, *task))[1])
     assert few("--json") == 0
     again = json.loads(capsys.readouterr().out)
@@ -49,7 +50,7 @@ def test_it_measures_every_pair_once(few, capsys, monkeypatch):
 @pytest.mark.parametrize("text", ["", "[]", '{"cells": [{}], "settings": {}}',
                                   '{"cells": [], "settings": {}}'])
 def test_a_file_of_somebody_else_is_left_alone(few, capsys, text):
-    path = grid.Path("espalier-runs")
+    path = Path("espalier-runs")
     path.mkdir()
     (path / "grid.json").write_text(text)
     assert few() == 2
@@ -102,7 +103,7 @@ def test_float_weights_read_rounded_activations():
 
 def test_an_interrupt_says_what_is_kept(tmp_path):
     table = grid.Table({}, {})
-    assert grid._kept(table, tmp_path) == "nothing was written"
+    assert table.kept(tmp_path) == "nothing was written"
     table.found[Bits(2, 2), 0] = Accuracies(0.97, 0.9, 0.96)
     said = f"kept: results of 1 cells in {tmp_path / 'grid.json'}; the same command goes on from there"
-    assert grid._kept(table, tmp_path) == said
+    assert table.kept(tmp_path) == said

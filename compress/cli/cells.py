@@ -1,0 +1,117 @@
+"""What is measured in cells: each setting and each seed is a task of its own; what is finished is in a file
+at once, and a run that was cut off goes on from there."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import as_completed
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import nn
+from nn.files import write_bytes
+
+from ..interrupt import on_interrupt
+from . import outputs
+from .experiment import Budget, Data
+from .job import Options, machine
+from .workers import Workers
+
+Own = TypeVar("Own", bound="Cells")
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The accuracies of every setting that is finished, by seed. A subclass says what they are called, in
+    which file of --out they are, and by which dataclasses a setting and its accuracies are written there."""
+
+    what: ClassVar[str]
+    file: ClassVar[str]
+    setting: ClassVar[type]
+    outcome: ClassVar[type]
+
+    settings: dict[str, Any]
+    found: dict[tuple[Any, int], Any]
+
+    def floats(self) -> list[float]:
+        """The accuracy of each seed's float network, in percent."""
+        return list({seed: 100 * one.float for (_, seed), one in self.found.items()}.values())
+
+    def seeds(self) -> int:
+        """How many there are."""
+        return len({seed for _, seed in self.found})
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as plain values."""
+        cells = [{**asdict(setting), "seed": seed, "accuracies": asdict(one)}
+                 for (setting, seed), one in self.found.items()]
+        return {"cells": cells, "settings": self.settings, "machine": machine()}
+
+    @classmethod
+    def read(cls: type[Own], path: Path, settings: dict[str, Any]) -> Own:
+        """What an earlier run with these settings has found, nothing if there was none. Raises nn.FileError
+        for a file that is no such table, or one of other settings."""
+        if not path.exists():
+            return cls(settings, {})
+        try:
+            read: Any = json.loads(path.read_bytes())
+            names = [field.name for field in fields(cls.setting)]
+            found = {(cls.setting(*(cell[name] for name in names)), int(cell["seed"])):
+                     cls.outcome(**{key: float(value) for key, value in cell["accuracies"].items()})
+                     for cell in read["cells"]}
+            theirs = read["settings"]
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            why = f"{str(path)!r} is not of a run of ours"
+            raise nn.FileError(f"--out: {why}; choose another --out") from None
+        if theirs != settings:
+            why = f"{str(path)!r} is a {cls.what} of other data or epochs"
+            raise nn.FileError(f"--out: {why}; choose another --out")
+        return cls(settings, found)
+
+    def kept(self, out: Path) -> str:
+        """What a run that ends now leaves, in words."""
+        if not self.found:
+            return "nothing was written"
+        where = out / self.file
+        return f"kept: results of {len(self.found)} cells in {where}; the same command goes on from there"
+
+
+def run(kind: type[Own], options: Options, wanted: Sequence[Any], measured: Callable[..., Any],
+        epochs: Callable[[Budget, list[tuple[Any, int]]], int]) -> Own:
+    """Measure the settings `wanted` for the seeds of `options`, but for what `options.out` has already.
+
+    measured(data, budget, seed, setting, tick) runs in a worker. epochs(budget, cells) is how many there are
+    to train, for the progress bar. Raises OSError or nn.FileError for data that can't be read, a folder that
+    can't be written, or one that holds a file of something else by that name."""
+    data, out, budget = Data(options.data, limit=400 if options.quick else None), options.out, options.budget
+    settings = {"budget": asdict(budget), "images": len(data.load().x_train), "data": options.data}
+    if out.exists() and not out.is_dir():
+        raise nn.FileError(f"--out: {str(out)!r} is a file, not a folder")
+    out.mkdir(parents=True, exist_ok=True)
+    outputs.check_writable(out)
+    cells = kind.read(out / kind.file, settings)
+    seeds = range(options.seed, options.seed + options.seeds)
+    left = [(one, seed) for seed in seeds for one in wanted if (one, seed) not in cells.found]
+    if left:
+        with (on_interrupt(lambda: cells.kept(out)),
+              Workers(options.threads, epochs(budget, left)) as pool):
+            asked = {pool.submit(measured, data, budget, seed, one): (one, seed) for one, seed in left}
+            for done in as_completed(asked):
+                cells.found[asked[done]] = done.result()
+                write_bytes(out / kind.file, (json.dumps(cells.to_json(), indent=1) + "\n").encode())
+    return cells
+
+
+def with_error(points: Iterable[float]) -> str:
+    """The mean of differences ± its standard error."""
+    points = list(points)
+    error = f" ±{standard_error(points):.2f}" if len(points) > 1 else ""
+    return f"{statistics.fmean(points):+.2f}{error}"
+
+
+def standard_error(points: list[float]) -> float:
+    """Of the mean."""
+    return statistics.stdev(points) / len(points) ** 0.5

@@ -1,0 +1,78 @@
+"""The chart of `espalier --curves`: accuracy against sparsity, a line for each score. It needs the extra
+`plot`."""
+
+from __future__ import annotations
+
+import io
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nn.files import write_bytes
+
+from .cells import standard_error
+from .charts import COLOURS, FAINT, INK, STYLE
+from .pruned_digits import CONTROL, Pruning
+
+LOOKS = ("o", "s", "D", "^", "v")  # of the scores, in the order of COLOURS
+ROOM = 10.0  # points below float that a panel shows of what was trained after pruning; lines may leave it
+
+
+def draw(table: Any, curves: Sequence[str], kinds: Mapping[str, str], path: Path) -> None:
+    """Write the PNG: a panel for each of `kinds`, with its title. Nothing without matplotlib."""
+    try:
+        from matplotlib import rc_context
+    except ModuleNotFoundError:
+        return
+    with rc_context(STYLE):
+        buffer = io.BytesIO()
+        figure(table, curves, kinds).savefig(buffer, format="png", dpi="figure")
+        write_bytes(path, buffer.getvalue())
+
+
+def figure(table: Any, curves: Sequence[str], kinds: Mapping[str, str]) -> Any:
+    """The same as a figure of matplotlib."""
+    from matplotlib.figure import Figure
+
+    drawn = Figure(figsize=(15, 6.4), layout="constrained")
+    panels = drawn.subplots(1, len(kinds))
+    sparsities = sorted({pruning.sparsity for pruning, _ in table.found})
+    for axes, (kind, title) in zip(panels, kinds.items(), strict=True):
+        _panel(axes, table, curves, kind, sparsities)
+        axes.set_title(title, fontsize=15)
+    panels[0].set_ylabel("accuracy on test images")
+    handles, labels = panels[0].get_legend_handles_labels()
+    drawn.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False, fontsize=13)
+    count = table.seeds()
+    seeds = f"mean of {count} seed{'s' * (count != 1)}, bars: standard error"
+    drawn.supxlabel(f"digits_cnn, all layers but the first; {seeds}; dense control: a small dense network of "
+                    "equal bytes, trained", fontsize=12, color="#555555")
+    return drawn
+
+
+def _panel(axes: Any, table: Any, curves: Sequence[str], kind: str, sparsities: list[float]) -> None:
+    """A line for each curve over what is left, from much to little, on a log scale."""
+    for i, curve in enumerate(curves):
+        known = [one for one in sparsities if table.of(Pruning(curve, one), kind)]
+        points = [table.of(Pruning(curve, one), kind) for one in known]
+        dense = curve == CONTROL
+        colour = INK if dense else COLOURS[i % len(COLOURS)]
+        axes.errorbar([1 - one for one in known], [statistics.fmean(some) for some in points],
+                      yerr=[standard_error(some) if len(some) > 1 else 0.0 for some in points],
+                      color=colour, marker="o" if dense else LOOKS[i % len(LOOKS)], markersize=8,
+                      markerfacecolor="white" if dense else colour, markeredgewidth=1.8, linewidth=1.8,
+                      linestyle="--" if dense else "-", elinewidth=1.4, label=curve, zorder=3 + dense)
+    if table.found:
+        float_ = statistics.fmean(table.floats())
+        axes.axhline(float_, color=FAINT, linewidth=1.4, linestyle=":", label="float", zorder=1)
+        if kind != "pruned":
+            axes.set_ylim(float_ - ROOM, float_ + ROOM / 8)
+    axes.set_xscale("log")
+    axes.invert_xaxis()
+    axes.set_xticks([1 - one for one in sparsities], [f"{100 * one:g}" for one in sparsities])
+    axes.set_xticks([], minor=True)
+    axes.yaxis.set_major_formatter(lambda y, _: f"{y:g} %")
+    axes.set_xlabel("sparsity, %")
+    axes.grid(alpha=0.3, linewidth=0.8)
+    axes.set_axisbelow(True)
