@@ -7,8 +7,8 @@ vectors that the dense one keeps in registers; so it pays from a fraction of zer
 
 besides: what a product costs whatever the zeros. Nothing is timed, and nothing asked but shape and zeros: a
 Program runs the same way on every machine. The costs are measured on Zen 4 with AVX-512 (`espalier bench
-sparse`), with 16 to 256 rows of x; with a single row `spmm_csr` waits for its indices, and breaks even at 84
-to 88 % zeros. On another machine the break-even may be another."""
+spmm_csr spmm_bsr sparse_conv2d`), with 16 to 256 rows of x; with a single row `spmm_csr` waits for its
+indices, and breaks even at 84 to 88 % zeros. On another machine the break-even may be another."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ CONVOLVED = 3.0              # CSR in `sparse_conv2d`, beside `conv2d`: at 67 %;
 BLOCKS = {4: 1.4, 8: 1.3}    # by the rows of a block: at 29 % and 23 % of its blocks
 PATCH = 8.0                  # to lay out a number of a patch (im2col), float32; measured: 6 to 9
 
-# Of integers, beside `qgemm`, with 64 rows of x and more (AVX2: 32). Fewer take as long: a row alone would be
-# 2 to 12 times as fast by `qgemm`. Measured with AVX-512 / AVX2, weights of 64 to 1024 × 72 to 1152:
-INTEGERS = {8: 1.4, 4: 1.4}  # 1.0 / 1.4, by the rows of a block; of two alike those with fewer indices
+# Of integers, beside `qgemm`. A call takes as long with a row of x as with 64 (AVX2: 32), so that how many
+# there will be decides: with 64 a multiply-add costs 1.0 / 1.4 (AVX-512 / AVX2); with 16 it is 3.4, which is
+# taken; a row alone is 2 to 12 times as fast by `qgemm`. Measured with weights of 64 to 1024 × 72 to 1152.
+INTEGERS = {8: 3.4, 4: 3.4}  # by the rows of a block; of two alike those with fewer indices
 TURNED = 60.0                # 60 / 26, for each number of x, which is turned into columns
 WRITTEN = 30.0               # 31 / 21, for each sum, which is turned back
 OF_FILTERS = 2.0             # beside `qconv2d`, which on AVX2 is twice as fast as `qgemm`

@@ -160,7 +160,7 @@ def test_the_model_of_the_cost_of_integers_by_hand():
     positions, shape = np.flatnonzero(np.ones((64, 72))), (64, 8, 3, 3)
     dense, eight, four = cost.of_integers(positions, shape)
     assert (dense.kernel, dense.cost) == (qgemm, 64 * 72)
-    assert eight.cost == four.cost == 1.4 * 64 * 72 + 60 * 72 + 30 * 64
+    assert eight.cost == four.cost == 3.4 * 64 * 72 + 60 * 72 + 30 * 64
     assert cost.cheapest([eight, four]) is eight
     _, laid, _ = cost.convolutions_of_integers(positions, shape)
     assert laid.cost == 2 * 64 * 72 + 80 * 72 + 30 * 64
