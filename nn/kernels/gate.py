@@ -165,9 +165,8 @@ class _Writer:
         if not kernel.planner:
             return
         found = ", ".join(["plan", *(f"{name}_c" for name in kernel.pointed)])
-        given = [f"{self.packed} = {self.packed} if packed else given[0]"] * self.contract.looked_at
         lines = [f"found = recall({operand}, {', '.join(kernel.asked)})",
-                 *_under("if found is None:", [*given, self.otherwise()]), f"{found}, = found"]
+                 *_under("if found is None:", [self.otherwise()]), f"{found}, = found"]
         if self.packed:
             remembered = kernel.asked[1:]  # without the operand's own shape
             mine = [f"of_{name.replace('.', '_')}" for name in remembered]
