@@ -53,6 +53,9 @@ def figure(table: Any, curves: Sequence[str], kinds: Mapping[str, str]) -> Any:
 
 def _panel(axes: Any, table: Any, curves: Sequence[str], kind: str, sparsities: list[float]) -> None:
     """A line for each curve over what is left, from much to little, on a log scale."""
+    axes.set_xscale("log")
+    if sparsities:  # which may be one
+        axes.set_xlim(1.1 * (1 - sparsities[0]), (1 - sparsities[-1]) / 1.1)
     for i, curve in enumerate(curves):
         known = [one for one in sparsities if table.of(Pruning(curve, one), kind)]
         points = [table.of(Pruning(curve, one), kind) for one in known]
@@ -68,8 +71,6 @@ def _panel(axes: Any, table: Any, curves: Sequence[str], kind: str, sparsities: 
         axes.axhline(float_, color=FAINT, linewidth=1.4, linestyle=":", label="float", zorder=1)
         if kind != "pruned":
             axes.set_ylim(float_ - ROOM, float_ + ROOM / 8)
-    axes.set_xscale("log")
-    axes.invert_xaxis()
     axes.set_xticks([1 - one for one in sparsities], [f"{100 * one:g}" for one in sparsities])
     axes.set_xticks([], minor=True)
     axes.yaxis.set_major_formatter(lambda y, _: f"{y:g} %")
