@@ -76,7 +76,7 @@ static inline int place_in_tile(int r, int mr)
                            int wide, int32_t *yt)                                                                  \
     {                                                                                                              \
         enum { NV = MR / LANES };                                                                                  \
-        _Static_assert(NV == QUAD, "a vector of bytes is a column of x");                                          \
+        _Static_assert((int)NV == (int)QUAD, "a vector of bytes is a column of x");                                \
         V_I sum[NR][NV];                                                                                           \
         EACH_SUM(NR) sum[i][v] = ZERO_I();                                                                         \
         if (wide)                                                                                                  \
