@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from hypothesis import HealthCheck, Phase, settings
 
-PROFILES = {"brief": 5, "default": 6, "ci": 30, "grading": 40, "long": 1000}  # name -> examples a property
+PROFILES = {"brief": 4, "default": 5, "ci": 30, "grading": 40, "long": 1000}  # name -> examples a property
 
 for _name, _examples in PROFILES.items():
     settings.register_profile(
