@@ -11,6 +11,7 @@ import numpy as np
 from .arguments import I8, I32, U16, array, integer
 from .native import ffi, from_buffer
 from .operand import PANEL, Operand, aligned
+from .spmm_csr import checked_indices
 
 HEIGHTS = (4, 8)  # rows of a block
 QUAD = 4  # blocks of a cell
@@ -27,14 +28,7 @@ def pack_blocks(who: str, kernel: Any, dtype: np.dtype, x: Any, *given: Any, **m
                         f"{len(given) + len(more)} of them")
     blocks, indices, indptr, n = given[:4]
     k = integer(who, "k", given[4], 0, 1 << 31) if x is None else x.shape[1]
-    indptr = array(who, "indptr", indptr, 1, I32)
-    if len(indptr) == 0 or indptr[0] != 0 or np.any(np.diff(indptr) < 0):
-        raise ValueError(f"{who}: indptr must start with 0 and never fall")
-    indices = array(who, "indices", indices, 1, U16, I32)
-    if len(indices) != indptr[-1]:
-        raise ValueError(f"{who}: indices must have indptr[-1] = {indptr[-1]} elements, got {len(indices)}")
-    if len(indices) and not (indices.min() >= 0 and indices.max() < k):
-        raise ValueError(f"{who}: indices must be in 0..{k - 1}, got {indices.min()}..{indices.max()}")
+    indices, indptr = checked_indices(who, indices, indptr, k)
     blocks = array(who, "blocks", blocks, 2, dtype)
     if blocks.shape[0] != len(indices) or blocks.shape[1] not in HEIGHTS:
         raise ValueError(f"{who}: blocks must have shape ({len(indices)}, 4) or ({len(indices)}, 8), a block "

@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import I8, integer
+from .arguments import I8
 from .block_rows import pack_blocks, seen_by_c, unpack_blocks
-from .contract import Plan, operand
+from .contract import operand
 from .kernel import kernel
 from .operand import Operand
-from .requantization import RANGE, all_positive, around, requantised, result_dtype
+from .requantization import all_positive, plan_of_x, requantised
 
 
 @kernel(x="u8|s8[M,K] rows", blocks=operand("s8[nnz,R]", ("indices", "indptr", "n"), "N,K"),
@@ -43,12 +43,5 @@ def _pack(who: str, x: Any, *given: Any, **more: Any) -> Operand:
     return pack_blocks(who, qspmm_bsr, I8, x, *given, **more)
 
 
-def _plan(who, x_dtype, x_zero, bias, scale, out_zero, out_dtype, clip, rounding) -> Plan:
-    x_zero = integer(who, "x_zero", x_zero, *RANGE[x_dtype])
-    dtype = result_dtype(who, x_dtype, scale, out_dtype)
-    return around(who, scale, out_zero, clip, rounding, dtype, a_signed=x_dtype is I8, a_zero=x_zero,
-                  bias=bias)
-
-
-qspmm_bsr.runs("nn_qspmm_bsr(M, blocks.c, plan.c, x, out)", plan=_plan, pack=_pack, unpack=unpack_blocks,
+qspmm_bsr.runs("nn_qspmm_bsr(M, blocks.c, plan.c, x, out)", plan=plan_of_x, pack=_pack, unpack=unpack_blocks,
                seen_by_c=seen_by_c, values=all_positive)

@@ -129,3 +129,11 @@ def all_positive(who: str, scale: Any, rounding: str = "float") -> None:
         if not good.all():
             raise ValueError(f"{who}: every scale must be {wanted}, got {scale[~good][0]} at column "
                              f"{int(np.argmin(good))}")
+
+
+def plan_of_x(who, x_dtype, x_zero, bias, scale, out_zero, out_dtype, clip, rounding) -> Plan:
+    """The plan of a product of x, uint8 or int8 around x_zero, and sparse int8 (N, K)."""
+    x_zero = integer(who, "x_zero", x_zero, *RANGE[x_dtype])
+    dtype = result_dtype(who, x_dtype, scale, out_dtype)
+    return around(who, scale, out_zero, clip, rounding, dtype, a_signed=x_dtype is I8, a_zero=x_zero,
+                  bias=bias)

@@ -40,8 +40,8 @@ def _pack(who: str, x: Any, *given: Any) -> Operand:
     return Operand(spmm_csr, (len(parts["indptr"]) - 1, k), **parts)
 
 
-def checked(who: str, values: Any, indices: Any, indptr: Any, k: int, own: bool) -> dict[str, np.ndarray]:
-    """The three arrays of a matrix of k columns, found to be such; `own`: as copies."""
+def checked_indices(who: str, indices: Any, indptr: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The columns of compressed rows and where each row begins, found to be such of a matrix of k columns."""
     indptr = array(who, "indptr", indptr, 1, I32)
     if len(indptr) == 0 or indptr[0] != 0 or np.any(np.diff(indptr) < 0):
         raise ValueError(f"{who}: indptr must start with 0 and never fall")
@@ -50,6 +50,12 @@ def checked(who: str, values: Any, indices: Any, indptr: Any, k: int, own: bool)
         raise ValueError(f"{who}: indices must have indptr[-1] = {indptr[-1]} elements, got {len(indices)}")
     if len(indices) and not (indices.min() >= 0 and indices.max() < k):
         raise ValueError(f"{who}: indices must be in 0..{k - 1}, got {indices.min()}..{indices.max()}")
+    return indices, indptr
+
+
+def checked(who: str, values: Any, indices: Any, indptr: Any, k: int, own: bool) -> dict[str, np.ndarray]:
+    """The three arrays of a matrix of k columns, found to be such; `own`: as copies."""
+    indices, indptr = checked_indices(who, indices, indptr, k)
     values = array(who, "values", values, 1, F32)
     if len(values) != len(indices):
         raise ValueError(f"{who}: values must have {len(indices)} elements, like indices, got {len(values)}")
