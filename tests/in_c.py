@@ -2,9 +2,8 @@
 
 import pytest
 
+from nn.compiler import NoCompilerError, compiler
 from nn.testing import guard
-from nn.testing.in_c import NoCompilerError
-from nn.testing.in_c.building import compiler
 
 
 def why_not() -> str | None:

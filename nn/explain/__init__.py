@@ -10,7 +10,8 @@ Drawings need matplotlib (`pip install espalier[plot]`) and return its Axes. The
 explain(output, names=None), as in nn/explain/text.py.
 
 What the notebooks share is here for your own, too: the reader's predictions beside what was measured, and the
-look of figures (`style`, colours, `note`, `ticks`, `picture`, `numbers`, `roofline`).
+look of figures (`style`, colours, `note`, `ticks`, `picture`, `numbers`, `roofline`), and C that is compiled
+where it stands (`compiled`).
 
     guesses = nn.explain.Guesses()
     guesses.compare("the largest logit", logits.max(), yours=3)
@@ -28,7 +29,7 @@ from .text import explain
 _FILES = {  # not loaded with nn
     "drawing": ("graph",), "stepping": ("Step", "steps"), "notebook": ("FAST", "Guesses"),
     "figures": ("BLUE", "DARK", "GREEN", "GREY", "ORANGE", "note", "numbers", "picture", "style", "ticks"),
-    "roofs": ("roofline",)}
+    "roofs": ("roofline",), "c_text": ("compiled",)}
 _LATER = {name: file for file, names in _FILES.items() for name in names}
 __all__ = sorted({"explain", *_LATER})
 

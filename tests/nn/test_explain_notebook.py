@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import nn
+from nn.compiler import NoCompilerError
 from nn.explain import Guesses
+from tests.in_c import why_not
 
 
 def test_a_guess_is_printed_beside_what_was_measured_and_kept(capsys):
@@ -159,3 +161,18 @@ def test_the_roofline_is_the_least_of_peak_and_reading(pyplot):
 def test_a_roofline_of_no_speed_is_refused(change, name):
     with pytest.raises(ValueError, match=rf"numbers must be above 0, got .* for '{name}'"):
         nn.explain.roofline(**{"peak": 1, "reads": {"memory": 1}, "points": {}} | change)
+
+
+@pytest.mark.skipif(why_not() is not None, reason=f"builds C: {why_not()}")
+def test_a_text_in_c_is_compiled_where_it_stands():
+    text, signature = "double twice(double x) { return TIMES * x; }", "double twice(double x);"
+    once, again = (nn.explain.compiled(text, signature, TIMES=times)[1] for times in (2, 3))
+    assert (once.twice(21), again.twice(21)) == (42, 63)
+    with pytest.raises(RuntimeError, match=r"can't compile this:\n(.|\n)*TIMES"):
+        nn.explain.compiled(text, signature)
+
+
+def test_where_there_is_no_compiler_compiled_says_so(monkeypatch):
+    monkeypatch.setenv("CC", "no-such-compiler")
+    with pytest.raises(NoCompilerError, match="name it in CC"):
+        nn.explain.compiled("", "")

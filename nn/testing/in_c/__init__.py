@@ -9,7 +9,8 @@ What the file holds runs in a process of its own (host.c), which gets arguments 
 crash there, a byte read or written outside of an argument, or a loop without end is an AssertionError here.
 """
 
-from .building import BuildError, NoCompilerError, build
+from ...compiler import NoCompilerError
+from .building import BuildError, build
 from .check import check
 from .function import InC, KernelError, built
 from .header import example, header

@@ -9,16 +9,15 @@ from __future__ import annotations
 import atexit
 import os
 import re
-import shlex
 import shutil
 import subprocess
-import sysconfig
 import tempfile
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from ...compiler import compiler
 from ...kernels import Kernel
 from .header import function_name, guard, header
 from .signature import signature
@@ -33,10 +32,6 @@ SECONDS = 60  # for the compiler
 
 class BuildError(Exception):
     """The compiler did not take the file; the message is what it said."""
-
-
-class NoCompilerError(Exception):
-    """There is no C compiler."""
 
 
 class Library(NamedTuple):
@@ -91,18 +86,6 @@ def _glue(source: Path, kernel: Kernel, folder: Path) -> str:
         "typedef union { int64_t i; double d; void *p; } nn_slot;",
         "int nn_call(const nn_slot *s);", "int nn_call(const nn_slot *s)", "{",
         f"    return {function_name(kernel)}({', '.join(given)});", "}", ""])
-
-
-def compiler() -> list[str]:
-    """The C compiler: $CC, or the one that Python was built with, or cc.
-
-    Raises NoCompilerError where there is none."""
-    said = os.environ.get("CC")
-    for words in [said] if said else [sysconfig.get_config_var("CC"), "cc"]:
-        found = shlex.split(words or "")
-        if found and shutil.which(found[0]):
-            return found
-    raise NoCompilerError("there is no C compiler; install one (gcc or clang), or name it in CC")
 
 
 def compile_c(source: Path, to: Path | None, flags: Sequence[str], libraries: Sequence[str] = ()) -> str:

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from nn import kernels
+from nn.compiler import compiler
 from nn.kernels import conv2d, gemm, qgemm, relu
 from nn.testing import in_c
 from nn.testing.in_c import BuildError, KernelError, build, built, check, example, header
-from nn.testing.in_c.building import compiler
 from nn.testing.in_c.header import BLOCKED, NAIVE
 from tests.in_c import in_c as can_be_built
 

@@ -1,7 +1,7 @@
 """Assignment 11: optimal brain damage and optimal brain surgery
 
 What does the loss rise by when a weight becomes 0? A small one may matter much, and others may make a large
-one good: two papers ask the curvature of the loss. `notebooks/08_pruning.py` prepares this assignment.
+one good: two papers ask the curvature of the loss. `notebooks/08b_surgery.py` prepares this assignment.
 
 1. The loss of a model f over N samples is L(w) = 1/(2N) Σₛ ‖f(xₛ, w) − tₛ‖². At a minimum it has no slope,
    and when the weights, n numbers in a row, change by a small δ, it changes by
