@@ -213,10 +213,8 @@ print("the gradient of Σw² at 1, 1, 1 should be 2, 2, 2; it is", w.grad)
 # %% [markdown]
 # ## 4. Each node once
 #
-# "Start at the end and call every parent": that is how the way back is often told. A value that is used
-# twice has two ways back to it; then everything *before* it is walked twice, and so on. Take
-# $y_{i+1} = y_i + y_i$.
-#
+# "Start at the end and call every parent": that is how the way back is often told. A value that is used twice
+# has two ways back to it; then everything *before* it is walked twice, and so on. Take $y_{i+1} = y_i + y_i$.
 # **Before you run the cell:** with 20 such additions, how many calls are that?
 
 # %%
@@ -379,9 +377,7 @@ best = min(errors["one-sided, float32"])
 compare("float32: digits right at the best h", -np.log10(best), yours, theory=3.5)
 
 # %% [markdown]
-# That is why `nn.gradcheck` wants float64, uses two-sided differences, and draws $g$ at random.
-#
-# Your guesses:
+# That is why `nn.gradcheck` wants float64, uses two-sided differences, and draws $g$ at random. Your guesses:
 
 # %%
 print(guesses)
@@ -389,8 +385,7 @@ print(guesses)
 # %% [markdown]
 # ## Exercises
 #
-# They lead to the assignments `autograd`, where you write eight vjps and the walk that visits each node once,
-# and `convolution`, where you write the two gradients of a convolution.
+# They lead to the assignments `autograd` (eight vjps, and the walk) and `convolution` (its two gradients).
 #
 # 1. *By hand.* Write the vjps of $y = a / b$, of $y = \log \sum_j e^{x_j}$ over a row, and of $y = \max(x)$
 #    over a row. Check each with a random $g$. What do you do about a tie?

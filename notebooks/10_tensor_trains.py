@@ -28,8 +28,6 @@ BASE, TUNE, SEEDS = (3, 2, 1) if FAST else (15, 10, 3)  # epochs from scratch, e
 style()
 guesses = Guesses()
 compare = guesses.compare
-
-
 digits = nn.data.digits()
 x, y = digits.x_train, digits.y_train
 
@@ -317,10 +315,9 @@ plt.show()
 # ## 5. Trained cores, and the rival
 #
 # A cut is a start. `compress.TensorTrain` trains the *cores*, and looks for the best weights of this form.
-# Beside it, as always, the small dense network of equal bytes and equal epochs.
-#
-# First look at what a cut loses. With two cores, `fc1` of the 64-300-100-10 network is a matrix with the
-# digits of its row and column numbers in pairs, $8 \cdot 15$ by $8 \cdot 20$, and its SVD is cut:
+# Beside it, as always, the small dense network of equal bytes and equal epochs. First look at what a cut
+# loses. With two cores, `fc1` of the 64-300-100-10 network is a matrix with the digits of its row and column
+# numbers in pairs, $8 \cdot 15$ by $8 \cdot 20$, and its SVD is cut:
 
 # %%
 base = train(nn.models.digits_mlp(rng=np.random.default_rng(0)), BASE, 1e-2, decay=1e-3)
@@ -339,8 +336,7 @@ plt.show()
 
 # %% [markdown]
 # A trained weight is no low-rank matrix, and in pairs it is cut worse than as the matrix it is: nothing in
-# this small layer runs along those pairs. (`TensorTrain(rank=6, in_modes=(64, 1), out_modes=(1, 300))` is the
-# plain matrix with nearly as many numbers as rank 8 in pairs: exercise 5.)
+# this small layer runs along those pairs.
 #
 # **Before you run the cell:** two cores of rank 4 in the first two layers of that network.
 # What is its accuracy after cutting, after training, and what is the rival's, in percent?
@@ -365,9 +361,8 @@ for seed in range(SEEDS):
 results = {name: np.reshape(values, (SEEDS, -1)).mean(axis=0) for name, values in results.items()}
 for name, yours in (("cut", yours_cut), ("trained", yours_trained), ("rival", yours_rival)):
     compare(f"rank 4, {name}: accuracy, %", results[name][1], yours)
-print()
 program = compress.convert(model)  # the last one: rank 16
-print(program.bound)
+print("\n", program.bound, sep="")
 
 figure, panels = plt.subplots(1, 2, figsize=(12, 4.2))
 for (name, values), color, marker in zip(results.items(), (ORANGE, BLUE, GREEN), "so^", strict=True):
@@ -378,27 +373,19 @@ panels[0].legend(frameon=False, loc="lower right")
 panels[0].set(xlabel="kB of parameters", title="test accuracy, %", xlim=(0, None), ylim=(0, 102))
 panels[1].set(xlabel="kB of parameters", title="the upper two, enlarged", xlim=(0, None))
 plt.show()
-
-# %% [markdown]
-# What is stored of `fc1` with rank 16, drawn as its boxes and their bonds:
-
-# %%
-compress.explain.cores(program.constants["fc1.weight"])
+compress.explain.cores(program.constants["fc1.weight"])  # what is stored of it: boxes, and their bonds
 plt.show()
 
 # %% [markdown]
 # `tt_matmul` multiplies with one core after the other; the large matrix is never built. Whether the train
 # was worth it, the right picture says. It was made for layers of millions of weights: there a rival of
-# equal bytes would have hardly any units left.
-#
-# Your guesses:
+# equal bytes would have hardly any units left. Your guesses:
 
 # %%
 print(guesses)
 
 # %% [markdown]
 # ## Exercises
-#
 # 1. *Fewer images.* Find the directions of section 2 with 20 training images only. How does the accuracy at
 #    rank 12 change? And with 20 images of the digit 1?
 # 2. *Decay.* Train the network of section 1 with `decay=2e-2`. What happens to the two spectra, and why is
@@ -407,6 +394,7 @@ print(guesses)
 #    take the weight without pairing its digits. Do the ranks change, does the bound?
 # 4. *Rank of a sum.* Show that $\sin(i + j + k)$ has a train of ranks 2 (addition theorem), write its
 #    cores, and check with `tt_svd`. What about $\sin(i \cdot j)$?
-# 5. *The plain matrix.* Use it in section 5 in place of the pairs. Which is better after training?
+# 5. *The plain matrix.* `TensorTrain(rank=6, in_modes=(64, 1), out_modes=(1, 300))` is the plain matrix, with
+#    nearly as many numbers as rank 8 in pairs. Use it in section 5. Which is better after training?
 #
 # Assignment 8, `factoring`, has you write TT-SVD with its bound, and Winograd's algorithm (notebook 11).

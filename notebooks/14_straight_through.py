@@ -377,9 +377,7 @@ plt.show()
 # Down to some number of bits rounding costs little that training could win back, and floats, too, change with
 # as many epochs. One image is 0.28 points, bars are half of the range of the networks: which differences
 # exceed both? Below, what is known besides the weight itself helps: the inputs of its layer (GPTQ), its
-# outputs (`reconstruct`), the labels (training). By how much does each, and what does each cost?
-#
-# Your guesses:
+# outputs (`reconstruct`), the labels (training). By how much does each, and at what cost? Your guesses:
 
 # %%
 print(guesses)

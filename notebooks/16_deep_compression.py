@@ -28,7 +28,7 @@ import nn
 from compress.formats.bits import unpack_bits
 from compress.sparse.gaps import gaps_of
 from nn.explain import BLUE, DARK, FAST, GREEN, GREY, ORANGE, Guesses, note, style, ticks
-from nn.kernels.frequencies import entropy, table
+from nn.kernels.frequencies import entropy
 from nn.kernels.prefix_code import code_lengths, codewords, pack_lengths
 
 BASE, TUNE, SEEDS = (2, 2, 1) if FAST else (15, 10, 3)  # epochs from scratch, epochs after it, repetitions
@@ -254,30 +254,8 @@ print("read back:", read == message.tolist(), "what is left:", rest)
 
 # %% [markdown]
 # The library keeps only 32 bits of the number and writes the lowest out as it grows. (Its Huffman takes up to
-# eight such narrow symbols as one, the other way below one bit.) With 10,000 symbols, and tables counted:
-
-# %%
-rarer = np.array([100, 200, 500, 1000, 2000, 3000, 5000])
-taken = {"Huffman": [], "Huffman, 8 as one": [], "rANS": [], "entropy": []}
-for count in rarer:
-    bits = rng.permutation(np.arange(10_000) < count).astype(np.uint8)
-    for name, symbols in (("Huffman", bits), ("Huffman, 8 as one", np.packbits(bits))):
-        code = code_lengths(np.bincount(symbols))
-        taken[name].append(len(nn.kernels.huffman_encode(symbols, code, streams=1)) + len(pack_lengths(code)))
-    frequencies, header = table(np.bincount(bits))
-    taken["rANS"].append(len(nn.kernels.rans_encode(bits, frequencies, lanes=1)) + len(header))
-    taken["entropy"].append(entropy(np.bincount(bits)) / 8)
-
-figure, axes = plt.subplots(figsize=(9, 4.4))
-for (name, values), color, marker in zip(taken.items(), (GREY, ORANGE, BLUE, "black"), ("s", "D", "o", "-"),
-                                         strict=True):
-    axes.loglog(rarer / 1e4, 8 * np.array(values) / 1e4, marker, color=color, label=name, markersize=9)
-axes.legend(frameon=False)
-axes.set(xlabel="probability of the rarer symbol", ylabel="bits a symbol")
-ticks(axes, x=[0.01, 0.02, 0.05, 0.1, 0.2, 0.5], y=[0.1, 0.2, 0.5, 1])
-plt.show()
-
-# %% [markdown]
+# eight such narrow symbols as one, the other way below one bit: exercise 2.)
+#
 # And in our file? Compare the last three lines of the table in section 2. Entropy coding is *finished*: what
 # looks at single symbols gains no more than a percent. Why then does rANS, nearer to the bound, hardly give a
 # smaller file? Its table has frequencies, not lengths, and each stream ends with a state of 4 bytes: in
@@ -402,8 +380,7 @@ compare("256 images: times as fast as float32", ratios[256]["prune, share, code"
 # four times as many bytes as the file. A seventh of the multiply-adds is left: does the time fall as much?
 # And compare the int8 rows, which need no indices. The authors knew: to run *this* form fast they built a
 # chip (EIE, Han et al. 2016). On a processor that you can buy, Deep Compression is for what is sent and kept,
-# downloads and flash memory. For milliseconds take integers, or whole filters away (chapters 07 and 08).
-#
+# downloads and flash memory. For milliseconds take integers, or whole filters away (chapters 07 and 08b).
 # Your guesses:
 
 # %%
@@ -414,8 +391,10 @@ print(guesses)
 #
 # 1. *The next byte.* In the last bar biases, scales and header are as much as the values. Which could be
 #    smaller, by how much, and what would it cost? (The scales come from folding batch norm.)
-# 2. *Where, once more.* The entropy of a gap stream is not the entropy of the positions, if rows or columns
+# 2. *Eight as one.* Draw the bits a symbol of section 4 against the share of the rarer one, 0.01 to 0.5: of
+#    Huffman's code, of Huffman's code of bytes (`np.packbits`), of rANS, tables counted. Where do they cross?
+# 3. *Where, once more.* The entropy of a gap stream is not the entropy of the positions, if rows or columns
 #    are emptier than others. Code the gaps of `conv3` along columns. Are there fewer bytes?
-# 3. *Choose honestly.* Learning rates and $\lambda$ were chosen with a look at the test images. Choose with
+# 4. *Choose honestly.* Learning rates and $\lambda$ were chosen with a look at the test images. Choose with
 #    `digits.validation_split()`, also 3 bits and `[Prune(0.9), Quantize(4), Rans()]`. Does the figure stay?
-# 4. *Flip a bit* of the file. How often does `compress.load` notice, and how?
+# 5. *Flip a bit* of the file. How often does `compress.load` notice, and how?

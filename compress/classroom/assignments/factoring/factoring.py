@@ -2,7 +2,7 @@
 
 Two ways to multiply less. A tensor train (Oseledets 2011) writes a large array as a product of small ones,
 with an error that you choose. Winograd's algorithm (Lavin & Gray 2016) computes a convolution exactly, with
-fewer multiplications. `notebooks/10_tensor_trains.py` and `notebooks/11_winograd_depthwise.py` prepare this
+fewer multiplications. `notebooks/10_tensor_trains.py` and `notebooks/11_winograd.py` prepare this
 assignment.
 
 1. A tensor A of shape (n₁, …, n_d) is a train of cores G_k of shape (r_{k−1}, n_k, r_k), r_0 = r_d = 1:
