@@ -8,8 +8,9 @@ nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -49,6 +50,19 @@ LAWS_OF: dict[str, tuple[Law, ...]] = {}    # name of a kernel -> all that it ob
 def obeys(kernel: str, *laws: Law) -> None:
     """Say which laws the kernel of this name obeys: these, and no others."""
     LAWS_OF[kernel] = laws
+
+
+def all_of(laws: Iterable[Callable[[Any, Case], None]]) -> Callable[[Any, Case], None]:
+    """One law that asks all of these of the same case, in their order, and says which one is broken."""
+    def law(f: Any, case: Case) -> None:
+        for one in asked:
+            try:
+                one(f, case)
+            except Exception as error:
+                raise AssertionError(f"{one.__name__}: {error}") from error
+
+    asked = tuple(laws)
+    return law
 
 
 # ---- comparing ----

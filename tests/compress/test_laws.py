@@ -1,4 +1,4 @@
-"""Every law on every transform, alone and in chains."""
+"""Every law on every transform, alone and in chains: all of them on each case."""
 
 import numpy as np
 import pytest
@@ -7,6 +7,7 @@ import compress
 from compress.testing import Subject, check, holds, laws_for, subjects
 from compress.testing.weights import STYLES, weights
 from nn.testing.case import for_all
+from nn.testing.laws import all_of
 
 CHAINS = (
     [compress.Prune(0.7), compress.Quantize()],
@@ -24,12 +25,9 @@ def test_every_technique_says_what_the_laws_are_to_hold_on():
     assert techniques <= {type(stage) for subject in subjects() for stage in subject.stages}
 
 
-@pytest.mark.parametrize(
-    ("law", "subject"),
-    [pytest.param(law, s, id=f"{law.__name__}-{s.name}") for s in SUBJECTS for law in laws_for(s)],
-)
-def test_law_holds(law, subject):
-    holds(law, subject)
+@pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: subject.name)
+def test_laws_hold(subject):
+    holds(all_of(laws_for(subject)), subject)
 
 
 def test_check_passes_what_is_right_and_counts_it():
