@@ -98,14 +98,18 @@ def alike(f: Implementation, got: np.ndarray, want: np.ndarray, case: Case, what
 
 # ---- laws ----
 
+def answer(f: Implementation, case: Case) -> tuple[np.ndarray, str, np.ndarray | float]:
+    """What every implementation must give for a case, who says so, and the bound within which it must."""
+    if f.domain.exact:
+        return f.spec(*case.args, **case.options), "against the specification", 0.0
+    exact = f.domain.exactly(case)
+    half_ulp = np.abs(exact) * 2.0 ** -24 + 2.0 ** -150        # what is lost in writing `exact` as float32
+    return exact.astype(np.float32), "against float64", f.domain.bound(case) + half_ulp
+
+
 def equals_specification(f: Implementation, case: Case) -> None:
     """Integers equal the specification; floats lie within γ_k·(|A||B|) of float64 arithmetic."""
-    if f.domain.exact:
-        same(f(case), f.spec(*case.args, **case.options), "against the specification")
-    else:
-        exact = f.domain.exactly(case)
-        half_ulp = np.abs(exact) * 2.0 ** -24 + 2.0 ** -150    # what is lost in writing `exact` as float32
-        same(f(case), exact.astype(np.float32), "against float64", f.domain.bound(case) + half_ulp)
+    same(f(case), *answer(f, case))
 
 
 def ignores_layout(f: Implementation, case: Case) -> None:

@@ -3,8 +3,11 @@
 from functools import cache
 
 import pytest
+from hypothesis import settings
 
 from nn.kernels import native
+from nn.testing.check import implementations
+from nn.testing.profiles import PROFILES
 
 
 @cache
@@ -25,6 +28,12 @@ def borrowed():
 def marks(f):
     """The marks of tests of this implementation."""
     return pytest.mark.long if f.name in borrowed() else ()
+
+
+def asked(kernel):
+    """The implementations of a kernel that this profile asks."""
+    every = settings().max_examples >= PROFILES["ci"]
+    return [f for f in implementations(kernel) if every or f.name not in borrowed()]
 
 
 def each(implementations):
