@@ -47,6 +47,11 @@ class QuantizedWeight(Stored, abstract=True):
         """The codes as the matrix (out, in), row by row."""
         return self.format.unpack(self.held["values"], prod(self.shape)).reshape(self.shape[0], -1)
 
+    @property
+    def most(self) -> int:
+        """The largest magnitude of `multipliers`."""
+        return self.format.most
+
     def multipliers(self) -> np.ndarray:
         """The integers by which they multiply, int8 (out, in): see `Format.multipliers`."""
         return self.format.multipliers(self.codes())
