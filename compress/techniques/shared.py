@@ -111,6 +111,7 @@ class PrunedSharedWeight(SparseForm):
 
 
 FLOATS = SharedWeight, PrunedSharedWeight
+EXPANDS = 4096  # weights for a byte of a pruned form, at most
 
 
 def smallest_form(codes: np.ndarray, codebook: np.ndarray, zero: int, scale: np.ndarray | None,
@@ -126,7 +127,8 @@ def smallest_form(codes: np.ndarray, codebook: np.ndarray, zero: int, scale: np.
     left = flat[positions]
     left = left - (left > zero)  # the pruned need no code
     pruned = of_left(positions, left, np.delete(codebook, zero), codes.shape, scale)
-    return min(pruned, shared, key=lambda form: form.nbytes)
+    few = codes.size > EXPANDS * pruned.nbytes  # they could be anything to a reader that trusts no size
+    return shared if few else min(pruned, shared, key=lambda form: form.nbytes)
 
 
 def scaled(values: Any, scale: np.ndarray | None) -> Any:

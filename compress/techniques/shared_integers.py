@@ -3,7 +3,7 @@
 The products of integers are what the hardware multiplies fastest, and a value takes a byte of the file. A
 factor for each output channel, as a folded batch norm has, goes into its scale: the integers stay shared."""
 
-from collections.abc import Mapping
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -14,7 +14,7 @@ from nn.kernels.codebook_gemm import NIBBLES
 from nn.kernels.nbit_gemm import quantized
 
 from ..stored import Part, Stored, from_matrix, per_channel
-from .shared import PrunedSharedWeight, SharedWeight
+from .shared import EXPANDS, PrunedSharedWeight, SharedWeight
 
 MOST = 127  # the largest magnitude of a value
 TABLES = {"codebook": Part("tables", np.int8, (None,)), "scale": Part("tables", np.float32, (None,))}
@@ -28,10 +28,11 @@ class _Integers(Stored, abstract=True):
 
     most = MOST
 
-    def hold(self, shape: tuple[int, ...], arrays: Mapping[str, np.ndarray | None], copy=True) -> None:
-        super().hold(shape, arrays, copy)
-        held = self.held["scale"]
-        self.scale = np.resize(np.where(held == 0, np.float32(1), np.abs(held)), shape[0])
+    @cached_property
+    def scale(self) -> np.ndarray:
+        """That of each channel, positive: where it is stored as 0 it is 1."""
+        scale = self.held["scale"]
+        return np.resize(np.where(scale == 0, np.float32(1), np.abs(scale)), self.shape[0])
 
     def check(self, who: str) -> None:
         super().check(who)
@@ -90,6 +91,12 @@ class PrunedSharedIntegers(_Integers, PrunedSharedWeight):
     parts = {**PrunedSharedWeight.parts, **TABLES}
     kernel = codebook_gemm
     rescales, skips = True, False
+
+    def check(self, who: str) -> None:
+        """Its codes have a byte for each weight: a small file can't ask for many."""
+        if prod(self.shape) > EXPANDS * self.nbytes:
+            raise ValueError(f"{who}: it has {self.nbytes} bytes, too few for so many weights")
+        super().check(who)
 
     def codebook(self) -> np.ndarray:
         """Behind the others stands that of the pruned."""

@@ -20,7 +20,7 @@ from compress.techniques.shared import PrunedSharedWeight
 from compress.testing.subject import subjects
 from nn.sizes import Size
 from tests.compress.test_coding import of_strings
-from tests.compress.test_files import little_memory
+from tests.compress.test_files import little_memory, parts, whole
 from tests.nn.damage import edited, flipped, summed
 from tests.nn.test_files_damaged import attempt
 
@@ -94,3 +94,14 @@ def test_no_damage_does_more_than_fail(plain, tmp_path):
     for kind in kinds:
         each = -(-MUTATIONS // len(FORMS))
         assert attacked(kind, each, random.Random(), tmp_path / "p") >= each / 4
+
+
+@pytest.mark.parametrize("kind", FORMS)
+def test_a_shape_that_lies_asks_for_no_memory(kind, tmp_path):
+    """More channels, or weights, than there are bytes for: refused, or a weight of zeros but for a few."""
+    _, manifest, arrays = parts(to_bytes(program(FORMS[kind])))
+    for shape in ([2**31 - 1, 1], [2**28, 20], [2**40, 20], [12, 2**40], [0, 20]):
+        manifest["weights"]["w"]["shape"] = shape
+        (tmp_path / "p").write_bytes(whole(manifest, arrays))
+        with little_memory(), suppress(nn.FileError):
+            assert compress.load(tmp_path / "p").constants["w"].shape == tuple(shape)
