@@ -35,7 +35,8 @@ class Chain(Parametrization):
         self.activations: Format | None = last.activations  # what the layer reads once converted
         self.observer, self.rounding = last.observer, last.rounding
         self.gradient = last.gradient  # through the rounding of both
-        self.own_gradient = self.gradient != USUAL_GRADIENT or last.beside
+        trains = type(last).trainables is not Transform.trainables  # what its rounding has a gradient for
+        self.own_gradient = self.gradient != USUAL_GRADIENT or trains
         self.folds = all(stage.folds for stage in self.stages)  # a batch norm, into the weight
         self._owns = any(type(stage).trainables is not Transform.trainables for stage in self.stages)
 
@@ -169,6 +170,13 @@ class Chain(Parametrization):
         except ValueError:
             return False
         return True
+
+    def storable(self) -> bool:
+        """Whether the weight can be stored now: all schedules have ended; or the layer reads activations of a
+        format, for which it is rounded all the while, and no stage `waits`."""
+        if self.activations is None:
+            return self.finished()
+        return not any(stage.waits(state) for stage, state in self._fitted())
 
     def frozen(self) -> bool:
         """Whether the statistics of a batch norm that is folded into the layer stand still as it trains."""

@@ -16,6 +16,7 @@ import numpy as np
 from nn.kernels.frequencies import entropy
 from nn.tensor import Tensor
 
+from .dense import DenseWeight
 from .formats.bits import pack_bits, unpack_bits
 from .stored import CODED, Part, Stored, complete, read
 from .transform import Context, Invariant, Transform
@@ -29,8 +30,8 @@ BYTES = {what: Part(what, np.uint8, (None,), optional=True) for what in WHAT}
 class Coding(Transform, abstract=True):
     """Base class of the last stage of a Chain, which leaves the weight as it is and codes how it is stored.
 
-    A subclass has a `name` in files, `encode` for a chain that has no other stage, and `table`, `write`,
-    `read_table` and `read`. It registers itself by being defined."""
+    A subclass has a `name` in files, and `table`, `write`, `read_table` and `read`. It registers itself by
+    being defined."""
 
     keeps = frozenset(Invariant)
     lossless = True
@@ -52,6 +53,10 @@ class Coding(Transform, abstract=True):
 
     def bound(self, w: np.ndarray, state: tuple) -> float:
         return 0.0
+
+    def encode(self, w: np.ndarray, state: tuple) -> Stored:
+        """Of a chain that has no other stage."""
+        return self.code(DenseWeight(w))
 
     def code(self, stored: Stored) -> Stored:
         """The same weight in the same form, whose arrays are coded when they are written; as it is where none

@@ -203,7 +203,7 @@ def _check_layer(chain: Chain, w: np.ndarray, name: str) -> None:
     except ValueError as error:
         raise ValueError(f"prepare: {name}: {error}") from error
     if chain.activations is not None:
-        most = largest_k(stored.format.most, chain.activations.highest - chain.activations.lowest)
+        most = largest_k(stored.most, chain.activations.highest - chain.activations.lowest)
         left = chain.before_last(nn.Tensor(w)).data.reshape(len(w), -1)
         count = int(np.count_nonzero(left, axis=1).max(initial=0))
         if count > most:
@@ -219,7 +219,9 @@ def _rehearsed(model: nn.Module, graph: Graph, simulation: Simulation, example: 
     when schedules have ended; the simulation with its ranges, or None where nothing is quantized. The values
     `kept` have ranges already, which have moved in training."""
     _, numbers, *_ = simulation.now(model)
-    quantized = any(chain.activations is not None for chain in numbers.chains.values())
+    chains = {path: last[id(w)] for path, w in model.named_parameters()
+              if id(w) in last and path in graph.constants}
+    quantized = any(chain.activations is not None for chain in chains.values())
 
     def ranges(_: Numbers) -> dict[str, tuple[float, float]]:
         if quantized and not _on_grids(numbers) <= kept:
@@ -227,8 +229,6 @@ def _rehearsed(model: nn.Module, graph: Graph, simulation: Simulation, example: 
             simulation.ranges = observe(numbers, example) | moved
         return simulation.ranges
 
-    chains = {path: last[id(w)] for path, w in model.named_parameters()
-              if id(w) in last and path in graph.constants}
     try:
         program_of(replace(graph, parametrizations=chains), "rehearsal", ranges)
     except ValueError as error:

@@ -125,7 +125,7 @@ class Simulation(ModuleParametrization):
                 if chain is None:
                     continue
                 seen[name] = chain
-                if chain.activations is not None or chain.finished():
+                if chain.storable():
                     chains[name] = chain
                 else:  # it can't be stored yet: it is a float32 weight like any other
                     constants[name] = chain.project(Tensor(one.data)).data

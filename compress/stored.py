@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from typing import Any, ClassVar
 
@@ -71,7 +72,6 @@ class Stored:
     #                                       its weights (program/files.py)
     plain: ClassVar[type[Stored]]         # whose parts are held: itself, but for what is coded (coding.py)
     shape: tuple[int, ...]                # of the weight, as in nn
-    scale: np.ndarray | None              # what is stored as "scale", float32; None where there is none
     held: dict[str, np.ndarray]           # what is stored, read-only, by the names of `parts`
 
     def __init_subclass__(cls, *, abstract: bool = False) -> None:
@@ -92,8 +92,13 @@ class Stored:
             array = np.zeros(0, part.dtype) if arrays[name] is None else arrays[name]
             self.held[name] = np.array(array, order="C") if copy else np.ascontiguousarray(array).view()
             self.held[name].flags.writeable = False
+
+    @cached_property
+    def scale(self) -> np.ndarray | None:
+        """What is stored as "scale", float32; None where there is none. A subclass that stores one number for
+        all channels repeats it here, once `check` has seen how many there are."""
         scale = self.held.get("scale")
-        self.scale = scale if scale is not None and scale.size else None
+        return scale if scale is not None and scale.size else None
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What is stored: exactly these arrays, read-only."""

@@ -60,24 +60,30 @@ enum { PER_LINE_U4 = 8, PER_LINE_U8 = 4 };
         EACH_SUM(MR) STORE_F(IN_TILE(NR), sum[i][v]);                                                              \
     }
 
-/* The same of 8 bits, for one row: the floats of four k of a vector of columns. */
+/* The same of 8 bits, for one row: the floats of four k of a vector of columns, of which the last cell may have fewer. */
 #define BODY_rows_f32u8(NAME, ISA, MR, NR)                                                                         \
     TARGET_##ISA void NAME(int64_t steps, const void *a, int64_t lda, const void *const *b, int add, void *tile)   \
     {                                                                                                              \
         byte_table table = BYTE_TABLE((const float *)b[NR / PANEL]);                                               \
+        const int64_t whole = steps - steps % PER_LINE_U8;                                                         \
         TILE(MR, NR, F)                                                                                            \
         if (add)                                                                                                   \
             EACH_SUM(MR) sum[i][v] = LOAD_F(IN_TILE(NR));                                                          \
-        for (int64_t s = 0; s < steps; s += PER_LINE_U8)                                                           \
-            UNROLL for (int v = 0; v < NV; v++) {                                                                  \
-                V_F w[PER_LINE_U8];                                                                                \
-                OF_256(IN_PANEL(16 * s), table, w);                                                                \
-                UNROLL for (int k = 0; k < PER_LINE_U8; k++) {                                                     \
-                    if (s + k == steps)                                                                            \
-                        break;                                                                                     \
-                    UNROLL for (int i = 0; i < MR; i++) sum[i][v] = MULTIPLY_ADD_F(                                \
-                        sum[i][v], SPREAD_F(four_bytes((const char *)a + i * lda + 4 * (s + k))), w[k]);           \
-                }                                                                                                  \
-            }                                                                                                      \
+        for (int64_t s = 0; s < whole; s += PER_LINE_U8)                                                           \
+            CELL_U8(MR, PER_LINE_U8)                                                                               \
+        for (int64_t s = whole; s < steps; s += PER_LINE_U8)                                                       \
+            CELL_U8(MR, steps - whole)                                                                             \
         EACH_SUM(MR) STORE_F(IN_TILE(NR), sum[i][v]);                                                              \
+    }
+/* The first `count` k of a cell. */
+#define CELL_U8(MR, count)                                                                                         \
+    UNROLL for (int v = 0; v < NV; v++) {                                                                          \
+        V_F w[PER_LINE_U8];                                                                                        \
+        OF_256(IN_PANEL(16 * s), table, w);                                                                        \
+        UNROLL for (int k = 0; k < PER_LINE_U8; k++) {                                                             \
+            if (k == (count))                                                                                      \
+                break;                                                                                             \
+            UNROLL for (int i = 0; i < MR; i++) sum[i][v] = MULTIPLY_ADD_F(                                        \
+                sum[i][v], SPREAD_F(four_bytes((const char *)a + i * lda + 4 * (s + k))), w[k]);                   \
+        }                                                                                                          \
     }

@@ -8,6 +8,7 @@ import copy
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 from pathlib import Path
 
@@ -152,7 +153,8 @@ class Trainer:
             compress.prepare(model, recipe, **about)
         if not technique.trained:
             return model
-        self.tune(model, technique.rate, start, end, technique.penalty)
+        penalty = technique.penalty and partial(technique.penalty, option=option)
+        self.tune(model, technique.rate, start, end, penalty)
         if end < self.budget.tune:
             self.tune(compress.unprepare(model), technique.rate, end)
         return compress.compact(model, self.calibration[:1]) if technique.compacted else model

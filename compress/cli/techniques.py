@@ -24,7 +24,7 @@ class Technique:
     convolutions multiply (`compress.convert`). `more`: a row that only --all, or its name, asks for.
     `fitted(model, data, option, steps)` is a recipe, too, but of one network, and of training images; `cut`
     makes a smaller network of a float one in its place, and `compacted` cuts what was pruned out in the end;
-    `penalty` is added to the loss."""
+    `penalty(model, option)` is added to the loss."""
 
     name: str
     network: str
@@ -42,7 +42,7 @@ class Technique:
     fitted: Callable[[nn.Module, nn.data.Digits, float | None, int], Recipe] | None = None
     cut: Callable[[nn.Module, nn.data.Digits, float | None], nn.Module] | None = None
     compacted: bool = False
-    penalty: Callable[[nn.Module], nn.Tensor] | None = None
+    penalty: Callable[[nn.Module, float | None], nn.Tensor] | None = None
 
     def label(self, option: float | None) -> str:
         """The name with what was chosen."""
@@ -54,7 +54,7 @@ def quantize(option: float | None, steps: int) -> Recipe:
     return Recipe(Quantize())
 
 
-PRICE = 1e-6  # of a bit, beside a cross-entropy in nats
+PRICES = (8e-6, 4e-6, 2e-6, 1e-6)  # of a bit, beside a cross-entropy in nats
 CLOSEST = {"ranges": "mse", "scales": "mse"}  # few values do better to clip the largest numbers
 ENDS = ("conv1", "fc")  # the first and the last layer of digits_cnn
 
@@ -86,6 +86,11 @@ def share(option: float | None, steps: int) -> Recipe:
     return Recipe(Cluster(int(option)))
 
 
+def share_on_integers(option: float | None, steps: int) -> Recipe:
+    """The same with values and activations of int8."""
+    return Recipe(Cluster(int(option), activations="int8-dynamic"))
+
+
 def prune_and_share_cnn(option: float | None, steps: int) -> Recipe:
     """As prune_cnn, and 4 bits everywhere: once pruning ends, what is left of a layer shares 15 values."""
     return Recipe({"*": [prune(option, steps), Cluster(4)], "conv1": Cluster(4)})
@@ -107,9 +112,9 @@ def int4_and_code_cnn(option: float | None, steps: int) -> Recipe:
     return Recipe({"*": [Quantize(4, **CLOSEST), Rans()], "conv1": [Quantize(), Rans()]})
 
 
-def price_of_bits(model: nn.Module) -> nn.Tensor:
-    """What an entropy coder takes for the weights, in the loss (compress/rate.py)."""
-    return PRICE * rate(model)
+def price_of_bits(model: nn.Module, option: float | None) -> nn.Tensor:
+    """What an entropy coder takes for the weights, at this price, in the loss (compress/rate.py)."""
+    return option * rate(model)
 
 
 def prune_mlp(option: float | None, steps: int) -> Recipe:
@@ -190,8 +195,11 @@ TECHNIQUES += (
     _pruned("dense-sparse-dense", pruned.at_once, option=0.3, starts=1 / 3, ends=2 / 3, rate=1.0),
     Technique("pruned rows", "mlp", partial(pruned.by_pattern, "row", ("fc1", "fc2")), (0.5,), trained=True,
               control=True, more=True, compacted=True),
-    *(Technique(name, "cnn", int4_and_code_cnn, trained=True, rate=THIRD, more=True, penalty=penalty)
-      for name, penalty in (("int4 + rANS", None), ("int4 + rANS, rate in the loss", price_of_bits))),
+    *(Technique("shared int8", network, share_on_integers, (4,), True, rate=rate, text=BITS, more=True)
+      for network, rate in (("cnn", 0.1), ("mlp", 0.3))),
+    Technique("int4 + rANS", "cnn", int4_and_code_cnn, trained=True, rate=THIRD, more=True),
+    Technique("int4 + rANS, rate in the loss", "cnn", int4_and_code_cnn, PRICES, True, rate=THIRD,
+              text="λ={:.0e}", more=True, penalty=price_of_bits),
     *(Technique(name, "cnn", recipe, SPARSITIES, trained=True, control=True, rate=THIRD, more=True)
       for name, recipe in (("pruned + shared + Huffman", deep_compression_cnn),
                            ("pruned + int4 + rANS", prune_quantize_and_code_cnn))),

@@ -16,7 +16,7 @@ import numpy as np
 from nn.tensor import Tensor, apply, shared
 
 from .affine import Affine
-from .format import SMALLEST, Grid
+from .format import SMALLEST, Grid, format_named
 from .straight_through import STRAIGHT_THROUGH
 
 
@@ -80,3 +80,5 @@ def is_dynamic(format: Any) -> bool:
 for bits in range(2, 9):
     Dynamic(f"int{bits}-dynamic", bits=bits)
 InBlocks("int8-block", bits=8)
+
+INT8_DYNAMIC = format_named("int8-dynamic")

@@ -1,6 +1,7 @@
 """The stored forms of a weight in a number format: all codes, or a bit mask and those that are not 0."""
 
 from collections.abc import Mapping
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -20,10 +21,11 @@ class QuantizedWeight(Stored, abstract=True):
         """`codes` in the weight's own shape."""
         self.hold(codes.shape, {"values": self.format.pack(as_matrix(codes)), "scale": scales})
 
-    def hold(self, shape: tuple[int, ...], arrays: Mapping[str, np.ndarray | None], copy=True) -> None:
-        super().hold(shape, arrays, copy)
-        if self.format.grouping == "tensor":
-            self.scale = np.repeat(self.held["scale"], shape[0])
+    @cached_property
+    def scale(self) -> np.ndarray | None:
+        """That of each channel, also where one is stored for all."""
+        scale = self.held["scale"]
+        return np.repeat(scale, self.shape[0]) if self.format.grouping == "tensor" else super().scale
 
     def check(self, who: str) -> None:
         self.format.check_packed(who, self.held["values"], self.count())
@@ -46,6 +48,11 @@ class QuantizedWeight(Stored, abstract=True):
     def codes(self) -> np.ndarray:
         """The codes as the matrix (out, in), row by row."""
         return self.format.unpack(self.held["values"], prod(self.shape)).reshape(self.shape[0], -1)
+
+    @property
+    def most(self) -> int:
+        """The largest magnitude of `multipliers`."""
+        return self.format.most
 
     def multipliers(self) -> np.ndarray:
         """The integers by which they multiply, int8 (out, in): see `Format.multipliers`."""

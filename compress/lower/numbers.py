@@ -14,9 +14,9 @@ from nn.graph import Graph
 from nn.rules import RULES
 from nn.tensor import Tensor
 
+from ..dense import DenseWeight
 from ..overflow import largest_k
 from ..stored import Stored
-from ..techniques.dense import DenseWeight
 from .known import Known
 
 

@@ -92,7 +92,7 @@ def considered(line: Any) -> list[Product]:
         grid, form = line.inputs[0].grid, FORMATS.get(line["activations"])
         dense = weight.format.sums(form if grid is None else grid.format) is qgemm
         return weight.products(of_filters=not rows) if dense and (rows or grid is not None) else []
-    if not isinstance(weight, SparseForm):
+    if not isinstance(weight, SparseForm) or line["activations"]:
         return []
     positions = weight.found()[0]
     if rows:

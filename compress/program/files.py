@@ -18,7 +18,7 @@ from nn.sizes import Size
 
 from ..formats.format import Grid, format_named
 from ..stored import Part, Stored, class_of
-from ..techniques import dense  # noqa: F401  (the files of that room define the stored forms)
+from ..techniques import cluster  # noqa: F401  (with it all files of that room, which define stored forms)
 from .call import call_from_json, fits, size_from_json
 from .program import Program
 from .value import LARGEST, ProgramError, Value

@@ -10,7 +10,7 @@ import numpy as np
 from nn.kernels import spmm_bsr
 
 from ..stored import Part
-from .form import Found, SparseForm, blocks_of, positions_in, values_in
+from .form import Found, SparseForm, blocks_at, values_at
 from .gaps import GAPS, checked_positions, gaps_of, positions_of
 
 
@@ -23,8 +23,8 @@ class _Blocks(SparseForm, abstract=True):
 
     @classmethod
     def made(cls, positions: np.ndarray, values: np.ndarray, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
-        blocks, indices, indptr = blocks_of(positions, values, shape, cls.height)
-        width, gaps = gaps_of(positions_in(indices, indptr, prod(shape[1:])))
+        at, blocks = blocks_at(positions, values, prod(shape[1:]), cls.height)
+        width, gaps = gaps_of(at)
         return {"blocks": blocks, "gaps": gaps, "width": np.array([width], np.uint8)}
 
     @classmethod
@@ -40,11 +40,8 @@ class _Blocks(SparseForm, abstract=True):
         super().check(who)
 
     def found(self) -> Found:
-        columns, blocks = prod(self.shape[1:]), self.held["blocks"]
         at = positions_of(int(self.held["width"][0]), self.held["gaps"])
-        row, column = np.divmod(at, columns)
-        indptr = np.searchsorted(row, np.arange(-(-self.shape[0] // self.height) + 1))
-        return values_in(blocks, column, indptr, columns)
+        return values_at(at, self.held["blocks"], prod(self.shape[1:]))
 
     def macs(self) -> int:
         return self.held["blocks"].size

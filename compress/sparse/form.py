@@ -121,18 +121,29 @@ def blocks_of(positions: np.ndarray, values: np.ndarray, shape: tuple[int, ...],
     """Blocks of so many rows and one column, (blocks, indices, indptr): block rows of columns of `rows`
     numbers, those that are not all 0."""
     columns = prod(shape[1:])
-    row, column = np.divmod(positions, columns)
-    at, which = np.unique(row // rows * columns + column, return_inverse=True)
-    blocks = np.zeros((len(at), rows), values.dtype)
-    blocks[which, row % rows] = values
+    at, blocks = blocks_at(positions, values, columns, rows)
     _, indices, indptr = rows_of(at, blocks, (-(-shape[0] // rows), columns))
     return blocks, indices, indptr
 
 
+def blocks_at(positions: np.ndarray, values: np.ndarray, columns: int, rows: int) -> Found:
+    """(their positions in the matrix of blocks, blocks), of a weight of so many columns."""
+    row, column = np.divmod(positions, columns)
+    at, which = np.unique(row // rows * columns + column, return_inverse=True)
+    blocks = np.zeros((len(at), rows), values.dtype)
+    blocks[which, row % rows] = values
+    return at, blocks
+
+
 def values_in(blocks: np.ndarray, indices: np.ndarray, indptr: np.ndarray, columns: int) -> Found:
     """(positions, values): the inverse of `blocks_of`."""
+    return values_at(positions_in(indices, indptr, columns), blocks, columns)
+
+
+def values_at(at: np.ndarray, blocks: np.ndarray, columns: int) -> Found:
+    """(positions, values): the inverse of `blocks_at`."""
     rows = blocks.shape[1]
-    row, column = np.divmod(positions_in(indices, indptr, columns), columns)
+    row, column = np.divmod(at, columns)
     block, within = np.nonzero(blocks)
     positions = (row[block] * rows + within) * columns + column[block]
     order = np.argsort(positions)

@@ -12,14 +12,19 @@ import numpy as np
 from nn.arguments import is_int
 from nn.kernels import kmeans1d
 from nn.kernels.kmeans1d import nearest
+from nn.kernels.nbit_gemm import LEAST
 from nn.parameter import Parameter
 from nn.rules.record import CONSTANT, Rule
-from nn.tensor import Tensor, apply
+from nn.tensor import Tensor, apply, shared
 from nn.train import Diverged
 
+from ..formats.dynamic import INT8_DYNAMIC
+from ..formats.format import Format
+from ..formats.straight_through import STRAIGHT_THROUGH
 from ..lloyd import STARTS, lloyd
 from ..transform import Context, Invariant, Transform
-from .shared import PrunedSharedWeight, SharedWeight, scaled, smallest_form
+from .shared import FLOATS, PrunedSharedWeight, SharedWeight, scaled, smallest_form
+from .shared_integers import INTEGERS, MOST, as_integers, times
 
 
 def _shared_vjp(g: np.ndarray, saved: tuple, needs: tuple) -> tuple[np.ndarray]:
@@ -67,13 +72,18 @@ class Cluster(Transform):
     (tests/compress/test_cluster.py: after 30 steps on digits_mlp the values of the two differ by 1 % of their
     way with Adam, by 99 % with SGD). start: "optimal", or from where Lloyd's iteration finds the values:
     "linear", "density", "random", "k-means++", for comparison; those that draw draw the same every time.
+    activations: None, reals; or "int8-dynamic", int8 that are made inside of the call, with a scale for each
+    row of a linear layer's input, or each image (formats/dynamic.py): the values are then rounded to integers
+    −127…127 of one scale, straight through as they train, and products are of integers (shared_integers.py).
 
-    Raises TypeError or ValueError for bits that are not 2…8 and for another gradient or start. A layer with
-    fewer different weights than values can't be shared (ValueError): its recipe wants fewer bits, or None."""
+    Raises TypeError or ValueError for bits that are not 2…8 and for another gradient, start or activations.
+    A layer with fewer different weights than values can't be shared (ValueError): its recipe wants fewer
+    bits, or None."""
 
     bits: int = 4
     gradient: str = "sum"
     start: str = "optimal"
+    activations: Format | str | None = None
 
     keeps = frozenset({Invariant.SUPPORT, Invariant.NM})
     makes = frozenset({Invariant.LEVELS})
@@ -88,6 +98,10 @@ class Cluster(Transform):
         if self.start not in ("optimal", *STARTS):
             raise ValueError(f"Cluster: start must be one of optimal, {', '.join(STARTS)}; got "
                              f"{self.start!r}")
+        if self.activations not in (None, INT8_DYNAMIC, INT8_DYNAMIC.name):
+            raise ValueError(f"Cluster: activations must be {INT8_DYNAMIC.name!r}, or None for reals; got "
+                             f"{self.activations!r:.80}")
+        object.__setattr__(self, "activations", self.activations and INT8_DYNAMIC)
 
     @property
     def distinct(self) -> int:
@@ -96,7 +110,8 @@ class Cluster(Transform):
 
     @classmethod
     def samples(cls) -> list["Cluster"]:
-        return [cls(2), cls(3, gradient="mean", start="k-means++"), cls(4), cls(8)]
+        return [cls(2), cls(3, gradient="mean", start="k-means++"), cls(4), cls(8),
+                *(cls(bits, activations=INT8_DYNAMIC) for bits in (3, 5))]
 
     def trainables(self, state: ClusterState) -> tuple[Parameter, ...]:
         return (state.centroids,)
@@ -131,6 +146,8 @@ class Cluster(Transform):
             centroids = np.insert(centroids, state.zero, 0)
             state.codes[~alive] = state.zero
         state.codes[alive] = codes
+        if self.activations is not None:
+            state.error += error_of_integers(centroids) * sqrt(len(values))
         state.rates[:] = self._rates(state)
         state.centroids.data = centroids
         state.shares = True
@@ -155,14 +172,27 @@ class Cluster(Transform):
     def project(self, w: Tensor, state: ClusterState) -> Tensor:
         if not state.shares:
             return w
-        return scaled(apply(SHARED, state.centroids, codes=state.codes, rates=state.rates), state.scale)
+        w = scaled(apply(SHARED, state.centroids, codes=state.codes, rates=state.rates), state.scale)
+        return w if self.activations is None else apply(STRAIGHT_THROUGH, w, shared(self._values(state)))
+
+    def _values(self, state: ClusterState) -> np.ndarray:
+        """The weight that is seen."""
+        centroids, scale = self._codebook(state)
+        return (scaled if self.activations is None else times)(centroids[state.codes], scale)
+
+    def _codebook(self, state: ClusterState) -> tuple[np.ndarray, np.ndarray | None]:
+        """The values as they are stored, and their scale."""
+        if self.activations is None:
+            return state.centroids.data, state.scale
+        integers, step = as_integers(state.centroids.data)
+        return integers, step if state.scale is None else step * state.scale
 
     def update(self, state: ClusterState, w: Tensor, step: int) -> None:
         """The weight becomes what is seen, for traces, observers and state_dict: nothing is rounded now."""
         if not state.shares and step >= state.begin:
             self._share(w.data, state)
         if state.shares:
-            w.data, state.error = scaled(state.centroids.data[state.codes], state.scale), 0.0
+            w.data, state.error = self._values(state), 0.0
 
     def check_state(self, loaded: ClusterState, own: ClusterState) -> None:
         """ValueError for codes that name no centroid, or sharing that begins at another step."""
@@ -181,7 +211,9 @@ class Cluster(Transform):
 
     def encode(self, w: np.ndarray, state: ClusterState) -> SharedWeight | PrunedSharedWeight:
         self.check_finished(state)
-        return smallest_form(state.codes, state.centroids.data, state.zero, state.scale)
+        codebook, scale = self._codebook(state)
+        forms = FLOATS if self.activations is None else INTEGERS
+        return smallest_form(state.codes, codebook, state.zero, scale, forms)
 
     def check_finished(self, state: ClusterState) -> None:
         if not state.shares:
@@ -189,7 +221,8 @@ class Cluster(Transform):
                              "the schedule before it ends; train on before converting")
 
     def bound(self, w: np.ndarray, state: ClusterState) -> float:
-        """√(n·(range/2k)²): the optimum is no worse than k equal parts of the range of its n weights."""
+        """√(n·(range/2k)²): the optimum is no worse than k equal parts of the range of its n weights; and
+        half a step for each of them, where the values are rounded to integers."""
         return state.error
 
 
@@ -204,3 +237,10 @@ def error_at_most(values: np.ndarray, k: int) -> float:
     slack = 8 * (n * sqrt(n * k) + 8) * 2.0**-53 * spread
     rounding = sqrt(n) * (2.0**-24 * float(np.abs(values).max()) + 2.0**-150)
     return sqrt(min(parts, spread) + slack) * (1 + 1e-12) + rounding
+
+
+def error_of_integers(centroids: np.ndarray) -> float:
+    """How far rounding to integers of one scale moves one of these at most: half a step, in float32; or all
+    of what is too small for a scale."""
+    largest = float(np.abs(centroids).max(initial=0))
+    return largest / (2 * MOST) * (1 + 2.0**-14) + min(largest, LEAST)

@@ -13,9 +13,7 @@ from nn.kernels.huffman import streams_for
 from nn.kernels.prefix_code import LIMIT, USUAL, code_lengths, pack_lengths, unpack_lengths
 
 from ..coding import Coding
-from ..stored import Stored
 from .cluster import Cluster
-from .dense import DenseWeight
 from .prune import Prune
 from .quantize import Quantize
 
@@ -35,10 +33,8 @@ class Huffman(Coding):
     @classmethod
     def samples(cls) -> list[list[Any]]:
         return [[cls()], [Cluster(2), cls()], [Prune(0.9), Cluster(3), cls()],
-                [Prune(0.7), Quantize(4), cls()]]
-
-    def encode(self, w: np.ndarray, state: tuple) -> Stored:
-        return self.code(DenseWeight(w))
+                [Prune(0.7), Quantize(4), cls()],
+                [Prune(0.8), Cluster(3, activations="int8-dynamic"), cls()]]
 
     @classmethod
     def table(cls, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:

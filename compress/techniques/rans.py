@@ -13,9 +13,7 @@ from nn.kernels.frequencies import table as frequencies_of
 from nn.kernels.rans import lanes_for
 
 from ..coding import Coding
-from ..stored import Stored
 from .cluster import Cluster
-from .dense import DenseWeight
 from .prune import Prune
 from .quantize import Quantize
 
@@ -35,9 +33,6 @@ class Rans(Coding):
     def samples(cls) -> list[list[Any]]:
         return [[cls()], [Quantize(), cls()], [Prune(0.9), Quantize(4), cls()],
                 [Prune(0.8), Cluster(4), cls()]]
-
-    def encode(self, w: np.ndarray, state: tuple) -> Stored:
-        return self.code(DenseWeight(w))
 
     @classmethod
     def table(cls, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:

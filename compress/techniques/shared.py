@@ -97,26 +97,38 @@ class PrunedSharedWeight(SparseForm):
     def check(self, who: str) -> None:
         check_codes(who, self.held, len(checked_positions(who, self.held, prod(self.shape))))
 
-    def found(self) -> Found:
+    def placed(self) -> tuple[np.ndarray, np.ndarray]:
+        """The positions of what is not pruned, and the code of each, uint8."""
         positions = positions_of(int(self.held["width"][0]), self.held["gaps"])
-        values, scale = self.held["codebook"][codes_of(self.held, len(positions))], self.held["scale"]
+        return positions, codes_of(self.held, len(positions))
+
+    def found(self) -> Found:
+        positions, codes = self.placed()
+        values, scale = self.held["codebook"][codes], self.held["scale"]
         if scale.size:
             values = scaled(values, scale[positions // prod(self.shape[1:])])
         return positions, values
 
 
-def smallest_form(codes: np.ndarray, codebook: np.ndarray, zero: int,
-                  scale: np.ndarray | None) -> SharedWeight | PrunedSharedWeight:
-    """The form with fewer bytes on disk; `zero` is the code of what is pruned, or −1."""
-    shared = SharedWeight(codes, codebook, scale)
+FLOATS = SharedWeight, PrunedSharedWeight
+EXPANDS = 4096  # weights for a byte of a pruned form, at most
+
+
+def smallest_form(codes: np.ndarray, codebook: np.ndarray, zero: int, scale: np.ndarray | None,
+                  forms: tuple[type[SharedWeight], type[PrunedSharedWeight]] = FLOATS
+                  ) -> SharedWeight | PrunedSharedWeight:
+    """The form with fewer bytes on disk, of two; `zero` is the code of what is pruned, or −1."""
+    of_all, of_left = forms
+    shared = of_all(codes, codebook, scale)
     if zero < 0:
         return shared
     flat = as_matrix(codes).ravel()
     positions = np.flatnonzero(flat != zero)
     left = flat[positions]
     left = left - (left > zero)  # the pruned need no code
-    pruned = PrunedSharedWeight(positions, left, np.delete(codebook, zero), codes.shape, scale)
-    return min(pruned, shared, key=lambda form: form.nbytes)
+    pruned = of_left(positions, left, np.delete(codebook, zero), codes.shape, scale)
+    few = codes.size > EXPANDS * pruned.nbytes  # they could be anything to a reader that trusts no size
+    return shared if few else min(pruned, shared, key=lambda form: form.nbytes)
 
 
 def scaled(values: Any, scale: np.ndarray | None) -> Any:

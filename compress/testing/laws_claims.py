@@ -39,7 +39,8 @@ def shows(subject: Subject, parameter: object) -> list[tuple[str, frozenset[Inva
     large = np.full(w.shape, 2.0**100, np.float32)
     zeros = np.all([stage.project(Tensor(sign * large), state).data == 0 for sign in (1, -1)], axis=0)
     if zeros.any():
-        found.append(("zeros of whatever comes", frozenset({Invariant.SUPPORT})))
+        needed = {Invariant.SUPPORT, Invariant.LEVELS}  # 0 may be one of the values that weights share
+        found.append(("zeros of whatever comes", frozenset(needed)))
         in_four = as_matrix(zeros).reshape(-1, 4).sum(axis=1)
         if np.all(in_four == in_four[0]) and in_four[0] < 4:
             found.append((f"{in_four[0]} zeros of every 4", frozenset({Invariant.NM})))

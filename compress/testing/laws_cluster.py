@@ -3,17 +3,20 @@ bytes."""
 
 import numpy as np
 
-from nn.kernels import kmeans1d
+from nn.kernels import codebook_gemm, kmeans1d
+from nn.kernels.nbit_gemm import quantized
 from nn.optim import SGD
 from nn.parameter import Parameter
 from nn.tensor import Tensor
 from nn.testing.case import Case
 from nn.testing.domain_kmeans import cost, slack
 
-from ..techniques.cluster import Cluster
+from ..stored import as_matrix
+from ..techniques.cluster import Cluster, error_of_integers
 from ..transform import Invariant
 from .laws import pruned, step
-from .subject import Subject, own_laws, seen
+from .subject import Subject, own_laws, same, seen, stored
+from .weights import inputs
 
 
 def last(subject: Subject) -> Cluster:
@@ -49,7 +52,8 @@ def stay_zero(subject: Subject, parameter: Parameter) -> np.ndarray:
 
 def finds_the_best_values(subject: Subject, case: Case) -> None:
     """No values share less badly: the error is that of `kmeans1d` over the weights that are not pruned.
-    Lloyd's iteration, from a start that was asked for, does not promise that."""
+    Lloyd's iteration, from a start that was asked for, does not promise that. Where values are rounded to
+    integers each weight may be half a step farther from its own."""
     if last(subject).start != "optimal":
         return
     parameter = subject.attached(*case.args)
@@ -62,6 +66,9 @@ def finds_the_best_values(subject: Subject, case: Case) -> None:
         return
     best = cost(values, kmeans1d.reference(values, levels))
     found = float(np.sum((before - seen(parameter).astype(np.float64)) ** 2))
+    if last(subject).activations is not None:
+        moved = error_of_integers(parameter.parametrization.states[-1].centroids.data)
+        best = (np.sqrt(best) + moved * np.sqrt(values.size)) ** 2
     if not found <= best + slack(values, levels):
         raise AssertionError(f"the error is {found!r}, the best {levels} values have {best!r}")
 
@@ -97,5 +104,22 @@ def stores_bits_a_weight(subject: Subject, case: Case) -> None:
             raise AssertionError(f"{sizes['payload']} bytes of codes for {alive} weights")
 
 
+def multiplies_integers(subject: Subject, case: Case) -> None:
+    """With activations of int8 a weight is one scale times integers −127…127, those that `multipliers` gives.
+    What `codebook_gemm` makes of the stored values is their exact sum with the integers of a row, times both
+    scales: three float32 roundings."""
+    if last(subject).activations is None:
+        return
+    packed = stored(subject, case)
+    integers, (step,) = packed.multipliers(), packed.held["scale"]
+    same(integers.astype(np.float32) * step, as_matrix(packed.decode()), "scale · multipliers()")
+    for x in inputs(case.rng(), integers.shape[1]):
+        q, s = quantized(x, x.shape[1])
+        exact = q.astype(np.float64) @ integers.T.astype(np.float64) * (s.astype(np.float64) * step)
+        y = codebook_gemm(x, packed.operand(codebook_gemm), activations="int8") * packed.scale
+        if not np.all(np.abs(y - exact) <= 2.0**-22 * np.abs(exact) + 2.0**-125):
+            raise AssertionError(f"the product of integers is {y}, wanted {exact}")
+
+
 own_laws(Cluster, shares_few_values, finds_the_best_values, sums_gradients, stores_bits_a_weight,
-         in_chains=True)
+         multiplies_integers, in_chains=True)

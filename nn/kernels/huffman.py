@@ -5,9 +5,9 @@ import numpy as np
 from ..geometry import LARGEST
 from .arguments import U8, U16, integer
 from .contract import Plan
+from .entropy_coding import decoded, encoded, without_code
 from .kernel import kernel
-from .native import check, ffi, from_buffer, lib
-from .prefix_code import LIMIT, check_lengths, codewords, room_for, without_code
+from .prefix_code import LIMIT, check_lengths, codewords
 
 STREAMS = 4      # that are decoded side by side
 SIZE = 4         # bytes of the size of a stream
@@ -136,28 +136,14 @@ def _make_a_code(who, lengths) -> None:
 
 
 def _encode(choice, symbols, lengths, streams, plan) -> np.ndarray:
-    who = "huffman_encode"
-    check_lengths(who, lengths)
-    data, size = room_for(who, plan), ffi.new("int64_t *")
-    status = lib.nn_huffman_encode(choice, len(symbols), len(lengths), from_buffer(symbols),
-                                   from_buffer(lengths), streams, from_buffer(data), size)
-    if status == lib.NN_NO_CODE:
-        _have_codewords(who, symbols, lengths)
-    check(who, status)
-    return data[:size[0]].copy()
+    check_lengths("huffman_encode", lengths)
+    return encoded("huffman_encode", _have_codewords, choice, symbols, lengths, streams, plan)
 
 
 def _decode(choice, data, lengths, n, streams, plan) -> np.ndarray:
-    who = "huffman_decode"
-    check_lengths(who, lengths)
-    parts_of(who, data, streams)
-    symbols = room_for(who, plan)
-    status = lib.nn_huffman_decode(choice, len(data), len(lengths), len(symbols), from_buffer(data),
-                                   from_buffer(lengths), streams, from_buffer(symbols))
-    if status == lib.NN_BAD_DATA:
-        raise wrong(who, n)
-    check(who, status)
-    return symbols
+    check_lengths("huffman_decode", lengths)
+    parts_of("huffman_decode", data, streams)
+    return decoded("huffman_decode", wrong, choice, data, lengths, n, streams, plan)
 
 
 huffman_encode.runs(_encode, plan=_room, values=_have_codewords)

@@ -7,8 +7,7 @@ for one symbol alone, whose codeword is the bit 0.
 
 import numpy as np
 
-from .arguments import INTEGERS, U8, array, integer, no_room
-from .contract import Plan
+from .arguments import INTEGERS, U8, array, integer
 from .elias import Reader, gamma, signed, to_bytes, unsigned
 
 LIMIT = 15        # bits of the longest codeword
@@ -77,23 +76,6 @@ def check_lengths(who: str, lengths: np.ndarray) -> int:
         raise ValueError(f"{who}: lengths must make a complete code, Σ 2^−length = 1, or be 1 for one symbol "
                          f"alone, got Σ = {kraft / (1 << LIMIT):g} of {used} symbols")
     return int(np.flatnonzero(per_length).max(initial=0))
-
-
-def without_code(who: str, symbols: np.ndarray, table: np.ndarray, what: str) -> None:
-    """Raise ValueError if the table (A,) has a 0 for one of the symbols, or is too short for it."""
-    counts = np.bincount(symbols, minlength=len(table))
-    there = counts.astype(bool)
-    there[:len(table)] &= table == 0
-    if there.any():
-        raise ValueError(f"{who}: symbols must have {what}, got {np.argmax(there)}, which has none")
-
-
-def room_for(who: str, plan: Plan) -> np.ndarray:
-    """An array as the plan says; MemoryError, naming `who`, if there is no memory for it."""
-    try:
-        return np.empty(plan.shape, plan.dtype or U8)
-    except (MemoryError, ValueError) as error:
-        raise no_room(who, plan.shape, error) from None
 
 
 def codewords(lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -5,10 +5,9 @@ import numpy as np
 from ..geometry import LARGEST
 from .arguments import U8, U16, integer
 from .contract import Plan
+from .entropy_coding import decoded, encoded, without_code
 from .frequencies import check_frequencies
 from .kernel import kernel
-from .native import check, ffi, from_buffer, lib
-from .prefix_code import room_for, without_code
 
 LANES = 32       # states that are worked on side by side
 FEW = 1 << 16    # symbols, fewer than which one state has to do: the states would count
@@ -128,27 +127,13 @@ def _states(who, data, frequencies, n, lanes) -> None:
 
 
 def _encode(choice, symbols, frequencies, lanes, plan) -> np.ndarray:
-    who = "rans_encode"
-    check_frequencies(who, frequencies)
-    data, size = room_for(who, plan), ffi.new("int64_t *")
-    status = lib.nn_rans_encode(choice, len(symbols), len(frequencies), from_buffer(symbols),
-                                from_buffer(frequencies), lanes, from_buffer(data), size)
-    if status == lib.NN_NO_CODE:
-        _have_frequencies(who, symbols, frequencies)
-    check(who, status)
-    return data[:size[0]].copy()
+    check_frequencies("rans_encode", frequencies)
+    return encoded("rans_encode", _have_frequencies, choice, symbols, frequencies, lanes, plan)
 
 
 def _decode(choice, data, frequencies, n, lanes, plan) -> np.ndarray:
-    who = "rans_decode"
-    _states(who, data, frequencies, n, lanes)
-    symbols = room_for(who, plan)
-    status = lib.nn_rans_decode(choice, len(data), len(frequencies), len(symbols), from_buffer(data),
-                                from_buffer(frequencies), lanes, from_buffer(symbols))
-    if status == lib.NN_BAD_DATA:
-        raise wrong(who, n)
-    check(who, status)
-    return symbols
+    _states("rans_decode", data, frequencies, n, lanes)
+    return decoded("rans_decode", wrong, choice, data, frequencies, n, lanes, plan)
 
 
 rans_encode.runs(_encode, plan=_room, values=_have_frequencies)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from compress import Cluster, Cubic, Invariant, Prune, Quantize, TensorTrain, Transform
+from compress.dense import DenseWeight
 from compress.formats.affine import INT8
 from compress.sparse.csr import SparseWeight
 from compress.stored import as_matrix
-from compress.techniques.dense import DenseWeight
 from compress.techniques.prune import PruneState
 from compress.testing import laws, laws_claims, laws_state, laws_stored
 from nn.tensor import Tensor

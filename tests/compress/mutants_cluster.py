@@ -10,6 +10,7 @@ from compress import Cluster, Prune
 from compress.formats.bits import pack_bits
 from compress.techniques.cluster import ClusterState
 from compress.techniques.shared import PrunedSharedWeight, SharedWeight
+from compress.techniques.shared_integers import SharedIntegers
 from compress.testing import laws, laws_cluster, laws_stored
 from nn.kernels.kmeans1d import nearest
 from nn.parameter import Parameter
@@ -167,3 +168,25 @@ class MultipliesWithTheMean(SharedWeight):
 class MultipliesWithAnOffset(Cluster):
     def encode(self, w, state):
         return MultipliesWithTheMean(state.codes, state.centroids.data, state.scale)
+
+
+class RoundedTwice(SharedIntegers):
+    """The largest of what the kernel reads is another than that of the integers: it rounds them to others."""
+
+    def operand(self, kernel=None):
+        values = self.codebook().astype(np.float32)
+        return SharedWeight.kernel.pack(self.codes(), np.append(values, np.float32(200)))
+
+
+@killed_by(laws_cluster.multiplies_integers, 2, activations="int8-dynamic")
+class HasIntegersRoundedTwice(Cluster):
+    def encode(self, w, state):
+        return RoundedTwice(state.codes, *self._codebook(state))
+
+
+@killed_by(laws.stored_equals_seen, 2, activations="int8-dynamic")
+class TrainsWhatIsNotRounded(Cluster):
+    """The layer sees the values as floats, the file has integers."""
+
+    def _values(self, state):
+        return state.centroids.data[state.codes]

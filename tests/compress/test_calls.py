@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 import compress
+from compress.dense import DenseWeight
 from compress.formats.affine import INT8, UINT8
 from compress.formats.format import Grid
 from compress.program.call import OPS, Call, call_from_json
 from compress.program.value import ProgramError, Value
 from compress.sparse.csr import SparseWeight
-from compress.techniques.dense import DenseWeight
 from compress.techniques.shared import SharedWeight
 from compress.techniques.tensor_train import TensorTrainWeight
 from nn.sizes import Size

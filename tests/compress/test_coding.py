@@ -14,12 +14,12 @@ import compress
 import nn
 from compress import Chain, Cluster, Huffman, Prune, Quantize, Rans
 from compress.coding import EXPANDS, coded_class, symbols_of, varint
+from compress.dense import DenseWeight
 from compress.formats.bits import pack_bits
 from compress.program.files import to_bytes
 from compress.sparse.csr import SparseWeight
 from compress.sparse.gaps import gaps_of, positions_of
 from compress.stored import STORED, class_of
-from compress.techniques.dense import DenseWeight
 from compress.techniques.shared import PrunedSharedWeight, SharedWeight
 from compress.testing import Subject
 from nn.kernels.frequencies import entropy

@@ -15,6 +15,7 @@ CHAINS = (
     [compress.Prune(0.5), compress.GPTQ(bits=3)],
     [compress.Prune(0.4), compress.Prune(0.6, compress.Cubic(end=3)), compress.Quantize()],
     [compress.Prune(0.8), compress.Cluster(2)],
+    [compress.Prune(0.8), compress.Cluster(3, activations="int8-dynamic")],
     [compress.Prune(0.7, compress.Cubic(end=3)), compress.Cluster(3)],
 )
 SUBJECTS = [*subjects(), *map(Subject.of, CHAINS)]  # every technique, by being defined; and some chains

@@ -10,9 +10,9 @@ import pytest
 import compress
 import nn
 from compress import Chain, Invariant, Transform
+from compress.dense import DenseWeight
 from compress.formats.straight_through import STRAIGHT_THROUGH
 from compress.stored import as_matrix
-from compress.techniques.dense import DenseWeight
 from compress.testing import check
 from nn.tensor import Tensor, apply
 

@@ -138,7 +138,7 @@ def test_codes_of_8_bits_multiply_as_floats_where_that_is_faster(monkeypatch):
     monkeypatch.undo()
     assert not pays(300, 64, 17)
     assert pays(300, 64, 16)
-    if "rows_f32u8_1x32_avx512vbmi" in [variant.name for variant in nn.kernels.codebook_gemm.variants()]:
+    if "rows_f32u8_1x64_avx512vbmi" in [variant.name for variant in nn.kernels.codebook_gemm.variants()]:
         assert pays(4096, 4096, 256)
 
 

@@ -25,6 +25,8 @@ LOW = [compress.Quantize(weights=weights, activations=activations)
        for activations in ("uint8", "uint4", "uint2", "uint1", "sign", "int8-dynamic", "int3-dynamic")]
 REALS = [compress.Quantize(weights=weights, activations=None)
          for weights in ("int8", "int3", "int4-block32", "binary", "ternary", "pow2")]
+SHARED = [[*before, compress.Cluster(2, activations="int8-dynamic")]
+          for before in ((), (compress.Prune(0.3),), (compress.Prune(0.3, compress.Cubic(end=2)),))]
 
 
 SCALED = [compress.Quantize(weights=weights, activations=activations, gradient="ewgs", clip=clip)
@@ -40,7 +42,7 @@ def test_simulated_is_computed(drawn, random, more):
 
 @given(networks(), st.randoms(use_true_random=False))
 def test_simulated_is_computed_below_eight_bits(drawn, random):
-    choices = [None, *LOW, *LOW, *REALS, *SCALED]
+    choices = [None, *LOW, *LOW, *REALS, *SCALED, *SHARED, *SHARED]
     simulated_is_computed(drawn, {name: random.choice(choices) for name in drawn.layers()}, 0)
 
 

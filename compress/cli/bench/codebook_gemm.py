@@ -1,11 +1,12 @@
-"""codebook_gemm: a shared weight of 4, 5 and 8 bits beside the dense product of NumPy, PyTorch and gemm."""
+"""codebook_gemm: a shared weight of 4, 5 and 8 bits beside the best dense product, of NumPy, PyTorch,
+onnxruntime and gemm. Codes of 8 bits have a bar against gemm alone: which of the two a Program takes."""
 
 from collections.abc import Iterator
 from timeit import Timer
 
 import numpy as np
 
-from nn.kernels import Variant, codebook_gemm, gemm, use
+from nn.kernels import Variant, codebook_gemm, gemm, isa, use
 
 from ..ladder.sample import SIZE, Sample, floats
 from . import peers, variants
@@ -15,6 +16,9 @@ from .timing import context, interleaved, timer
 
 SHAPES = ((1, 4096, 4096), (4, 4096, 4096), (64, 1024, 1024), (512, 1024, 1024))  # M, K, N
 NUMBERS = (16, 32, 256)  # in the codebook: 4, 5 and 8 bits
+# Of one row: numbers in the codebook, activations, and the bar on each instruction set.
+BARS = {(16, "float32"): {"avx512": 6, "avx2": 2}, (16, "int8"): {"avx512": 9, "avx2": 4},
+        (256, "float32"): {"avx512": 1.5, "avx2": 0.6}}
 CALLS = (Call("codebook_gemm(a, b)", A, (B.astype(np.uint8), 2 * B[0])),)
 
 
@@ -54,15 +58,21 @@ def _beside_dense(shape: tuple[int, int, int], numbers: int, seconds: float, act
         torch = peers.import_torch()
         tensors = {"x": torch.from_numpy(x), "w": torch.from_numpy(w), "y": torch.from_numpy(out)}
         contestants["PyTorch"] = timer("mm(x, w.T, out=y)", mm=torch.mm, **tensors)
+    if not peers.missing("onnx", "onnxruntime"):
+        contestants["onnxruntime"] = peers.onnx_gemm(x, np.ascontiguousarray(w.T)).timer
     times = interleaved(contestants, seconds)
-    best = min(one.median for name, one in times.items() if not name.startswith("our"))
+    alone = numbers == 256 and activations == "float32"
+    best = min((name for name in times if name != "ours" and (name == "our gemm" or not alone)),
+               key=lambda name: times[name].median)
     beside = context(times, "ms", lambda seconds: 1000 * seconds)
     held = codebook_gemm.pack(indices, codebook).nbytes
     beside["MB"] = {"codes": round(held / 1e6, 2), "dense": round(w.nbytes / 1e6, 2)}
     what = f"{'×'.join(map(str, shape))}, {(numbers - 1).bit_length()} bits"
     what += ", int8 centroids and activations" * (activations == "int8")
-    measure = f"codebook_gemm {what}, beside the dense product of NumPy, PyTorch"
-    return Row("codebook_gemm", measure, round(best / times["ours"].median, 3), "× the best", context=beside)
+    measure = f"codebook_gemm {what}, {isa()}, beside {'our gemm' if alone else 'the best dense product'}"
+    bar = BARS.get((numbers, activations), {}).get(isa()) if shape == SHAPES[0] else None
+    ratio = round(times[best].median / times["ours"].median, 3)
+    return Row("codebook_gemm", measure, ratio, f"× {best}", bar, context=beside)
 
 
 def _ours(x: np.ndarray, indices: np.ndarray, codebook: np.ndarray, activations: str = "float32") -> Timer:

@@ -82,7 +82,8 @@ class _Product(Op, roles={"weight": True, "bias": False}):
         grid, form = line.inputs[0].grid, form_of(line)
         kernel = stored.kernel_with(form if grid is None else grid.format)
         skips = stored.skips and kernel is not gemm
-        options = {} if form is None else {"activations": "int8"}
+        inside = form is not None and "activations" in kernel.contract.parameters  # it makes the integers
+        options = {"activations": "int8"} if inside else {}
         if kernel is bgemm:
             return sums_of_bits(line, bgemm, methodcaller("operand", bgemm), macs, {}, **of)
         if kernel is qspmm_bsr:
@@ -90,7 +91,7 @@ class _Product(Op, roles={"weight": True, "bias": False}):
             macs = macs // stored.macs() * blocks.rows * blocks.blocks
         if grid is not None:
             return sums(line, kernel, methodcaller("operand", kernel), macs, {}, **of)
-        if form is not None and not form.in_blocks:
+        if form is not None and not inside:
             return steps(line, form, kernel, methodcaller("operand", kernel), macs, {})
 
         def load(constants: Mapping[str, Any], grids: Mapping[str, Any]) -> tuple:
@@ -112,10 +113,11 @@ class _Product(Op, roles={"weight": True, "bias": False}):
             clamp(out, ends)
 
         decoded = kernel is not stored.kernel and stored.kernel is codebook_gemm
-        how = ", decoded: faster here" * decoded + ", rounded to int8 in blocks" * (form is not None)
+        how = f", rounded to int8 in {'blocks' if form.in_blocks else 'rows'}" if inside else ""
+        how += ", decoded: faster here" * decoded
         text = said(line) + how
         refused = f"{line.call}: {line.call.inputs[0]} holds NaN or infinity; no integer stands for it"
-        run = KernelCall(says, then, refused if form is not None else "")
+        run = KernelCall(says, then, refused if inside else "")
         return [line.step(kernel.name, run, text, load=load, macs=macs, **of)]
 
 

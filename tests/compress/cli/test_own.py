@@ -18,7 +18,7 @@ BINARY = """
 import numpy as np
 from compress import Transform
 from compress.formats.straight_through import STRAIGHT_THROUGH
-from compress.techniques.dense import DenseWeight
+from compress.dense import DenseWeight
 from nn.tensor import Tensor, apply
 
 class Mine(Transform):

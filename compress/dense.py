@@ -7,7 +7,7 @@ import numpy as np
 
 from nn.kernels import conv2d, depthwise_conv2d, gemm
 
-from ..stored import Part, Stored, as_matrix, from_matrix
+from .stored import Part, Stored, as_matrix, from_matrix
 
 
 class DenseWeight(Stored):
