@@ -55,6 +55,7 @@ def without(cut: Cut, roots: set[int]) -> nn.Module:
             lost[part] += [places[i] for i in chosen]
         if chosen:
             channels.setdefault(group.name, []).extend(np.concatenate(_made(group, chosen)).tolist())
+    before = _state(cut.model).keys()
     notes = fold(cut, roots)
     constants = _state(cut.model)
     arrays = {name: constants[name] for name, _ in lost}
@@ -63,6 +64,7 @@ def without(cut: Cut, roots: set[int]) -> nn.Module:
     shapes = {name: (constants[name].shape, array.shape) for name, array in arrays.items()}
     take_up(cut.model, arrays)
     _check(cut, roots)
+    shapes |= {name: ((), array.shape) for name, array in constants.items() if name not in before}
     shapes |= {name: (shapes.get(name, both)[0], both[1])
                for name, both in shrink_windows(cut.model, cut.graph).items()}
     cut.model.surgery = Surgery({name: sorted(some) for name, some in channels.items()}, shapes, notes)
