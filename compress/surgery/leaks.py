@@ -116,6 +116,9 @@ def _put(cut: Cut, leaks: list[tuple[Node, Leak]]) -> list[str]:
         return [f"{place(node)} has no bias that could take up what removed channels added whatever the "
                 f"input: outputs of it differ by up to {largest:.3g}"]
     border = max(one.border for _, one in leaks)
+    if border and node.op == "conv_transpose2d":
+        return [f"{place(node)} does not write to each position as often: a constant arrived from removed "
+                f"channels more or less often, and outputs of it differ by up to {border:.3g}"]
     if border:
         return [f"{place(node)} pads with zeros: at the border less of a constant arrived from removed "
                 f"channels, and outputs of it differ there by up to {border:.3g}"]

@@ -120,6 +120,20 @@ def test_a_bias_that_takes_up_constants_is_as_long_as_its_layer_is_then(reads, m
     np.testing.assert_allclose(outputs(small, x), outputs(model, x), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize(("stride", "padding"), [(2, 1), (1, 0)])
+def test_a_transposed_convolution_adds_a_constant_more_or_less_often(stride, padding):
+    rng = np.random.default_rng(0)
+    model = nn.Sequential(nn.Conv2d(2, 4, 1, rng=rng), nn.ReLU(),
+                          nn.ConvTranspose2d(4, 3, 3, stride=stride, padding=padding, rng=rng)).eval()
+    model[0].weight.data[1], model[0].bias.data[1] = 0, 2.0
+    x = example(2, 5, 5)
+    small = compress.compact(model, x)
+    (note,) = small.surgery.notes
+    assert note.startswith("conv_transpose2d in 2 does not write to each position as often: ")
+    off = np.abs(outputs(model, x) - outputs(small, x)).max()
+    assert off == pytest.approx(float(note.rpartition(" ")[2]), rel=1e-2)
+
+
 def test_what_nothing_reads_goes_too():
     """A channel K[:, c] of zeros, and behind it all that only it needed."""
     model, x = Block(bias=True, norm=False).eval(), example(2, 8, 8)
