@@ -132,10 +132,14 @@ class Chain(Parametrization):
 
     def update(self, parameter: Any, step: int) -> np.ndarray | None:
         """After an optimizer step: every stage moves on, in place. Returns where the optimizer's averages
-        begin anew, booleans of the weight's shape, or None."""
-        array = parameter.data
+        begin anew, booleans of the weight's shape, or None.
+
+        Steps are those of the weight since it was prepared: an optimizer that is new counts from 1, and the
+        schedules go on from where they stood."""
+        array, fitted = parameter.data, self._fitted()
         w = shared(array)  # a stage may set its array, even where the weight's is read-only
-        changed = [stage.update(state, w, step) for stage, state in self._fitted()]
+        step = max([step, *(stage.last_step(state) + 1 for stage, state in fitted)])
+        changed = [stage.update(state, w, step) for stage, state in fitted]
         if self._owns or w.data is not array:
             parameter.computed(w.data)
         anew = [where for where in changed if where is not None]

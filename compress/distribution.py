@@ -85,6 +85,7 @@ def global_sparsity(model: nn.Module, prune: Prune, example: Any = None, *,
 def scanned_sparsity(model: nn.Module, prune: Prune, x: np.ndarray, y: np.ndarray, *,
                      nbytes: int | None = None, macs: int | None = None, loss: float | None = None,
                      layers: Sequence[str] | None = None, example: Any = None,
+                     targets: np.ndarray | None = None,
                      sparsities: Sequence[float] = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95),
                      measure: Callable[[Any, np.ndarray], float] = cross_entropy) -> Recipe:
     """The sparsities that add least to the loss under a budget, by a scan in which each layer alone is pruned
@@ -92,13 +93,13 @@ def scanned_sparsity(model: nn.Module, prune: Prune, x: np.ndarray, y: np.ndarra
 
     model, prune, layers: as for `uniform_sparsity`, but the sparsity of `prune` is not looked at. x, y:
     held-out inputs and what `measure(outputs, y)` compares with. nbytes, macs, loss: the budget, one of them,
-    as for Sensitivity.recipe. example: what scores look at, by default x. The scan prunes at once, the recipe
-    by the schedule of `prune`. Raises ValueError as `uniform_sparsity`, `sensitivity_scan` and
-    Sensitivity.recipe do."""
+    as for Sensitivity.recipe. example, targets: what scores look at, by default x and y. The scan prunes at
+    once, the recipe by the schedule of `prune`. Raises ValueError as `uniform_sparsity`, `sensitivity_scan`
+    and Sensitivity.recipe do."""
     names = list(_weights("scanned_sparsity", model, prune, layers))
     scan: Sensitivity = sensitivity_scan(
         model, [replace(prune, sparsity=one, schedule=Once()) for one in sparsities], x, y, example=example,
-        layers=[name.removesuffix(".weight") for name in names], measure=measure)
+        targets=targets, layers=[name.removesuffix(".weight") for name in names], measure=measure)
     chosen = scan.recipe(nbytes=nbytes, macs=macs, loss=loss).choices
     return Recipe({layer: None if chain is None else replace(chain.stages[0], schedule=prune.schedule)
                    for layer, chain in chosen.items()})
@@ -111,6 +112,9 @@ nn.Parameter]:
         raise TypeError(f"{who}: prune must be a Prune; got {prune!r}")
     if prune.sparsity is None or prune.pattern.sparsity is not None:
         raise ValueError(f"{who}: {prune!r} has no sparsity that could be another for each layer")
+    if layers is not None and (isinstance(layers, str) or not layers):
+        raise ValueError(f"{who}: layers must be a list of names, one at least, or None for all; got "
+                         f"{layers!r}")
     named = dict(model.named_parameters())
     every = {name.removesuffix(".weight"): name for name in Recipe(prune).weights(model)}
     if unknown := set(layers or ()) - every.keys():

@@ -42,8 +42,8 @@ class Proximal:
 
     It has no state, so a run that resumes from a checkpoint goes on to the same bits if it is given again. An
     AveragedModel sees the weights before it. Raises TypeError or ValueError for a strength that is no number
-    of at least 0, a name that no parameter has, one whose shape has no such groups, and a parameter that this
-    optimizer does not train, or that its parametrization computes."""
+    of at least 0, a name that no parameter has, one whose shape has no such groups, a pattern that has none,
+    as "2:4", and a parameter that this optimizer does not train, or that its parametrization computes."""
 
     def __init__(self, model: nn.Module, optimizer: nn.optim.Optimizer, strength: float,
                  groups: Mapping[str, Pattern | str | None]) -> None:
@@ -70,7 +70,10 @@ class Proximal:
                              "computes it from others)")
         if parameter.ndim < 2:
             return None
-        pattern = pattern_named(chosen)
+        pattern = pattern_named(chosen, "Proximal")
+        if pattern.sparsity is not None:
+            raise ValueError(f"Proximal: {name}: the pattern {pattern!r} says how many of its neighbours a "
+                             "weight may have, and has no groups that could become 0")
         if said := pattern.refuses(parameter.shape):
             raise ValueError(f"Proximal: {name}: {said}")
         return pattern

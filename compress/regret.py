@@ -37,7 +37,7 @@ def rank_scores(model: nn.Module, layer: str, x: np.ndarray, y: np.ndarray, *,
         known = [one for one, w in named.items() if one.endswith(".weight") and w.ndim > 1]
         known = [one.removesuffix(".weight") for one in known]
         raise ValueError(f"rank_scores: no layer with a weight is called {layer!r}; there are {known}")
-    weight, pattern = named[name], pattern_named(pattern)
+    weight, pattern = named[name], pattern_named(pattern, "rank_scores")
     said = pattern.refuses(weight.shape)
     if weight.parametrization is not None:
         said = "it is prepared already; give the model as it was"
@@ -47,8 +47,8 @@ def rank_scores(model: nn.Module, layer: str, x: np.ndarray, y: np.ndarray, *,
         raise ValueError(f"rank_scores: {name}: {said}")
     example = Example.of("rank_scores", x)
     context = Known.of(model, example.trace(model), example, y).context(name, weight)
-    chosen = [score_named(one) for one in scores or SCORES]
-    w, moves = weight.data.copy(), None if settle is None else score_named(settle)
+    chosen = [score_named(one, "rank_scores") for one in scores or SCORES]
+    w, moves = weight.data.copy(), None if settle is None else score_named(settle, "rank_scores")
     found = {one.name: np.asarray(one.saliency(w, context)) for one in chosen}
 
     def settled(w: np.ndarray, stays: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import nn
-from nn.arguments import count
+from nn.arguments import count, instance
 from nn.train import fit
 
 from .prepare import prepare, prepared, unprepare
@@ -37,6 +37,11 @@ def dense_sparse_dense(model: nn.Module, x: np.ndarray, y: np.ndarray, recipe: A
     nn.train.fit. Raises ValueError for a model that is prepared already, and a checkpoint, which could be of
     one phase only; and what `fit` and `prepare` raise."""
     _check("dense_sparse_dense", model, how)
+    for name, phases in (("epochs", epochs), ("rates", rates)):
+        if not isinstance(phases, (tuple, list)) or len(phases) != 3:
+            raise ValueError(f"dense_sparse_dense: {name} must be those of three phases; got {phases!r:.80}")
+    for many in epochs:
+        count("dense_sparse_dense", "epochs", many, 0)
     for phase, (many, rate) in enumerate(zip(epochs, rates, strict=True)):
         if phase == 1 and recipe is not None:
             prepare(model, recipe, example, targets=targets)
@@ -64,6 +69,7 @@ def lottery_ticket(model: nn.Module, x: np.ndarray, y: np.ndarray, recipes: Sequ
     recipe, a `rewind` beyond the training, a model that is prepared already, and a checkpoint; and what
     `fit`, `prepare` and `rewound` raise."""
     _check("lottery_ticket", model, how)
+    instance("lottery_ticket", "recipes", recipes, (tuple, list), "a list of recipes, one for each training")
     if not recipes:
         raise ValueError("lottery_ticket: wanted one recipe at least, got none")
     steps = epochs * ceil(len(x) / how.get("batch_size", 64))

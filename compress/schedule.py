@@ -8,8 +8,9 @@ from nn.arguments import is_int, number
 class Schedule:
     """Which part of the full amount holds after an optimizer step; `end` is the step from which it is all.
 
-    A subclass is a frozen dataclass with `end` and `fraction`. The fraction never falls, and is exactly 1
-    from `end` on."""
+    Steps are counted for each weight since it was prepared, whatever optimizers take them: a training that
+    goes on with a new one goes on in the schedule. A subclass is a frozen dataclass with `end` and
+    `fraction`. The fraction never falls, and is exactly 1 from `end` on."""
 
     end: int
 

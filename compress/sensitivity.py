@@ -111,14 +111,15 @@ def cross_entropy(outputs: np.ndarray, y: np.ndarray) -> float:
 
 
 def sensitivity_scan(model: nn.Module, choices: Sequence[Any], x: np.ndarray, y: np.ndarray, *,
-                     example: np.ndarray | None = None, layers: Sequence[str] | None = None,
+                     example: np.ndarray | None = None, targets: np.ndarray | None = None,
+                     layers: Sequence[str] | None = None,
                      measure: Callable[[Any, np.ndarray], float] = cross_entropy) -> Sensitivity:
     """Compress one layer of a trained model after the other by each of `choices`, and measure the loss.
 
     model: plain, float32; it is not changed. choices: what a Recipe may have for a layer; each layer may stay
     as it is, too. x, y: held-out inputs (N, …) and what `measure(outputs, y)` compares with, smaller being
-    better. example: inputs to calibrate on, by default x (whose y are its `targets` in `prepare`). layers:
-    their names, by default all with weights.
+    better. example, targets: inputs to calibrate on and what is known of them, as for `prepare`; by default x
+    and y. layers: their names, by default all with weights.
     Raises ValueError for no choices and for a model that is prepared already, and as `prepare` and `convert`
     do; TypeError for what is no choice for a layer, as a whole recipe is."""
     if not choices:
@@ -130,7 +131,8 @@ def sensitivity_scan(model: nn.Module, choices: Sequence[Any], x: np.ndarray, y:
     if any(weight.parametrization is not None for weight in model.parameters()):
         raise ValueError(f"sensitivity_scan: this {type(model).__name__} is prepared already; give it as it "
                          "was")
-    targets = y if example is None and np.shape(y)[:1] == np.shape(x)[:1] else None
+    if targets is None and example is None and np.shape(y)[:1] == np.shape(x)[:1]:
+        targets = y
     example = x if example is None else example
     chains = [Recipe(choice).choices["*"] for choice in choices]
     plain = copy.deepcopy(model).eval()

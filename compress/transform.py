@@ -108,6 +108,10 @@ class Transform:
 
         Returns where the optimizer's averages of the weight begin anew, booleans of its shape, or None."""
 
+    def last_step(self, state: Any) -> int:
+        """The last optimizer step that its State remembers; 0 where it counts none."""
+        return 0
+
     def rescaled(self, state: Any, factor: np.ndarray) -> Any:
         """The State for `w` with its output channels multiplied by `factor` (O,): batch norm is folded so."""
 

@@ -93,9 +93,10 @@ class Lowered:
         place = places[value]
         if place.layout == layout:
             return place.name
-        key = place.name, layout
+        axes = tuple(place.layout.index(axis) for axis in layout)
+        key = place.name, axes  # not the layout: a permuted value lies where the one before it lies
         if key not in self._turned:
-            before, axes = self._shapes[place.name], tuple(place.layout.index(axis) for axis in layout)
+            before = self._shapes[place.name]
             shape = tuple(before[axis] for axis in axes)
             op, how = "permute", {"axes": axes}
             if moves_nothing(before, axes):

@@ -27,7 +27,7 @@ class Block(Pattern, name=r"(\d+)x(\d+)"):
 
     def labels(self, shape: tuple[int, ...]) -> np.ndarray:
         out, width = shape[0], prod(shape[1:])
-        rows, columns = np.arange(out) // self.rows, np.arange(width) // self.columns
+        rows, columns = np.arange(out) // min(self.rows, out), np.arange(width) // min(self.columns, width)
         return from_matrix(rows[:, None] * -(-width // self.columns) + columns, shape)
 
     def groups(self, shape: tuple[int, ...]) -> int:

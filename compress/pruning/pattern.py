@@ -111,13 +111,13 @@ class Pattern:
         return repr(self.name)
 
 
-def pattern_named(pattern: Any) -> Pattern:
-    """The Pattern of this name; a Pattern is itself. Raises ValueError, naming those that there are, where
-    there is none."""
+def pattern_named(pattern: Any, who: str = "Prune") -> Pattern:
+    """The Pattern of this name; a Pattern is itself. Raises ValueError, beginning with `who` and naming those
+    that there are, where there is none."""
     if isinstance(pattern, Pattern):
         return pattern
     for name, kind in PATTERNS.items():
         if isinstance(pattern, str) and (found := re.fullmatch(name, pattern)):
             return kind(*map(int, found.groups()))
     known = ", ".join(name.replace(r"(\d+)", "N") for name in PATTERNS)
-    raise ValueError(f"Prune: pattern must be a Pattern or one of {known}; got {pattern!r:.80}")
+    raise ValueError(f"{who}: pattern must be a Pattern or one of {known}; got {pattern!r:.80}")

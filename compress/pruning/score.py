@@ -63,11 +63,11 @@ class Score:
         return repr(self.name)
 
 
-def score_named(score: Any) -> Score:
-    """The Score of this name, with its default settings; a Score is itself. Raises ValueError, naming those
-    that there are, where there is none."""
+def score_named(score: Any, who: str = "Prune") -> Score:
+    """The Score of this name, with its default settings; a Score is itself. Raises ValueError, beginning with
+    `who` and naming those that there are, where there is none."""
     if isinstance(score, Score):
         return score
     if not isinstance(score, str) or score not in SCORES:
-        raise ValueError(f"Prune: score must be a Score or one of {', '.join(SCORES)}; got {score!r:.80}")
+        raise ValueError(f"{who}: score must be a Score or one of {', '.join(SCORES)}; got {score!r:.80}")
     return SCORES[score]()

@@ -13,22 +13,20 @@ import nn
 from nn.arguments import count, number
 from nn.sizes import at
 
+from ..layer_gradients import Loss
+from ..prepare import Known
+from ..pruning.score import Score, score_named
 from .cut import Cut
 from .groups import ChannelGroup
 from .removal import without
 
-Score = Callable[[str, np.ndarray], np.ndarray]
-
-
-def magnitude(name: str, w: np.ndarray) -> np.ndarray:
-    """|w| of each weight (Li, Kadav, Durdanovic, Samet & Graf 2017, "Pruning filters for efficient
-    ConvNets")."""
-    return np.abs(w)
+OwnScore = Callable[[str, np.ndarray], np.ndarray]
 
 
 def prune_channels(model: nn.Module, example: Any, *, macs: float | None = None,
-                   fraction: float | None = None, score: str | Score = "magnitude", globally: bool = False,
-                   multiple: int = 16) -> nn.Module:
+                   fraction: float | None = None, score: str | Score | OwnScore = "magnitude",
+                   globally: bool = False, multiple: int = 16, targets: np.ndarray | None = None,
+                   loss: Loss | None = None) -> nn.Module:
     """A smaller network, without the channels that matter least.
 
         small = compress.prune_channels(model, x, macs=0.5)
@@ -38,8 +36,11 @@ def prune_channels(model: nn.Module, example: Any, *, macs: float | None = None,
     of them where there are several.
     macs: the share of the multiply-adds of its convolutions and linear layers that may be left, in (0, 1]. Or
     fraction: the share of the channels that go at least, in [0, 1).
-    score: "magnitude", or a function of a weight's name and array that gives a number for each of its
-    entries. What a channel counts is the sum over all weights that go with it, in all layers of its group.
+    score: a Score of compress/pruning/ or its name, as for Prune: "magnitude" (Li et al. 2017), "l2",
+    "random", or by what the network loses on the example "taylor", "obd" and "obs", which here moves nothing;
+    or a function of a weight's name and array that gives a number for each of its entries. What a channel
+    counts is the sum over all weights that go with it, in all layers of its group. targets, loss: as for
+    `prepare`, for the scores that need them.
     globally: whether the least of all groups go, wherever they are, a channel's score being divided by the
     mean of its group (for channels with more weights would otherwise never go); else each group gives up the
     same share. multiple: how many channels stay is rounded to a multiple of it, if they are more than it:
@@ -47,8 +48,8 @@ def prune_channels(model: nn.Module, example: Any, *, macs: float | None = None,
     channel of each group stays, and all outputs of the network.
 
     Returns a network of the same class, as remove_channels does. Raises TypeError or ValueError for settings
-    that do not fit, for a score of another shape or that is NaN, and for a budget that can't be met; what
-    remove_channels raises for a network whose forward has sizes of its own."""
+    that do not fit, for a score of another shape or that is NaN, and for a budget that can't be met; what the
+    score raises, and remove_channels for a network whose forward has sizes of its own."""
     if (macs is None) == (fraction is None):
         came = "neither" if macs is None else "both"
         raise ValueError("prune_channels: wants macs, the share of the multiply-adds to be left, or "
@@ -58,10 +59,15 @@ def prune_channels(model: nn.Module, example: Any, *, macs: float | None = None,
     else:
         number("prune_channels", "fraction", fraction, 0, 1)
     count("prune_channels", "multiple", multiple)
-    if isinstance(score, str) and score != "magnitude":
-        raise ValueError(f"prune_channels: score is {score!r}, wanted 'magnitude' or a function")
+    if isinstance(score, str) or not callable(score):
+        score = score_named(score, "prune_channels")
     cut = Cut.of("prune_channels", model, example)
-    scores = [_scores(cut, group, magnitude if isinstance(score, str) else score) for group in cut.groups]
+    if isinstance(score, Score):
+        score = _told(cut, score, targets, loss)
+    elif targets is not None or loss is not None:
+        raise ValueError("prune_channels: targets and loss are for a Score; a function of one's own is not "
+                         "told of them")
+    scores = [_scores(cut, group, score) for group in cut.groups]
     if globally:
         scores = [one / (one.mean() or 1) for one in scores]
     else:
@@ -81,7 +87,19 @@ def prune_channels(model: nn.Module, example: Any, *, macs: float | None = None,
     return without(cut, roots)
 
 
-def _scores(cut: Cut, group: ChannelGroup, score: Score) -> np.ndarray:
+def _told(cut: Cut, score: Score, targets: np.ndarray | None, loss: Loss | None) -> OwnScore:
+    """A score that knows the network on the example; of each weight it is asked once."""
+    known, found = Known.of(cut.model, cut.graph, cut.example, targets, loss), {}
+
+    def saliency(name: str, w: np.ndarray) -> np.ndarray:
+        if name not in found:
+            found[name] = score.saliency(w, known.context(name, w))
+        return found[name]
+
+    return saliency
+
+
+def _scores(cut: Cut, group: ChannelGroup, score: OwnScore) -> np.ndarray:
     """Of each channel of a group the sum over the weights that go with it (of what layers multiply with: not
     of biases, nor of batch norm's parameters and statistics)."""
     total = np.zeros(len(group))

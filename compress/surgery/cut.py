@@ -22,14 +22,16 @@ class Surgery:
 
     channels: the output channels of each layer that were removed; `remove_channels` takes them, to cut
     another network of the same class to the same sizes. shapes: of each array that was cut, its shape before
-    and after. notes: in words what the outputs may differ by, if anything."""
+    and after; before it is () for the bias of a layer that had none and got one, for what constant channels
+    had added: to load the state into a fresh network that layer needs one, too. notes: in words what the
+    outputs may differ by, if anything."""
 
     channels: dict[str, list[int]]
     shapes: dict[str, tuple[tuple[int, ...], tuple[int, ...]]]
     notes: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        sizes = [f"{name}: {' → '.join('×'.join(map(str, shape)) for shape in shapes)}"
+        sizes = [f"{name}: {' → '.join('×'.join(map(str, shape)) or 'none' for shape in shapes)}"
                  for name, shapes in self.shapes.items()]
         return "\n".join([*(sizes or ["nothing was removed"]), *self.notes])
 

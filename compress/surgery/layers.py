@@ -56,19 +56,22 @@ def can_be_cut(module: nn.Module) -> bool:
 
 
 def take_up(model: nn.Module, arrays: Mapping[str, np.ndarray]) -> None:
-    """Give parameters and buffers new arrays, by name, and their layers the sizes that follow, in place."""
+    """Give parameters and buffers new arrays, by name, and the layers that have them the sizes that follow,
+    in place. A parameter that several layers have is one by its name."""
     parameters = dict(model.named_parameters())
-    owners: dict[int, tuple[nn.Module, tuple[int, ...]]] = {}
-    for name in arrays:
-        owner = owner_of(model, name)
-        weight = getattr(owner, "weight", None)
-        owners.setdefault(id(owner), (owner, () if weight is None else weight.shape))
+    cut = {id(parameters[name]) for name in arrays if name in parameters}
+    named = {id(owner_of(model, name)) for name in arrays}
+    owners = []
+    for module in model.modules():
+        if id(module) in named or any(id(value) in cut for value in vars(module).values()):
+            weight = getattr(module, "weight", None)
+            owners.append((module, () if weight is None else weight.shape))
     for name, array in arrays.items():
         if name in parameters:
             parameters[name].data, parameters[name].grad = array, None
         else:
             setattr(owner_of(model, name), name.rpartition(".")[2], array)
-    for owner, before in owners.values():
+    for owner, before in owners:
         follow = row(owner)
         if follow is not None:
             follow(owner, before)

@@ -25,10 +25,12 @@ ROUNDING = 1e-6  # of the sizes of all that is summed: two orders of one sum in 
 
 
 class Leak(NamedTuple):
-    """What removed channels add to a layer's outputs: base, to each output at most positions; border: by how
-    much it is another number at the others, at most."""
+    """What removed channels add to a layer's outputs: base, to each output at most positions; stays: the
+    outputs that are not removed themselves; border: by how much it is another number at the others, at most.
+    """
 
     base: np.ndarray
+    stays: np.ndarray
     border: float
 
 
@@ -92,7 +94,7 @@ def _leak(cut: Cut, node: Node, x: Known, w: Known, some: np.ndarray, roots: set
     border = float(np.max(off, where=off > ROUNDING * sizes.max(axis=1, initial=0)[:, None], initial=0))
     whole = np.zeros(node.shape[axis], np.float64)
     whole[stays] = base
-    return Leak(whole, border)
+    return Leak(whole, stays, border)
 
 
 def _usual(added: np.ndarray) -> np.ndarray:
@@ -110,19 +112,23 @@ def _put(cut: Cut, leaks: list[tuple[Node, Leak]]) -> list[str]:
     if len(uses) != len(leaks) or any(not np.array_equal(leak.base, other.base) for _, other in others):
         return [f"{place(node)} is used several times and got other constants from removed channels each "
                 f"time: outputs of it differ by up to {largest:.3g}"]
-    if not _added(cut, node, leak.base):
+    if not _added(cut, node, leak):
         return [f"{place(node)} has no bias that could take up what removed channels added whatever the "
                 f"input: outputs of it differ by up to {largest:.3g}"]
     border = max(one.border for _, one in leaks)
+    if border and node.op == "conv_transpose2d":
+        return [f"{place(node)} does not write to each position as often: a constant arrived from removed "
+                f"channels more or less often, and outputs of it differ by up to {border:.3g}"]
     if border:
         return [f"{place(node)} pads with zeros: at the border less of a constant arrived from removed "
                 f"channels, and outputs of it differ there by up to {border:.3g}"]
     return []
 
 
-def _added(cut: Cut, node: Node, base: np.ndarray) -> bool:
-    """Add to the bias; where there is none, to a batch norm that follows, else to a new one."""
-    parameters, bias = dict(cut.model.named_parameters()), node.inputs[2]
+def _added(cut: Cut, node: Node, leak: Leak) -> bool:
+    """Add to the bias; where there is none, to a batch norm that follows, else to a new one. What is there is
+    cut with all else later on; a new one has no part in that, and is made for the outputs that stay."""
+    parameters, bias, base = dict(cut.model.named_parameters()), node.inputs[2], leak.base
     readers = cut.graph.users(node.output)
     if bias is not None:
         if bias not in parameters or len(cut.graph.users(bias)) != len(cut.graph.users(node.inputs[1])):
@@ -141,5 +147,5 @@ def _added(cut: Cut, node: Node, base: np.ndarray) -> bool:
     owner = owner_of(cut.model, name) if name in parameters else None
     if not isinstance(owner, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)) or owner.bias is not None:
         return False
-    owner.bias = nn.Parameter(base.astype(parameters[name].dtype))
+    owner.bias = nn.Parameter(base[leak.stays].astype(parameters[name].dtype))
     return True

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 import nn
+from nn.arguments import instance, is_int
 
 from .algebra import place
 from .cut import Cut, Surgery
@@ -33,11 +34,18 @@ def remove_channels(model: nn.Module, example: Any, channels: Mapping[str, Itera
     whatever the input, where that could not be put into a bias. Build the optimizer afterwards, of the new
     network's parameters: one that was built before goes on training the old ones (nn.train.fit refuses it).
 
-    Raises KeyError for a name that is no layer, IndexError for a channel that it does not have, ValueError
-    for one that can't be removed, for all channels of a group, and where the network does not run with
-    smaller layers, because its forward has sizes of its own: the operation and its module are named."""
+    Raises TypeError for channels that are no numbers by layer (of a mask, give np.flatnonzero), KeyError for
+    a name that is no layer, IndexError for a channel that it does not have, ValueError for one that can't be
+    removed, for all channels of a group, and where the network does not run with smaller layers, because its
+    forward has sizes of its own: the operation and its module are named."""
+    instance("remove_channels", "channels", channels, Mapping, "a dict of layers and their channels")
+    wanted = {layer: [*some] if isinstance(some, Iterable) else some for layer, some in channels.items()}
+    for layer, some in wanted.items():
+        if not isinstance(some, list) or not all(map(is_int, some)):
+            raise TypeError(f"remove_channels: the channels of {layer} must be a list of whole numbers; got "
+                            f"{channels[layer]!r:.80}")
     cut = Cut.of("remove_channels", model, example)
-    return without(cut, {cut.groups.root(layer, int(channel)) for layer, some in channels.items()
+    return without(cut, {cut.groups.root(layer, int(channel)) for layer, some in wanted.items()
                          for channel in some})
 
 
@@ -55,6 +63,7 @@ def without(cut: Cut, roots: set[int]) -> nn.Module:
             lost[part] += [places[i] for i in chosen]
         if chosen:
             channels.setdefault(group.name, []).extend(np.concatenate(_made(group, chosen)).tolist())
+    before = _state(cut.model).keys()
     notes = fold(cut, roots)
     constants = _state(cut.model)
     arrays = {name: constants[name] for name, _ in lost}
@@ -63,6 +72,7 @@ def without(cut: Cut, roots: set[int]) -> nn.Module:
     shapes = {name: (constants[name].shape, array.shape) for name, array in arrays.items()}
     take_up(cut.model, arrays)
     _check(cut, roots)
+    shapes |= {name: ((), array.shape) for name, array in constants.items() if name not in before}
     shapes |= {name: (shapes.get(name, both)[0], both[1])
                for name, both in shrink_windows(cut.model, cut.graph).items()}
     cut.model.surgery = Surgery({name: sorted(some) for name, some in channels.items()}, shapes, notes)

@@ -137,14 +137,17 @@ class Prune(Transform):
         return w.where(state.mask != 0, 0) + 0.0  # CSR stores no zeros, so −0 is to be a plain 0 here too
 
     def update(self, state: PruneState, w: Tensor, step: int) -> None:
-        """The mask of this step; never that of an earlier one: an optimizer that is new counts from 1."""
-        state.step = max(state.step, step)
+        """The mask of this step."""
+        state.step = step
         masked = w.data * state.mask  # whatever the optimizer did: momentum and averages move pruned weights
         before, context = state.mask, state.context or Context()
         self._prune(state, masked, context)
         if state.mask is not before:
             masked = self.score.adjusted(masked, state.mask, context)
         w.data = masked * state.mask
+
+    def last_step(self, state: PruneState) -> int:
+        return state.step
 
     def _prune(self, state: PruneState, w: np.ndarray, context: Context) -> None:
         """Prune what the schedule asks for now beyond what the mask of `state` prunes."""

@@ -166,6 +166,9 @@ class Quantize(Transform):
         state.scale = self.fitted(w.data)
         state.step = step if self.freeze else None
 
+    def last_step(self, state: QuantizeState) -> int:
+        return state.step or 0
+
     def frozen(self, state: QuantizeState) -> bool:
         return not self.freeze or state.step >= self.freeze
 

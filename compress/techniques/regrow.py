@@ -105,8 +105,8 @@ class RigL(Transform):
         return state.probe + np.where(state.mask != 0, w.data, 0)
 
     def update(self, state: RigLState, w: Tensor, step: int) -> np.ndarray | None:
-        """Move the mask where this step does. Steps are counted on, also where an optimizer is new."""
-        state.step, probe, grown = max(state.step + 1, step), state.probe, None
+        """Move the mask where this step does."""
+        state.step, probe, grown = step, state.probe, None
         state.probe = None
         w.data = w.data * state.mask
         if self.moves(state.step) and probe is not None and probe.grad is not None:
@@ -115,6 +115,9 @@ class RigL(Transform):
             grown = (state.mask != 0) & (before == 0)
             w.data = w.data * state.mask
         return grown
+
+    def last_step(self, state: RigLState) -> int:
+        return state.step
 
     def drops(self, step: int) -> float:
         """The share of the living weights that is dropped after this step."""

@@ -44,6 +44,44 @@ def test_pruned_program_is_the_model_through_its_views(drawn, sparsity, steps):
     agrees(compress.convert(drawn.model), drawn.model, drawn.x)
 
 
+@pytest.mark.parametrize("recipe", [None, compress.Prune(0.5), compress.Cluster(3), compress.Quantize(
+    weights="int4", activations=None)], ids=repr)
+def test_an_output_layer_may_have_the_weight_of_the_embedding(recipe):
+    """One constant, in its stored form, whoever reads it first."""
+    class Tied(nn.Module):
+        def __init__(self):
+            rng = np.random.default_rng(0)
+            self.words, self.last = nn.Embedding(20, 6, rng=rng), nn.Linear(6, 20, rng=rng)
+            self.last.weight = self.words.weight
+
+        def forward(self, x):
+            return self.last(nn.functional.relu(self.words(x))) + self.words.weight.parametrized().sum(1)
+
+    model, x = Tied().eval(), np.array([[1, 2, 3], [4, 19, 0]])
+    if recipe is not None:
+        compress.prepare(model, {"last": recipe}, x)
+    with nn.no_grad():
+        wanted = model(nn.Tensor(x)).data
+    np.testing.assert_allclose(compress.convert(model, x)(x), wanted, rtol=1e-5, atol=1e-5)
+
+
+@given(st.lists(st.permutations([1, 2, 3]), min_size=2, max_size=4))
+def test_a_value_and_its_permutations_lie_in_one_place_and_are_told_apart(orders):
+    """Each output is an order of one value, which nothing but the output asks for."""
+    class Turned(nn.Module):
+        def __init__(self):
+            self.conv = nn.Conv2d(1, 4, 3, padding=1, rng=np.random.default_rng(0))
+
+        def forward(self, x):
+            made = self.conv(x)
+            return tuple(made.permute(0, *order) for order in orders)
+
+    model, x = Turned().eval(), np.random.default_rng(1).normal(size=(2, 1, 4, 4)).astype(np.float32)
+    got = compress.convert(model, x)(x)
+    for wanted, found in zip(model(nn.Tensor(x)), got.values(), strict=True):
+        np.testing.assert_allclose(found, wanted.data, rtol=1e-6, atol=1e-6)
+
+
 def test_the_models_mode_weights_and_views_stay():
     model = nn.models.digits_cnn(0.25, rng=np.random.default_rng(0)).train()
     example = nn.data.digits().x_train[:8]

@@ -122,6 +122,19 @@ def test_a_budget_is_kept():
                        for w in weights) <= 3000
 
 
+def test_a_scan_takes_an_example_with_its_targets():
+    """A score by the loss is asked on other inputs than those on which the loss is measured."""
+    rng = np.random.default_rng(0)
+    model = Layers([8, 16, 4], rng)
+    x, y = rng.normal(size=(40, 8)).astype(np.float32), rng.integers(0, 4, 40)
+    prune = Prune(0.5, score="taylor")
+    with pytest.raises(ValueError, match="targets="):
+        scanned_sparsity(model, prune, x, y, loss=1.0, sparsities=(0.5,), example=x[:10])
+    recipe = scanned_sparsity(model, prune, x, y, loss=1.0, sparsities=(0.5,), example=x[:10],
+                              targets=y[:10])
+    assert {chain.stages[0].sparsity for chain in recipe.choices.values()} == {0.5}
+
+
 def test_what_cant_be_distributed_is_refused():
     rng = np.random.default_rng(0)
     model = nn.Sequential(nn.Conv2d(1, 4, 3, rng=rng), nn.Flatten(), nn.Linear(16, 2, rng=rng))
@@ -129,6 +142,8 @@ def test_what_cant_be_distributed_is_refused():
     assert list(recipe.choices) == ["0"]                      # a linear layer has no filters
     for error, prune, layers in (("2.weight: the pattern .filter. is", Prune(0.5, pattern="filter"), ["2"]),
                                  (r"no layer with a weight is called \['fc'\]", Prune(0.5), ["fc"]),
+                                 ("layers must be a list of names, .*; got '2'", Prune(0.5), "2"),
+                                 ("layers must be a list of names, one at least", Prune(0.5), []),
                                  ("has no sparsity that could be another", Prune(pattern="2:4"), None),
                                  ("has no sparsity that could be another", Prune(threshold=0.1), None)):
         with pytest.raises(ValueError, match=error):

@@ -163,8 +163,10 @@ def test_what_cant_be_thresholded_is_refused():
     optimizer = nn.optim.SGD([model.conv.weight, model.norm.weight], lr=0.1)
     for groups, error in (({"conv": "filter"}, "no parameter is called 'conv'; there are conv.weight"),
                           ({"fc.weight": "element"}, "fc.weight is not trained by this optimizer"),
-                          ({"conv.weight": "2x"}, "pattern must be a Pattern or one of"),
-                          ({"conv.weight": "4:5"}, "conv.weight: the pattern '4:5' needs rows whose")):
+                          ({"conv.weight": "2x"}, "Proximal: pattern must be a Pattern or one of"),
+                          ({"norm.weight": "element", "conv.weight": "2:4"},
+                           "conv.weight: the pattern '2:4' says how many .* no groups that could become 0"),
+                          ({"conv.weight": "5000x1", "fc.weight": "row"}, "fc.weight is not trained")):
         with pytest.raises(ValueError, match=error):
             Proximal(model, optimizer, 0.1, groups)
     with pytest.raises(ValueError, match="strength"):

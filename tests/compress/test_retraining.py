@@ -149,6 +149,11 @@ def test_what_cant_be_done_is_refused(tmp_path):
     how = {"optimizer": sgd, "rng": rng, **HOW}
     with pytest.raises(ValueError, match="wanted one recipe at least"):
         lottery_ticket(fresh(), x, y, [], epochs=1, **how)
+    with pytest.raises(TypeError, match=r"recipes must be a list of recipes, .*, got Prune"):
+        lottery_ticket(fresh(), x, y, Prune(0.5), epochs=1, **how)
+    for name, phases in (("epochs", (1, 1)), ("epochs", 3), ("rates", (1.0, 0.1))):
+        with pytest.raises(ValueError, match=f"{name} must be those of three phases; got"):
+            dense_sparse_dense(fresh(), x, y, Prune(0.5), **{"epochs": (1, 1, 1), name: phases}, **how)
     with pytest.raises(ValueError, match="a training has 4 steps; it can't be rewound to step 5"):
         lottery_ticket(fresh(), x, y, [Prune(0.5)], epochs=1, rewind=5, **how)
     with pytest.raises(ValueError, match="a checkpoint is of one call of fit"):

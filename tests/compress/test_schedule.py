@@ -138,3 +138,33 @@ def test_a_pruned_network_trains_and_ends_at_exactly_its_sparsity(build):
     for name in ("fc1", "fc2", "fc3"):
         weight = program.constants[f"{name}.weight"]
         assert weight.macs() == np.prod(weight.shape) - round(0.9 * np.prod(weight.shape))
+
+
+@pytest.mark.parametrize("recipe", [
+    Prune(0.8, Cubic(end=8)), Prune(0.8, Iterative(3, 3)), [Prune(0.8, Cubic(end=8)), compress.Cluster(3)],
+    compress.RigL(0.8, 12, every=2), compress.Quantize(freeze=6), compress.LearnedStep(freeze=6)], ids=repr)
+def test_a_new_optimizer_goes_on_where_the_last_one_stood(recipe):
+    """Twelve steps are twelve steps, whether one optimizer takes them or three: to the same bits."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(12, 8, 10)).astype(np.float32), rng.integers(0, 4, (12, 8))
+
+    def trained(*parts):
+        drawn = np.random.default_rng(1)
+        model = nn.Sequential(nn.Linear(10, 12, rng=drawn), nn.ReLU(), nn.Linear(12, 4, rng=drawn))
+        compress.prepare(model, {"0": recipe}, x[0])
+        chain, batches, seen = model[0].weight.parametrization, iter(zip(x, y, strict=True)), []
+        for steps in parts:
+            optimizer = nn.optim.SGD(model.parameters(), lr=0.01)
+            for _ in range(steps):
+                inputs, targets = next(batches)
+                optimizer.zero_grad()
+                nn.functional.cross_entropy(model(nn.Tensor(inputs)), targets).backward()
+                optimizer.step()
+                seen.append((chain.finished(), chain.frozen()))
+        return seen, chain.state_arrays() | {"w": model[0].weight.data.copy()}
+
+    (seen, whole), (again, parts) = trained(12), trained(3, 4, 5)
+    assert seen == again
+    assert seen[-1] == (True, True)
+    for name, array in whole.items():
+        np.testing.assert_array_equal(parts[name], array, err_msg=name)

@@ -199,6 +199,15 @@ def test_a_score_is_told_the_context_at_every_step_that_prunes(tables):
     assert "context" not in " ".join(model.state_dict())
 
 
+@pytest.mark.parametrize("name", ["1000x1", "1x1000", f"{10**30}x{10**30}"])
+def test_a_block_may_be_larger_than_the_matrix(name):
+    """Then it is all of its rows, or of its columns."""
+    labels = pattern_named(name).labels((6, 10))
+    wanted = {"1000x1": np.arange(10) + 0 * np.zeros((6, 1), int), "1x1000": np.arange(6)[:, None]}
+    np.testing.assert_array_equal(labels, np.broadcast_to(wanted.get(name, 0), (6, 10)))
+    assert pattern_named(name).groups((6, 10)) == labels.max() + 1
+
+
 @pytest.mark.parametrize("name", ["element", "4x1", "2:4", "column"])
 def test_choices_are_pickled_and_compared(name):
     technique = Prune(None if ":" in name else 0.5, Linear(3), score=Random(seed=1), pattern=name)

@@ -5,6 +5,9 @@ import pytest
 
 import compress
 import nn
+from compress.examples import Example
+from compress.prepare import Known
+from compress.pruning.score import SCORES, score_named
 
 
 def example(*shape, n=4):
@@ -72,6 +75,26 @@ def test_a_score_of_ones_own():
     assert small.surgery.channels["conv1"] == list(range(8, 16))
 
 
+@pytest.mark.parametrize("score", sorted(SCORES))
+def test_every_score_of_pruning_has_a_say(score):
+    """What a channel counts is the sum of the saliencies of all weights that go with it."""
+    model, x, y = cnn(), example(1, 8, 8, n=20), np.arange(20) % 10
+    small = compress.prune_channels(model, x, fraction=0.5, score=score, multiple=1, targets=y)
+    graph = nn.trace(model, x[:2])
+    known = Known.of(model, graph, Example.of("test", x), y)
+    first, second = (score_named(score).saliency(w, known.context(name, w)) for name, w in (
+        ("conv1.weight", model.conv1.weight.data), ("conv2.weight", model.conv2.weight.data)))
+    counts = first.sum(axis=(1, 2, 3), dtype=np.float64) + second.sum(axis=(0, 2, 3), dtype=np.float64)
+    assert small.surgery.channels["conv1"] == sorted(np.argsort(counts, kind="stable")[:8].tolist())
+
+
+def test_scores_choose_otherwise_than_magnitude():
+    model, x, y = cnn(), example(1, 8, 8, n=20), np.arange(20) % 10
+    chosen = {score: str(compress.prune_channels(model, x, fraction=0.5, score=score, targets=y
+                                                 ).surgery.channels) for score in SCORES}
+    assert len(set(chosen.values())) == len(SCORES) - 1    # "l1" is "magnitude"
+
+
 def test_a_residual_network_to_half_of_its_work():
     model, x = nn.models.small_resnet(rng=np.random.default_rng(0)).eval(), example(1, 32, 32, n=2)
     small = compress.prune_channels(model, x, macs=0.5)
@@ -93,7 +116,10 @@ def test_a_residual_network_to_half_of_its_work():
     ({"macs": 1.5}, ValueError, r"macs must be in \[0, 1\], got 1.5"),
     ({"macs": 1e-9}, ValueError, r"multiply-adds are left when each group has one channel; wanted 0\.0%"),
     ({"macs": 0.5, "multiple": 0}, ValueError, "multiple"),
-    ({"macs": 0.5, "score": "best"}, ValueError, "score is 'best', wanted 'magnitude' or a function"),
+    ({"macs": 0.5, "score": "best"}, ValueError, "prune_channels: score must be .*one of .*magnitude"),
+    ({"macs": 0.5, "score": 3}, ValueError, "prune_channels: score must be a Score or one of .*; got 3"),
+    ({"macs": 0.5, "score": "taylor"}, ValueError, "give prepare targets="),
+    ({"macs": 0.5, "score": lambda name, w: abs(w), "targets": np.zeros(4)}, ValueError, "are for a Score"),
     ({"macs": 0.5, "score": lambda name, w: w[0]}, ValueError, "must be finite and have its shape"),
     ({"macs": 0.5, "score": lambda name, w: w * np.nan}, ValueError, "must be finite and have its shape")])
 def test_bad_input(settings, error, said):

@@ -99,6 +99,41 @@ def test_a_border_of_zeros_is_told_with_its_size():
     assert off.max() == pytest.approx(stated, rel=1e-2)    # as it is printed, in three digits
 
 
+@pytest.mark.parametrize(("reads", "made"), [
+    (lambda rng: nn.Conv2d(4, 5, 3, bias=False, rng=rng), 0),
+    (lambda rng: nn.Linear(4, 5, bias=False, rng=rng), 0),
+    (lambda rng: nn.ConvTranspose2d(4, 5, 1, bias=False, rng=rng), 1)], ids=["conv", "linear", "transposed"])
+def test_a_bias_that_takes_up_constants_is_as_long_as_its_layer_is_then(reads, made):
+    """A layer without a bias reads a constant channel and loses outputs itself."""
+    rng = np.random.default_rng(0)
+    is_linear = isinstance(layer := reads(rng), nn.Linear)
+    first, last = (nn.Linear(3, 4, rng=rng), nn.Linear(5, 2, rng=rng)) if is_linear else (
+        nn.Conv2d(3, 4, 1, rng=rng), nn.Conv2d(5, 2, 1, rng=rng))
+    model = nn.Sequential(first, nn.ReLU(), layer, nn.ReLU(), last).eval()
+    first.weight.data[1], first.bias.data[1] = 0, 2.0
+    last.weight.data[:, [0, 3]] = 0
+    x = example(3) if is_linear else example(3, 6, 6)
+    small = compress.compact(model, x)
+    assert (small[2].weight.shape[made], small[2].bias.shape, small.surgery.notes) == (3, (3,), [])
+    assert small.surgery.shapes["2.bias"] == ((), (3,))
+    assert "2.bias: none → 3" in str(small.surgery)
+    np.testing.assert_allclose(outputs(small, x), outputs(model, x), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("stride", "padding"), [(2, 1), (1, 0)])
+def test_a_transposed_convolution_adds_a_constant_more_or_less_often(stride, padding):
+    rng = np.random.default_rng(0)
+    model = nn.Sequential(nn.Conv2d(2, 4, 1, rng=rng), nn.ReLU(),
+                          nn.ConvTranspose2d(4, 3, 3, stride=stride, padding=padding, rng=rng)).eval()
+    model[0].weight.data[1], model[0].bias.data[1] = 0, 2.0
+    x = example(2, 5, 5)
+    small = compress.compact(model, x)
+    (note,) = small.surgery.notes
+    assert note.startswith("conv_transpose2d in 2 does not write to each position as often: ")
+    off = np.abs(outputs(model, x) - outputs(small, x)).max()
+    assert off == pytest.approx(float(note.rpartition(" ")[2]), rel=1e-2)
+
+
 def test_what_nothing_reads_goes_too():
     """A channel K[:, c] of zeros, and behind it all that only it needed."""
     model, x = Block(bias=True, norm=False).eval(), example(2, 8, 8)

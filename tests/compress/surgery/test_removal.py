@@ -127,11 +127,38 @@ def test_transposed_convolutions_embeddings_and_signals():
     assert str(groups).splitlines()[0] == said
 
 
+def test_layers_that_have_one_weight_both_get_its_sizes():
+    """The output layer has the embedding's weight, and two layers between them have one: no bias tells of
+    the second."""
+    class Tied(nn.Module):
+        def __init__(self):
+            rng = np.random.default_rng(0)
+            self.first, self.last = nn.Embedding(9, 6, rng=rng), nn.Linear(6, 9, bias=False, rng=rng)
+            self.one, self.two = (nn.Linear(6, 6, bias=False, rng=rng) for _ in range(2))
+            self.last.weight, self.two.weight = self.first.weight, self.one.weight
+
+        def forward(self, x):
+            return self.last(self.two(F.relu(self.one(self.first(x)))))
+
+    x = np.array([[1, 2], [3, 8]])
+    small = compress.prune_channels(Tied(), x, fraction=0.5, multiple=1)
+    assert small.first.weight is small.last.weight
+    assert small.one.weight is small.two.weight
+    assert (small.first.embedding_dim, small.last.in_features) == small.one.weight.shape == (3, 3)
+    assert [layer.in_features for layer in (small.one, small.two)] == [3, 3]
+    assert compress.convert(small, x)(x).shape == (2, 2, 9)
+
+
 @pytest.mark.parametrize(("channels", "error", "said"), [
     ({"conv9": [0]}, KeyError, "conv9: no layer of the network has this name"),
     ({"conv1": [8]}, IndexError, "conv1 has 8 channels; got 8"),
     ({"conv1": [-1]}, IndexError, "conv1 has 8 channels; got -1"),
     ({"fc": [0]}, ValueError, "fc: channel 0 can't be removed: it is the network's output fc"),
+    ({"conv1": 1}, TypeError, "the channels of conv1 must be a list of whole numbers; got 1"),
+    ({"conv1": [1.0]}, TypeError, r"must be a list of whole numbers; got \[1.0\]"),
+    ({"conv1": np.ones(8, bool)}, TypeError, r"must be a list of whole numbers; got array\(\[ True"),
+    ({"conv1": "12"}, TypeError, "must be a list of whole numbers; got '12'"),
+    (["conv1"], TypeError, "channels must be a dict of layers and their channels, got"),
     ({"conv1": range(8)}, ValueError, "all 8 channels of conv1 would go, and with them all that the")])
 def test_what_can_not_be_removed(channels, error, said):
     with pytest.raises(error, match=said):
