@@ -29,7 +29,7 @@ API typedef struct {
 } nn_attention_geometry;
 
 /* Keys of a block, in whole tiles of all micro-kernels, and queries of a group. */
-enum { KEYS = 144, GROUP = 64 };
+enum { KEYS = 144, GROUP = 96 };
 #define LOG2_E 1.4426950408889634
 #define LN_2 0.6931471805599453
 
@@ -57,12 +57,13 @@ static inline void multiply(const nn_micro *by, int64_t rows, int64_t columns, i
     }
 }
 
-/* Rows for a micro-kernel: copies, `pitch` floats apart, and zeros up to a multiple of mr. */
-static inline void copy_rows_padded(const nn_micro *by, int64_t rows, int64_t columns, const float *from, int64_t row,
-                                    int64_t from_column, float *to, int64_t pitch)
+/* Rows for two micro-kernels: copies, `pitch` floats apart, and zeros up to a multiple of either mr. */
+static inline void copy_padded(const nn_micro *one, const nn_micro *other, int64_t rows, int64_t columns, const float *from,
+                               int64_t row, int64_t from_column, float *to, int64_t pitch)
 {
+    const int64_t padded = larger(round_up(rows, one->mr), round_up(rows, other->mr));
     copy_strided(rows, columns, from, row, from_column, to, pitch);
-    memset(to + rows * pitch, 0, (size_t)((round_up(rows, by->mr) - rows) * pitch) * 4);
+    memset(to + rows * pitch, 0, (size_t)((padded - rows) * pitch) * 4);
 }
 
 /* Panels of the queries' transpose, with the factor that makes scores of base 2. */

@@ -6,7 +6,7 @@
  *     for a head: on one thread
  *         q, g -> panels of q' scale, of g', of q, of g;  delta = sum of g y
  *         for 144 keys:  k, v -> rows;  k -> rows of k'         in the L2 cache
- *             for 64 queries that may see them:
+ *             for 96 queries that may see them:
  *                 S' = k q'   dP' = v g'
  *                 P' = 2^(S' - lse)   dS' = P' (dP' - delta)    softmax_f32.h
  *                 dv += P' g   dk += dS' q   dq' += k' dS'
@@ -136,9 +136,9 @@ static void block(const void *work_, char *scratch, int64_t i0, int64_t i1)
                         w->y + batch * g->out_batch + head * g->out_head);
         for (int64_t k0 = 0; k0 < g->s; k0 += KEYS) {
             const int64_t keys = smaller(KEYS, g->s - k0);
-            copy_rows_padded(w->scores, keys, g->e, k + k0 * g->k_row, g->k_row, 1, r.k, w->k_pitch);
-            copy_rows_padded(w->scores, keys, g->v, v + k0 * g->v_row, g->v_row, 1, r.v, w->v_pitch);
-            copy_rows_padded(w->for_q, g->e, keys, k + k0 * g->k_row, 1, g->k_row, r.of_k, w->key_pitch);
+            copy_padded(w->scores, w->scores, keys, g->e, k + k0 * g->k_row, g->k_row, 1, r.k, w->k_pitch);
+            copy_padded(w->scores, w->scores, keys, g->v, v + k0 * g->v_row, g->v_row, 1, r.v, w->v_pitch);
+            copy_padded(w->for_q, w->for_q, g->e, keys, k + k0 * g->k_row, 1, g->k_row, r.of_k, w->key_pitch);
             memset(r.dk, 0, (size_t)room(w->for_k, keys, g->e) * 4);
             memset(r.dv, 0, (size_t)room(w->for_v, keys, g->v) * 4);
             for (int64_t q0 = 0; q0 < g->l; q0 += GROUP) {

@@ -7,13 +7,13 @@
  * which was found by trying every x; subnormal results are rounded like others. */
 #pragma once
 
-/* 2^x for x <= 0, or a little more. What is below -150 gives 0; NaN gives NaN: GREATER_F is its second if one is NaN, and
- * NaN is a factor of the result. The sum with 1.5 * 2^23 is an integer n, in the low bits of the float. 2^n may be too
- * small for a float with all its bits, so it is made in two factors, 2^(n + 64) and 2^-64. */
+/* 2^x for x <= 0, or a little more. The sum with 1.5 * 2^23 is an integer n, in the low bits of the float. For n = -127 the
+ * bits of 2^n are those of 0: what is below 2^-126.5 gives 0. NaN gives NaN: GREATER_F is its second if one is NaN, and it is
+ * a factor of the result. */
 TARGET static INLINE V_F exp2_of(V_F x)
 {
     const V_F magic = ALL_F(0x1.8p23f);
-    x = GREATER_F(ALL_F(-150.0f), x);
+    x = GREATER_F(ALL_F(-127.0f), x);
     V_F sum = ADD_F(x, magic), n = ADD_F(sum, ALL_F(-0x1.8p23f)), r = MULTIPLY_ADD_F(x, n, ALL_F(-1.0f));
     V_F y = MULTIPLY_ADD_F(ALL_F(0x1.5f3e52p-10f), r, ALL_F(0x1.41fbbcp-13f));
     y = MULTIPLY_ADD_F(ALL_F(0x1.3b2d4cp-7f), r, y);
@@ -21,6 +21,6 @@ TARGET static INLINE V_F exp2_of(V_F x)
     y = MULTIPLY_ADD_F(ALL_F(0x1.ebfbdcp-3f), r, y);
     y = MULTIPLY_ADD_F(ALL_F(0x1.62e430p-1f), r, y);
     y = MULTIPLY_ADD_F(ALL_F(1.0f), r, y);
-    V_F power = FROM_BITS(ADD_I(ALL_UP_I(BITS_OF(sum), 23), SPREAD_I((127 + 64) << 23)));
-    return MULTIPLY_F(MULTIPLY_F(y, power), ALL_F(0x1p-64f));
+    V_F power = FROM_BITS(ADD_I(ALL_UP_I(BITS_OF(sum), 23), SPREAD_I(127 << 23)));
+    return MULTIPLY_F(y, power);
 }
