@@ -14,7 +14,7 @@ TARGET static INLINE V_F exp2_of(V_F x)
 {
     const V_F magic = ALL_F(0x1.8p23f);
     x = GREATER_F(ALL_F(-127.0f), x);
-    V_F sum = ADD_F(x, magic), n = ADD_F(sum, ALL_F(-0x1.8p23f)), r = MULTIPLY_ADD_F(x, n, ALL_F(-1.0f));
+    V_F sum = ADD_F(x, magic), r = SUBTRACT_F(x, SUBTRACT_F(sum, magic));
     V_F y = MULTIPLY_ADD_F(ALL_F(0x1.5f3e52p-10f), r, ALL_F(0x1.41fbbcp-13f));
     y = MULTIPLY_ADD_F(ALL_F(0x1.3b2d4cp-7f), r, y);
     y = MULTIPLY_ADD_F(ALL_F(0x1.c6aee8p-5f), r, y);

@@ -1,6 +1,6 @@
 /* Scores of 16 queries as the weights of their keys, a key after the other: a lane of a vector is a query, so that nothing
- * is added across lanes. The words are those of the header vec_*.h that is included before this one. Exponentials are of base 2 (exp2.h): the scores come with
- * log2 e as a factor (attention.h). */
+ * is added across lanes. The words are those of the header vec_*.h that is included before this one. Exponentials are of
+ * base 2 (exp2.h): the scores come with log2 e as a factor (attention.h). */
 #pragma once
 
 #include "loops.h"
@@ -23,13 +23,13 @@ typedef void softmax_f32_micro(int64_t keys, const float *s, int64_t pitch, floa
             for (int64_t k = 0; k < keys; k++)                                                                     \
                 highest = GREATER_F(LOAD_F(s + k * pitch + c), highest);                                           \
             STORE_F(top + c, highest);                                                                             \
-            V_F shift = MULTIPLY_F(GREATER_F(highest, least), ALL_F(-1.0f));                                       \
+            const V_F shift = GREATER_F(highest, least);                                                           \
             for (int64_t k = 0; k < keys; k++) {                                                                   \
-                V_F weight = exp2_of(ADD_F(LOAD_F(s + k * pitch + c), shift));                                     \
+                V_F weight = exp2_of(SUBTRACT_F(LOAD_F(s + k * pitch + c), shift));                                \
                 STORE_F(p + k * NR + c, weight);                                                                   \
                 sum = ADD_F(sum, weight);                                                                          \
             }                                                                                                      \
-            V_F scale = exp2_of(ADD_F(before, shift));                                                             \
+            V_F scale = exp2_of(SUBTRACT_F(before, shift));                                                        \
             STORE_F(total + c, MULTIPLY_ADD_F(sum, LOAD_F(total + c), scale));                                     \
             for (int64_t i = 0; i < rows; i++)                                                                     \
                 STORE_F(acc + i * acc_pitch + c, MULTIPLY_F(LOAD_F(acc + i * acc_pitch + c), scale));              \
@@ -48,11 +48,10 @@ typedef void softmax_grad_f32_micro(int64_t keys, const float *s, int64_t s_pitc
                            float *ds_panel)                                                                        \
     {                                                                                                              \
         for (int c = 0; c < NR; c += LANES) {                                                                      \
-            const V_F less = MULTIPLY_F(LOAD_F(lse + c), ALL_F(-1.0f));                                            \
-            const V_F mean = MULTIPLY_F(LOAD_F(delta + c), ALL_F(-1.0f));                                          \
+            const V_F shift = LOAD_F(lse + c), mean = LOAD_F(delta + c);                                           \
             for (int64_t k = 0; k < keys; k++) {                                                                   \
-                V_F weight = exp2_of(ADD_F(LOAD_F(s + k * s_pitch + c), less));                                    \
-                V_F slope = MULTIPLY_F(ADD_F(LOAD_F(dp + k * dp_pitch + c), mean), weight);                        \
+                V_F weight = exp2_of(SUBTRACT_F(LOAD_F(s + k * s_pitch + c), shift));                              \
+                V_F slope = MULTIPLY_F(SUBTRACT_F(LOAD_F(dp + k * dp_pitch + c), mean), weight);                   \
                 STORE_F(p + k * row + c, weight);                                                                  \
                 STORE_F(ds + k * row + c, slope);                                                                  \
                 STORE_F(ds_panel + k * NR + c, slope);                                                             \

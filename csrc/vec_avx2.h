@@ -20,6 +20,7 @@ enum { LANES = 8 };
 #define BITS_OF(v) _mm256_castps_si256(v)
 #define FROM_BITS(v) _mm256_castsi256_ps(v)
 #define ADD_F(a, b) _mm256_add_ps(a, b)
+#define SUBTRACT_F(a, b) _mm256_sub_ps(a, b)
 #define MULTIPLY_ADD_F(s, a, b) _mm256_fmadd_ps(a, b, s)
 #define ONE_MULTIPLY_ADD(s, a, b) __builtin_fmaf(a, b, s)
 #define MULTIPLY_F(a, b) _mm256_mul_ps(a, b)

@@ -24,6 +24,7 @@ enum { LANES = 16 };
 #define BITS_OF(v) _mm512_castps_si512(v)
 #define FROM_BITS(v) _mm512_castsi512_ps(v)
 #define ADD_F(a, b) _mm512_add_ps(a, b)
+#define SUBTRACT_F(a, b) _mm512_sub_ps(a, b)
 #define MULTIPLY_ADD_F(s, a, b) _mm512_fmadd_ps(a, b, s)
 #define ONE_MULTIPLY_ADD(s, a, b) __builtin_fmaf(a, b, s)
 #define MULTIPLY_F(a, b) _mm512_mul_ps(a, b)

@@ -26,6 +26,7 @@ enum { LANES = 4 };
 #define LOAD_F(p) (*(const four *)(p))
 #define STORE_F(p, v) (*(four *)(p) = (v))
 #define ADD_F(a, b) ((a) + (b))
+#define SUBTRACT_F(a, b) ((a) - (b))
 #define MULTIPLY_F(a, b) ((a) * (b))
 #define MULTIPLY_ADD_F(s, a, b) ((s) + (a) * (b))
 #define ONE_MULTIPLY_ADD(s, a, b) ((s) + (a) * (b))

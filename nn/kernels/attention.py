@@ -42,8 +42,8 @@ def attention_grad(g: np.ndarray, q: np.ndarray, k: np.ndarray, v: np.ndarray, y
 
         p = exp(s − lse)    dv = pᵀ·g    ds = p·(g·vᵀ − Σ g·y)    dq = ds·k·scale    dk = dsᵀ·q·scale
 
-    The weights p are computed anew, a block at a time (Dao et al. 2022, algorithm 4). dq, dk and dv lie in
-    memory as q, k and v do.
+    q, k, v, mask, scale, causal: what attention was given; y, lse: what it gave. The weights p are computed
+    anew, a block at a time (Dao et al. 2022, algorithm 4). dq, dk and dv lie in memory as q, k and v do.
     """
     p = np.exp(_scores(q, k, mask, scale, causal) - np.where(lse == -np.inf, np.inf, lse)[..., None])
     ds = p * (g @ v.mT - (g * y).sum(axis=-1, keepdims=True))

@@ -1,8 +1,8 @@
 """Scaled dot-product attention: Vaswani et al., "Attention is all you need" (2017), eq. 1.
 
 Each query is compared with all keys, and gets the mean of their values, weighted by how well they fit. The
-kernels `attention` and `attention_grad` compute it without a matrix of all weights. Its lines in NumPy are here too, for a
-second derivative and for the gradient of a mask, which is such a matrix.
+kernels `attention` and `attention_grad` compute it without a matrix of all weights. Its lines in NumPy are
+here too, for a second derivative, and for the gradient of a mask, which is such a matrix.
 """
 
 from math import prod

@@ -258,7 +258,8 @@ MUTANTS = {
             np.minimum(place, n - 2) for place, n in zip(places, x.shape[2:], strict=True))))),
     "attention: the future is seen": (
         attention_is_a_mean_that_looks_where_it_may,
-        forward(RULES["scaled_dot_product_attention"], lambda f, *arrays, is_causal, scale: f(*arrays, scale=scale))),
+        forward(RULES["scaled_dot_product_attention"],
+                lambda f, *arrays, is_causal, scale: f(*arrays, scale=scale))),
     "layer_norm: the unbiased variance": (
         norms_do_not_see_shift_and_scale, forward(RULES["layer_norm"], biased)),
     "gather: the next row's index": (
