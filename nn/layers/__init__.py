@@ -7,6 +7,7 @@ from .attention import MultiheadAttention, TransformerEncoderLayer
 from .containers import Flatten, Identity, ModuleList, Sequential
 from .convolution import Conv1d, Conv2d, ConvTranspose2d
 from .linear import Embedding, Linear
+from .linear_attention import FavorAttention, NystromAttention, RandomFeatureAttention, RandomFourierAttention
 from .losses import (BCEWithLogitsLoss, CrossEntropyLoss, HuberLoss, KLDivLoss, L1Loss, MSELoss, NLLLoss,
                      SmoothL1Loss)
 from .normalisation import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm

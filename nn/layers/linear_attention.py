@@ -1,0 +1,209 @@
+"""Attention in time linear in the lengths: e^(q·k) as a product of features of q and of k, or by landmarks.
+
+A softmax's weights are e^(q·k/√E), less what cancels. Where that is φ(q)·φ(k), attention is
+
+    φ(Q)·(φ(K)ᵀ·V) / φ(Q)·Σφ(K)
+
+and no matrix of all queries and keys is needed. With x = q/E^¼, y = k/E^¼ and normal ω, for any x and y
+
+    E exp(ω·x − ½‖x‖²)·exp(ω·y − ½‖y‖²) = e^(x·y)      positive features (Choromanski et al. 2021, lemma 1)
+    e^½‖x‖²·e^½‖y‖²·E cos ω·(x − y)     = e^(x·y)      trigonometric ones (Rahimi & Recht 2007)
+
+In both it is half the squared norm. The layers here take (…, L, E), (…, S, E) and (…, S, V) as
+F.scaled_dot_product_attention does, or go into MultiheadAttention(…, attention=…).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import functional as F
+from ..module import Module
+from ..parameter import Parameter
+from ..random import chosen
+from ..tensor import Operand, Tensor
+from .checks import flags, positive
+
+CHUNK = 128  # queries of a causal attention that are done at a time
+
+
+def gaussian(features: int, width: int, orthogonal: bool, rng: np.random.Generator) -> np.ndarray:
+    """Normal ω as rows, float32 (features, width); or, `orthogonal`, such that each `width` of them are at right
+    angles, with the lengths of normal ones: each alone is still normal, and the estimates of e^(x·y) vary
+    less (Choromanski et al. 2021, theorem 2)."""
+    if not orthogonal:
+        return rng.standard_normal((features, width)).astype(np.float32)
+    blocks = [np.linalg.qr(rng.standard_normal((width, width)))[0].T for _ in range(-(-features // width))]
+    lengths = np.linalg.norm(rng.standard_normal((features, width)), axis=1, keepdims=True)
+    return (np.concatenate(blocks)[:features] * lengths).astype(np.float32)
+
+
+class LinearAttention(Module):
+    """Attention by features: `of(x, keys)` gives those of queries or of keys, (…, L, E) → (…, L, features).
+
+    It must give both with the same projection, and may scale those of a query by a factor of its own, those of
+    all keys by one: these cancel.
+    """
+
+    def of(self, x: Tensor, keys: bool) -> Tensor:
+        """The features of x, of keys or of queries."""
+        raise NotImplementedError(f"{type(self).__name__} has no `of`")
+
+    def forward(self, query: Operand, key: Operand, value: Operand, is_causal: bool = False) -> Tensor:
+        """(…, L, E), (…, S, E), (…, S, V) → (…, L, V). is_causal: query i sees the keys 0 … i; then L = S.
+        Raises ValueError for shapes that do not fit."""
+        query, key, value = _checked(self, query, key, value)
+        q, k = self.of(query, False), self.of(key, True)
+        ones = np.ones((*value.shape[:-1], 1), value.dtype)  # with them, the sum of the weights is a column
+        values = F.cat([value, Tensor(ones)], -1)
+        if is_causal:
+            if query.shape[-2] != key.shape[-2]:
+                raise ValueError(f"{type(self).__name__}: is_causal needs as many queries as keys, got "
+                                 f"{query.shape[-2]} and {key.shape[-2]}")
+            found = _causal(q, k, values)
+        else:
+            found = q @ (k.mT @ values)
+        return found[..., :-1] / found[..., -1:]
+
+
+def _checked(layer, *arrays):
+    q, k, v = arrays = [x if isinstance(x, Tensor) else Tensor(x) for x in arrays]
+    if min(len(x.shape) for x in arrays) < 2 or q.shape[-1] != k.shape[-1] or k.shape[-2] != v.shape[-2]:
+        raise ValueError(f"{type(layer).__name__}: query {q.shape}, key {k.shape} and value {v.shape} do not fit; "
+                         "wanted (…, L, E), (…, S, E) and (…, S, V)")
+    return arrays
+
+
+def _causal(q, k, values):
+    """Query i times the sum over keys 0 … i of their features times values: prefix sums of whole chunks, and within
+    a chunk its own products (Katharopoulos et al. 2020, eq. 9 to 11, a chunk at a time)."""
+    length = q.shape[-2]
+    chunk = min(CHUNK, max(length, 1))
+    more = -length % chunk
+    q, k, values = (F.pad(x, (0, 0, 0, more)) if more else x for x in (q, k, values))
+    q, k, values = (x.reshape(*x.shape[:-2], x.shape[-2] // chunk, chunk, x.shape[-1]) for x in (q, k, values))
+    sums = k.mT @ values
+    within = (q @ k.mT) * np.tri(chunk, dtype=q.dtype)
+    found = q @ (sums.cumsum(-3) - sums) + within @ values
+    return found.reshape(*found.shape[:-3], found.shape[-3] * chunk, found.shape[-1])[..., :length, :]
+
+
+class RandomFeatures(LinearAttention):
+    """Attention by features of ω·x for random ω: `projection`, float32 (features, embed_dim), which queries and keys
+    share; part of the state, not trained."""
+
+    def __init__(self, embed_dim: int, features: int = 256, orthogonal: bool = True, *,
+                 rng: np.random.Generator | None = None) -> None:
+        positive(self, embed_dim=embed_dim, features=features)
+        flags(self, orthogonal=orthogonal)
+        self.embed_dim, self.features, self.orthogonal = embed_dim, features, orthogonal
+        self.register_buffer("projection", np.empty((features, embed_dim), np.float32))
+        self.redraw(rng)
+
+    def redraw(self, rng: np.random.Generator | None = None) -> None:
+        """Draw ω anew: now and then while training, so that no network fits itself to one draw."""
+        rng = chosen(type(self).__name__, "rng", rng)
+        self.projection[...] = gaussian(self.features, self.embed_dim, self.orthogonal, rng)
+
+    def projected(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """ω·x/E^¼ for every ω, and ½‖x/E^¼‖², for x (…, L, E)."""
+        x = x * self.embed_dim ** -0.25
+        return x @ self.projection.T.astype(x.dtype, copy=False), (x * x).sum(-1, keepdim=True) * 0.5
+
+    def extra_repr(self) -> str:
+        return f"{self.embed_dim}, features={self.features}, orthogonal={self.orthogonal}"
+
+
+class FavorAttention(RandomFeatures):
+    """Positive random features: FAVOR+ of the Performer (Choromanski et al. 2021).
+
+    embed_dim: the width E of queries and keys. features: how many; the error falls as 1/√features, where q and k
+    are small. orthogonal: whether ω are at right angles. eps: added to every feature, so that no sum is 0.
+    rng: draws ω; nn.random.generator() if left out. Raises ValueError for invalid sizes.
+    """
+
+    def __init__(self, embed_dim: int, features: int = 256, orthogonal: bool = True, eps: float = 1e-6, *,
+                 rng: np.random.Generator | None = None) -> None:
+        super().__init__(embed_dim, features, orthogonal, rng=rng)
+        self.eps = eps
+
+    def of(self, x: Tensor, keys: bool) -> Tensor:
+        """exp(ω·x − ½‖x‖²), less the largest exponent of a query, or of all keys: one factor for all of them."""
+        inner, half = self.projected(x)
+        exponent = inner - half
+        return (exponent - exponent.amax((-2, -1) if keys else -1, keepdim=True).detach()).exp() + self.eps
+
+
+class RandomFourierAttention(RandomFeatures):
+    """Trigonometric random features, of the same mean: e^½‖x‖²·(cos ω·x, sin ω·x) (Rahimi & Recht 2007).
+
+    The estimate of a small weight may be negative, and that of a sum of weights near 0: the reason for positive
+    features. The arguments are those of FavorAttention; of each ω there are two features.
+    """
+
+    def of(self, x: Tensor, keys: bool) -> Tensor:
+        """Without the factor of a query, which cancels."""
+        inner, half = self.projected(x)
+        waves = F.cat([inner.cos(), inner.sin()], -1)
+        return waves * (half - half.amax(-2, keepdim=True).detach()).exp() if keys else waves
+
+
+class RandomFeatureAttention(RandomFeatures):
+    """RFA (Peng et al. 2021): queries and keys of length 1, for which e^(x·y/σ²) is, but for a factor, the mean of
+    cos ω·(x − y)/σ; sigma is trained. The other arguments are those of FavorAttention."""
+
+    def __init__(self, embed_dim: int, features: int = 256, orthogonal: bool = True, sigma: float = 1.0, *,
+                 rng: np.random.Generator | None = None) -> None:
+        super().__init__(embed_dim, features, orthogonal, rng=rng)
+        self.sigma = Parameter(np.full((), sigma, np.float32))
+
+    def of(self, x: Tensor, keys: bool) -> Tensor:
+        """(cos ω·x̂/σ, sin ω·x̂/σ) for x̂ = x/‖x‖."""
+        length = ((x * x).sum(-1, keepdim=True) + 1e-12) ** 0.5
+        inner = x / length @ self.projection.T.astype(x.dtype, copy=False) / self.sigma.parametrized()
+        return F.cat([inner.cos(), inner.sin()], -1)
+
+
+class NystromAttention(Module):
+    """The Nyström method (Xiong et al. 2021, eq. 13): softmax(Q·K̃ᵀ)·softmax(Q̃·K̃ᵀ)⁺·softmax(Q̃·Kᵀ)·V.
+
+    Q̃ and K̃ are means of `landmarks` segments of the queries and of the keys; the inverse is found by `iterations`
+    steps of eq. 11. It can't be causal: a mean of a segment sees its future. Raises ValueError for invalid sizes.
+    """
+
+    def __init__(self, landmarks: int = 64, iterations: int = 6) -> None:
+        positive(self, landmarks=landmarks, iterations=iterations)
+        self.landmarks, self.iterations = landmarks, iterations
+
+    def forward(self, query: Operand, key: Operand, value: Operand, is_causal: bool = False) -> Tensor:
+        """(…, L, E), (…, S, E), (…, S, V) → (…, L, V). Raises ValueError for shapes that do not fit, and for
+        is_causal."""
+        if is_causal:
+            raise ValueError("NystromAttention: is_causal is not possible, a landmark is a mean over the future too")
+        query, key, value = _checked(self, query, key, value)
+        query = query * (query.shape[-1] or 1) ** -0.5
+        q, k = (_segments(x.shape[-2], self.landmarks, x.dtype) @ x for x in (query, key))
+        from_landmarks, among = F.softmax(query @ k.mT), F.softmax(q @ k.mT)
+        found = F.scaled_dot_product_attention(q, key, value, scale=1.0)
+        return from_landmarks @ (_inverse(among, self.iterations) @ found)
+
+    def extra_repr(self) -> str:
+        return f"landmarks={self.landmarks}, iterations={self.iterations}"
+
+
+def _segments(length, landmarks, dtype):
+    """(segments, length): the rows take the means of segments as equal as can be."""
+    count = min(landmarks, max(length, 1))
+    which = np.arange(length) * count // max(length, 1)
+    ones = (which == np.arange(count)[:, None]).astype(dtype)
+    return Tensor(ones / np.maximum(ones.sum(1, keepdims=True), 1))
+
+
+def _inverse(a, iterations):
+    """The pseudoinverse of a, whose rows sum to 1 (Razavi et al. 2014; Xiong et al. 2021, eq. 11)."""
+    one = np.eye(a.shape[-1], dtype=a.dtype)
+    z = a.mT / a.sum(-2, keepdim=True).amax(-1, keepdim=True).detach()
+    for _ in range(iterations):
+        az = a @ z
+        z = z @ (13 * one - az @ (15 * one - az @ (7 * one - az))) * 0.25
+    return z
