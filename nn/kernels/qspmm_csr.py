@@ -1,4 +1,4 @@
-"""qspmm_csr: 8-bit integers times the transpose of sparse ones in compressed rows (CSR), exact, requantised."""
+"""qspmm_csr: 8-bit integers times the transpose of sparse ones in compressed rows, exact, requantised."""
 
 from typing import Any
 

@@ -63,7 +63,7 @@ def _in_parts(values: np.ndarray, indices: np.ndarray, indptr: np.ndarray, k: in
 
 def _unpack(w: Operand) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """values, indices, indptr, of whole rows."""
-    (n, k), values, indices, starts, width = w.shape, *w.parts.values()
+    n, (values, indices, starts, width) = w.shape[0], w.parts.values()
     counts = np.diff(starts).reshape(-1, n) if n else np.zeros((1, 0), I32)
     part, row = np.divmod(np.repeat(np.arange(counts.size), counts.ravel()), max(n, 1))
     order = np.argsort(row, kind="stable")

@@ -38,6 +38,15 @@ def test_spmm_csr(f, m, k, n, index):
     equals_specification(f, DOMAINS["spmm_csr"].storing(x, w, rng.random((n, k)) < 0.1, index))
 
 
+@every(kernels.qspmm_csr)
+@pytest.mark.parametrize(("m", "k", "n"), [(200, 520, 70), (29, 20000, 33)])
+def test_qspmm_csr(f, m, k, n):
+    rng = np.random.default_rng(0)
+    x, w = integers(rng, (m, k), np.uint8, "uniform"), integers(rng, (n, k), np.int8, "uniform")
+    options = {"x_zero": 7, "scale": 1e-4}
+    equals_specification(f, DOMAINS["qspmm_csr"].storing(x, w, rng.random((n, k)) < 0.3, options=options))
+
+
 @every(kernels.spmm_bsr)
 @pytest.mark.parametrize(("m", "k", "n"), FLOAT)
 @pytest.mark.parametrize("rows", [4, 8])
