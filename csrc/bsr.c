@@ -1,4 +1,5 @@
-/* spmm_bsr and qspmm_bsr: a dense matrix times the transpose of a sparse one in blocks of 4 or 8 rows x 1 column.
+/* spmm_bsr, qspmm_bsr and qspmm_csr: a dense matrix times the transpose of a sparse one in blocks of 4 or 8 rows x 1 column,
+ * or, of bytes, of single numbers: blocks of 1 row.
  *
  *     for mr rows of x:  transpose them                              xt, in L2
  *         for 16 columns of the result:
@@ -17,7 +18,8 @@ typedef struct {
     const nn_bsr_w *w;
     const nn_qgemm_around *around; /* of int8, with the two that follow */
     requantize_micro *requantize;
-    int32_t z;                     /* zero of x as the micro-kernel has it */
+    int of_signed;                 /* whether the micro-kernel has x as int8, */
+    int32_t z;                     /* and its zero there */
     int64_t ldx, ldo;
     const char *x;
     char *out;
@@ -120,12 +122,12 @@ static void block_of_bytes(const void *shared, char *scratch, int64_t i0, int64_
 {
     const product *t = shared;
     const nn_bsr_w *w = t->w;
-    const int mr = t->by->mr, nr = t->by->nr, size = t->around->out_size, of_signed = t->by->family == FAMILY_bsr_s8s8;
+    const int mr = t->by->mr, nr = t->by->nr, size = t->around->out_size;
     const nn_qgemm_b b = { .sums = w->sums, .n = w->n, .k = w->k };
     float *yt = (float *)(scratch + w->k * mr), *tile = yt + PANEL * mr; /* of bits, which are only moved */
     columns c;
     turn_bytes(w->k, i1 - i0, (const uint8_t *)t->x + i0 * t->ldx, t->ldx,
-               !t->around->a_signed == !of_signed ? 0 : 0x80, mr, (uint8_t *)scratch);
+               !t->around->a_signed == !t->of_signed ? 0 : 0x80, mr, (uint8_t *)scratch);
     for (int64_t n0 = 0; n0 < w->n; n0 += PANEL) {
         const int64_t cols = smaller(PANEL, w->n - n0);
         for (int64_t j = 0; j < cols; j += nr) {
@@ -135,7 +137,7 @@ static void block_of_bytes(const void *shared, char *scratch, int64_t i0, int64_
         }
         copy_strided(i1 - i0, PANEL, yt, 1, mr, tile, PANEL);
         nn_column_terms(&b, t->around, t->z, n0, PANEL, &c);
-        for (int64_t j = 0; of_signed && j < cols; j++)
+        for (int64_t j = 0; t->of_signed && j < cols; j++)
             c.add[j] += ((const uint32_t *)w->negative)[n0 + j];
         for (int64_t i = 0; i < i1 - i0; i += MAX_TILE / PANEL)
             t->requantize((int)smaller(MAX_TILE / PANEL, i1 - i0 - i), (int)cols, PANEL,
@@ -144,22 +146,30 @@ static void block_of_bytes(const void *shared, char *scratch, int64_t i0, int64_
     }
 }
 
+static int of_bytes(int kernel, int variant, int64_t m, const nn_bsr_w *w, const nn_qgemm_around *around, const void *x,
+                    int64_t ldx, void *out, int64_t ldo)
+{
+    const int refused = refuses(m, w->n, w->k, around, x, ldx, out, ldo);
+    if (refused || !w->n)
+        return refused;
+    const nn_micro *by = nn_select(kernel, variant, m, w->n, 0, 0);
+    product t = { .by = by, .w = w, .around = around, .requantize = BESIDE(requantize, by), .ldx = ldx, .ldo = ldo,
+                  .x = x, .out = out, .of_signed = by->family == FAMILY_bsr_s8s8 || by->family == FAMILY_csr_s8s8 };
+    t.z = zero_as_read(around, t.of_signed);
+    nn_cut cut = nn_cut_rows(m, by->mr, by->mr, cycles_of(by, m, w));
+    return nn_run_blocks(&cut, (w->k + 4 * PANEL + 4 * PANEL) * by->mr, block_of_bytes, &t);
+}
+
 /* out = (x - x_zero) . W^T + bias, int32 or requantised. */
 API int nn_qspmm_bsr(int variant, int64_t m, const nn_bsr_w *w, const nn_qgemm_around *around, const void *x, int64_t ldx,
                      void *out, int64_t ldo)
 {
-    const int64_t out_bytes = ldo == w->n ? m * ldo * around->out_size : 0; /* 0: rows with gaps, not looked at */
-    if (overlap(around->bias, w->n * 4, out, out_bytes) || overlap(around->scales, w->n * 4, out, out_bytes) ||
-        overlap(around->doubles, w->n * 8, out, out_bytes) || (ldx == w->k && overlap(x, m * ldx, out, out_bytes)))
-        return NN_OVERLAP;
-    if (!scales_are_good(w->n, around))
-        return NN_BAD_SCALE;
-    if (!w->n)
-        return 0;
-    const nn_micro *by = nn_select(NN_qspmm_bsr, variant, m, w->n, 0, 0);
-    product t = { .by = by, .w = w, .around = around, .requantize = BESIDE(requantize, by), .ldx = ldx, .ldo = ldo,
-                  .x = x, .out = out };
-    t.z = around->a_zero + (around->a_signed ? 128 : 0) - (by->family == FAMILY_bsr_s8s8 ? 128 : 0);
-    nn_cut cut = nn_cut_rows(m, by->mr, by->mr, cycles_of(by, m, w));
-    return nn_run_blocks(&cut, (w->k + 4 * PANEL + 4 * PANEL) * by->mr, block_of_bytes, &t);
+    return of_bytes(NN_qspmm_bsr, variant, m, w, around, x, ldx, out, ldo);
+}
+
+/* The same of blocks of one row. */
+API int nn_qspmm_csr(int variant, int64_t m, const nn_bsr_w *w, const nn_qgemm_around *around, const void *x, int64_t ldx,
+                     void *out, int64_t ldo)
+{
+    return of_bytes(NN_qspmm_csr, variant, m, w, around, x, ldx, out, ldo);
 }

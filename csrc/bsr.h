@@ -1,4 +1,5 @@
-/* Sparse matrices in blocks of R rows x 1 column (spmm_bsr, qspmm_bsr), and the bodies of their micro-kernels.
+/* Sparse matrices in blocks of R rows x 1 column (spmm_bsr, qspmm_bsr; of R = 1 qspmm_csr), and the bodies of their
+ * micro-kernels.
  *
  * MR rows of x are transposed, so that the column a block names is vectors of MR neighbours, as in csr.h. There a number
  * is worth one load of x; a block uses it for NR rows of W:
@@ -64,7 +65,7 @@ typedef void bsr_f32_micro(int64_t count, const float *xt, const float *block, i
  * then vector j has the rows LANES j ... in order. */
 typedef void bsr_u8s8_micro(int64_t count, const char *xt, const char *cell, int64_t rows, const void *indices, int wide,
                             int32_t *yt);
-typedef bsr_u8s8_micro bsr_s8s8_micro;
+typedef bsr_u8s8_micro bsr_s8s8_micro, csr_u8s8_micro, csr_s8s8_micro;
 static inline int place_in_tile(int r, int mr)
 {
     const int lanes = mr / 4;
@@ -99,11 +100,13 @@ static inline int place_in_tile(int r, int mr)
         }                                                                                                          \
     }
 #define BODY_bsr_u8s8(NAME, ISA, MR, NR) CELLS_OF_BLOCKS(NAME, ISA, MR, NR, BY_BYTES)
+#define BODY_csr_u8s8 BODY_bsr_u8s8
 #define BY_BYTES UNROLL for (int v = 0; v < NV; v++) sum[i][v] = MULTIPLY_ADD_U8S8(sum[i][v], x[v], w);
 
 /* Without vpdpbusd, magnitudes of w times x, as in rows.h, where the two are exchanged: here x gets the sign of w, and what
  * the sums lack is a number that does not depend on x, the sum of the magnitudes of the negative w of a row. */
 #define BODY_bsr_s8s8(NAME, ISA, MR, NR) CELLS_OF_BLOCKS(NAME, ISA, MR, NR, BY_MAGNITUDES)
+#define BODY_csr_s8s8 BODY_bsr_s8s8
 #define BY_MAGNITUDES                                                                                              \
     const V_I sign = SIGN_OF_BYTES(w);                                                                             \
     const V_I magnitude = ABSOLUTE_BYTES(w);                                                                       \

@@ -150,18 +150,13 @@ API int nn_spmm_nm(int variant, int64_t m, const nn_nm_w *w, const void *x, int6
 API int nn_qspmm_nm(int variant, int64_t m, const nn_nm_w *w, const nn_qgemm_around *around, const void *x, int64_t ldx,
                     void *out, int64_t ldo)
 {
-    const int64_t out_bytes = ldo == w->n ? m * ldo * around->out_size : 0; /* 0: rows with gaps, not looked at */
-    if (overlap(around->bias, w->n * 4, out, out_bytes) || overlap(around->scales, w->n * 4, out, out_bytes) ||
-        overlap(around->doubles, w->n * 8, out, out_bytes) || (ldx == w->k && overlap(x, m * ldx, out, out_bytes)))
-        return NN_OVERLAP;
-    if (!scales_are_good(w->n, around))
-        return NN_BAD_SCALE;
-    if (!w->n)
-        return 0;
+    const int refused = refuses(m, w->n, w->k, around, x, ldx, out, ldo);
+    if (refused || !w->n)
+        return refused;
     const nn_micro *by = nn_select(NN_qspmm_nm, variant, m, w->n, 0, 0);
     product t = { .by = by, .w = w, .around = around, .requantize = BESIDE(requantize, by), .ldx = ldx, .ldo = ldo,
                   .x = x, .out = out, .row_bytes = copied_row_bytes(round_up(w->k, 8)) };
-    t.z = around->a_zero + (around->a_signed ? 128 : 0) - (by->family == FAMILY_nm_s8s8 ? 128 : 0);
+    t.z = zero_as_read(around, by->family == FAMILY_nm_s8s8);
     nn_cut cut = nn_cut_rows(m, by->mr, 1 + BLOCK_BYTES / t.row_bytes, nn_cycles(by, m, w->n, w->groups));
     return nn_run_blocks(&cut, round_up(cut.rows, by->mr) * t.row_bytes, w->units ? block_of_bytes : plain_bytes, &t);
 }

@@ -15,6 +15,23 @@ API typedef struct {
 /* What each column from n0 adds to the sum of products: `wide` columns, a multiple of 16. Columns beyond n: 0. */
 void nn_column_terms(const nn_qgemm_b *b, const nn_qgemm_around *around, int32_t z, int64_t n0, int64_t wide, columns *c);
 
+/* Why (x - x_zero) . W^T of a W (n, k) that is stored sparsely can't be computed, as registry.h says; 0 if it can. */
+static inline int refuses(int64_t m, int64_t n, int64_t k, const nn_qgemm_around *around, const void *x, int64_t ldx,
+                          const void *out, int64_t ldo)
+{
+    const int64_t out_bytes = ldo == n ? m * ldo * around->out_size : 0; /* 0: rows with gaps, not looked at */
+    if (overlap(around->bias, n * 4, out, out_bytes) || overlap(around->scales, n * 4, out, out_bytes) ||
+        overlap(around->doubles, n * 8, out, out_bytes) || (ldx == k && overlap(x, m * ldx, out, out_bytes)))
+        return NN_OVERLAP;
+    return scales_are_good(n, around) ? 0 : NN_BAD_SCALE;
+}
+
+/* The zero of x where a micro-kernel reads it as int8 (`of_signed`), or as uint8, whichever it came as. */
+static inline int32_t zero_as_read(const nn_qgemm_around *around, int of_signed)
+{
+    return around->a_zero + (around->a_signed ? 128 : 0) - (of_signed ? 128 : 0);
+}
+
 /* What happens around the product of a group of filters, the first of which has this number. */
 static inline nn_qgemm_around of_group(const nn_qgemm_around *around, int64_t first)
 {

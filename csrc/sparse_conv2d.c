@@ -120,7 +120,7 @@ static void block(const void *convolution_, char *scratch, int64_t i0, int64_t i
         for (int64_t q = 0; q < positions; q += t->nr)
             for (int64_t n = 0; n < g->o; n += FILTERS) {
                 const int64_t some = smaller(FILTERS, g->o - n);
-                t->multiply(some, planes + q, t->values, t->distances, 1, 1, t->indptr + n, yt);
+                t->multiply(some, planes + q, t->values, t->distances, 1, 1, t->indptr + n, 0, yt);
                 copy_strided(t->nr, some, yt, 1, t->nr, tile, FILTERS);
                 put(t, q, smaller(q + t->nr, positions), n, (int)some, tile, out);
             }

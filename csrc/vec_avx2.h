@@ -176,6 +176,7 @@ TARGET static INLINE void lay_s16(const uint8_t *r0, const uint8_t *r1, const in
 #define SPREAD_FOUR(p) _mm256_broadcast_ps((const __m128 *)(const void *)(p))
 #define SPREAD_EIGHT(p) _mm256_broadcastq_epi64(_mm_loadl_epi64((const __m128i *)(const void *)(p)))
 #define PICK_FLOATS(four_of, which) _mm256_permutevar_ps(four_of, which)
+#define ONE_OF_FOUR(four_of, u) _mm256_permute_ps(four_of, 0x55 * (u)) /* number u in all lanes */
 #define PICK_BYTES(eight_of, which) _mm256_shuffle_epi8(eight_of, which)
 
 #define CODES(p) _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(p)))

@@ -98,6 +98,7 @@ TARGET static INLINE __m512i BYTES_OF_FOUR(__m512i v0, __m512i v1, __m512i v2, _
 #define SPREAD_FOUR(p) _mm512_broadcast_f32x4(_mm_loadu_ps((const float *)(const void *)(p)))
 #define SPREAD_EIGHT(p) _mm512_broadcastq_epi64(_mm_loadl_epi64((const __m128i *)(const void *)(p)))
 #define PICK_FLOATS(four_of, which) _mm512_permutevar_ps(four_of, which)
+#define ONE_OF_FOUR(four_of, u) _mm512_permute_ps(four_of, 0x55 * (u)) /* number u in all lanes */
 #define PICK_BYTES(eight_of, which) _mm512_shuffle_epi8(eight_of, which)
 
 /* A codebook of 16 floats is one register, and vpermps looks at the lowest four bits of an index only. */

@@ -168,6 +168,7 @@ static INLINE four_ints ABSOLUTE_BYTES(four_ints v)
 /* Four floats, or eight bytes, as often as a vector has room; and of these the one for each lane that the lowest two bits
  * of an index say, or, of bytes, the lowest three (nm.h). */
 #define SPREAD_FOUR(p) LOAD_ANY((const float *)(const void *)(p))
+#define ONE_OF_FOUR(v, u) (four){ (v)[u], (v)[u], (v)[u], (v)[u] } /* number u in all lanes */
 static INLINE four_ints SPREAD_EIGHT(const void *p)
 {
     four_ints both;

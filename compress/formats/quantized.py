@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from nn.kernels import conv2d, depthwise_conv2d, gemm, qgemm, qspmm_bsr, winograd_conv2d
+from nn.kernels import conv2d, depthwise_conv2d, gemm, qgemm, qspmm_bsr, qspmm_csr, winograd_conv2d
 
 from ..sparse.cost import Product, cheapest, convolutions_of_integers, of_integers
-from ..sparse.form import values_in
+from ..sparse.form import positions_in, values_in
 from ..stored import STORED, Part, Stored, as_matrix, from_matrix, gamma, read
 
 
@@ -102,8 +102,8 @@ class MaskedWeight(QuantizedWeight, abstract=True):
     """A QuantizedWeight with many zeros: a bit for each weight says which are not, and only those are stored.
 
     n/8 bytes of mask beat 16-bit column indices while more than one weight in 16 lives. The operand has the
-    zeros again, and its kernel multiplies them; but for those in blocks of rows, where a sparse product of
-    integers costs less."""
+    zeros again, and its kernel multiplies them; but where a sparse product of integers costs less, in blocks
+    of rows or of single weights."""
 
     def __init__(self, codes: np.ndarray, scales: np.ndarray) -> None:
         flat = as_matrix(codes).ravel()
@@ -125,9 +125,11 @@ class MaskedWeight(QuantizedWeight, abstract=True):
             return {}
 
         def codes(w: Any, shape: tuple[int, ...]) -> np.ndarray:
-            if kernel is not qspmm_bsr:
+            if kernel not in (qspmm_bsr, qspmm_csr):
                 return cls.format.told(kernel, w, shape).ravel()
-            positions, values = values_in(*w[:3], prod(shape[1:]))
+            columns = prod(shape[1:])
+            positions, values = (values_in(*w[:3], columns) if kernel is qspmm_bsr
+                                 else (positions_in(*w[1:], columns), w[0]))
             multipliers = np.zeros(prod(shape), np.int8)
             multipliers[positions] = values
             return cls.format.codes_of(multipliers)
@@ -148,10 +150,16 @@ class MaskedWeight(QuantizedWeight, abstract=True):
         found = convolutions_of_integers if of_filters else of_integers
         return found(np.flatnonzero(self.multipliers()), self.shape)
 
+    def product(self, kernel: Any) -> Product:
+        """The cheapest of them that is this kernel's."""
+        return cheapest([product for product in self.products() if product.kernel is kernel])
+
     def operand(self, kernel: Any = None) -> Any:
-        if kernel is not qspmm_bsr:
-            return super().operand(kernel)
-        return qspmm_bsr.pack(self.multipliers(), rows=cheapest(self.products()[1:]).rows)
+        if kernel is qspmm_csr:
+            return qspmm_csr.pack(self.multipliers())
+        if kernel is qspmm_bsr:
+            return qspmm_bsr.pack(self.multipliers(), rows=self.product(qspmm_bsr).rows)
+        return super().operand(kernel)
 
     def count(self) -> int:
         return int(np.unpackbits(self.held["mask"]).sum())

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from nn.kernels import bgemm, conv2d, gemm, qgemm, qspmm_bsr, sparse_conv2d
+from nn.kernels import bgemm, conv2d, gemm, qgemm, qspmm_bsr, qspmm_csr, sparse_conv2d
 
 from ..formats.format import FORMATS
 from ..formats.quantized import MaskedWeight
@@ -42,8 +42,8 @@ def algorithm(line: Any, size: tuple[int, int]) -> str:
         rows = pointwise or wanted == "im2col"
         grid = line.inputs[0].grid
         kernel = qgemm if grid is None else weight.kernel_with(grid.format)  # (None: made of reals)
-        if kernel is qspmm_bsr and not rows:  # with the patches it may cost more than the dense one
-            kernel = qgemm if cheapest(weight.products(of_filters=True)).kernel is not qspmm_bsr else kernel
+        if kernel in (qspmm_bsr, qspmm_csr) and not rows:  # with the patches it may cost more than the dense one
+            kernel = kernel if cheapest(weight.products(of_filters=True)).kernel is kernel else qgemm
         if kernel is not qgemm:
             return "bits" if kernel is bgemm and not pointwise else "im2col"
         grids = [grid for grid in (line.inputs[0].grid, line.grid) if grid is not None]

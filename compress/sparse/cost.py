@@ -7,8 +7,8 @@ vectors that the dense one keeps in registers; so it pays from a fraction of zer
 
 besides: what a product costs whatever the zeros. Nothing is timed, and nothing asked but shape and zeros: a
 Program runs the same way on every machine. The costs are measured on Zen 4 with AVX-512 (`espalier bench
-spmm_csr spmm_bsr sparse_conv2d`), with 16 to 256 rows of x; with a single row `spmm_csr` waits for its
-indices, and breaks even at 84 to 88 % zeros. On another machine the break-even may be another."""
+spmm_csr spmm_bsr sparse_conv2d qspmm_bsr qspmm_csr`), with 16 to 256 rows of x; with a single row `spmm_csr`
+waits for its indices, and breaks even at 84 to 88 % zeros. On another machine the break-even may be another."""
 
 from __future__ import annotations
 
@@ -17,7 +17,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nn.kernels import conv2d, gemm, qconv2d, qgemm, qspmm_bsr, sparse_conv2d, spmm_bsr, spmm_csr
+from nn.kernels import (
+    conv2d,
+    gemm,
+    qconv2d,
+    qgemm,
+    qspmm_bsr,
+    qspmm_csr,
+    sparse_conv2d,
+    spmm_bsr,
+    spmm_csr,
+)
 
 CSR = 2.5                    # breaks even at 60 % zeros; measured: 43 to 61 %, by the rows of x
 CONVOLVED = 3.0              # CSR in `sparse_conv2d`, beside `conv2d`: at 67 %; measured: 57 to 76 % of 3×3
@@ -28,9 +38,12 @@ PATCH = 8.0                  # to lay out a number of a patch (im2col), float32;
 # there will be decides: with 64 a multiply-add costs 1.0 / 1.4 (AVX-512 / AVX2); with 16 it is 3.4, which is
 # taken; a row alone is 2 to 12 times as fast by `qgemm`. Measured with weights of 64 to 1024 × 72 to 1152.
 INTEGERS = {8: 3.4, 4: 3.4}  # by the rows of a block; of two alike those with fewer indices
+SINGLE = 10.0                # of single weights: with 64 rows 2.9 / 1.9, with 16 4 to 10, which is taken
 TURNED = 60.0                # 60 / 26, for each number of x, which is turned into columns
 WRITTEN = 30.0               # 31 / 21, for each sum, which is turned back
+BEGUN = 120.0                # of single weights besides, for each row of W: 50 to 150
 OF_FILTERS = 2.0             # beside `qconv2d`, which on AVX2 is twice as fast as `qgemm`
+SINGLE_OF_FILTERS = 4.0      # the same of single weights; there are more rows than 64
 BYTES_LAID = 20.0            # to lay out a number of a patch; measured: 7 to 30
 
 
@@ -79,14 +92,22 @@ def convolutions(positions: np.ndarray, shape: tuple[int, ...], dense: float = 1
 def of_integers(positions: np.ndarray, shape: tuple[int, ...]) -> list[Product]:
     """Those of integers; the dense one first."""
     return [Product(qgemm, 1, 1.0, prod(shape), prod(shape)),
-            *in_blocks(qspmm_bsr, INTEGERS, positions, shape, TURNED * prod(shape[1:]) + WRITTEN * shape[0])]
+            *_sparse_integers(INTEGERS, SINGLE, positions, shape, TURNED)]
 
 
 def convolutions_of_integers(positions: np.ndarray, shape: tuple[int, ...]) -> list[Product]:
     """The dense convolution of integers, and products of blocks with patches that are laid out."""
-    laid = (TURNED + BYTES_LAID) * prod(shape[1:]) + WRITTEN * shape[0]
     return [Product(qconv2d, 1, 1.0, prod(shape), prod(shape)),
-            *in_blocks(qspmm_bsr, dict.fromkeys(INTEGERS, OF_FILTERS), positions, shape, laid)]
+            *_sparse_integers(dict.fromkeys(INTEGERS, OF_FILTERS), SINGLE_OF_FILTERS, positions, shape,
+                              TURNED + BYTES_LAID)]
+
+
+def _sparse_integers(blocks: dict[int, float], single: float, positions: np.ndarray, shape: tuple[int, ...],
+                     laid: float) -> list[Product]:
+    """The sparse products of integers: in blocks, and of single weights. laid: what a number of x costs."""
+    besides = laid * prod(shape[1:]) + WRITTEN * shape[0]
+    return [*in_blocks(qspmm_bsr, blocks, positions, shape, besides),
+            Product(qspmm_csr, 1, single, len(positions), prod(shape), besides + BEGUN * shape[0])]
 
 
 def in_blocks(kernel: Any, each: dict[int, float], positions: np.ndarray, shape: tuple[int, ...],

@@ -18,6 +18,7 @@ from nn.kernels import (
     qconv2d,
     qgemm,
     qspmm_bsr,
+    qspmm_csr,
     sparse_conv2d,
     spmm_bsr,
     winograd_conv2d,
@@ -42,7 +43,7 @@ def measured_break_even(shape: tuple[int, ...], kernel: Any, rows: int = 1, dens
     with 85 % of zeros and with none at all meets the time of the dense one. Takes about three times so many
     seconds, once a shape. Laying out patches is timed with a product that wants them."""
     rng, (out, columns) = np.random.default_rng(0), (shape[0], prod(shape[1:]))
-    w = _numbers((out, columns), np.int8 if kernel is qspmm_bsr else np.float32)
+    w = _numbers((out, columns), np.int8 if kernel in (qspmm_bsr, qspmm_csr) else np.float32)
     few = w * np.repeat(rng.random((-(-out // rows), columns)) >= ZEROS, rows, axis=0)[:out]
     weights = {"few": few.astype(w.dtype), "none": np.zeros_like(w)}
     calls = _of_images(shape, rows, window) if window else _of_rows(shape, rows)
@@ -61,6 +62,8 @@ def _numbers(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
 def _operand(kernel: Any, w: np.ndarray, shape: tuple[int, ...], rows: int) -> Any:
     if kernel in (spmm_bsr, qspmm_bsr):
         return kernel.pack(w, rows)
+    if kernel is qspmm_csr:
+        return kernel.pack(w)
     if kernel in (conv2d, qconv2d):
         return kernel.pack(from_matrix(w, shape))
     if kernel is qgemm:

@@ -2,7 +2,7 @@
 
     products        gemm(a, b); qgemm, of 8-bit integers, exact; and with a matrix of 16-bit floats
                     (half_gemm), that is sparse (spmm_csr; in blocks of rows, spmm_bsr; of the pattern 2:4 and
-                    the like, spmm_nm; of these two, 8-bit integers: qspmm_bsr, qspmm_nm), of codes into a
+                    the like, spmm_nm; of 8-bit integers qspmm_csr, qspmm_bsr, qspmm_nm), of codes into a
                     codebook (codebook_gemm), of 2 to 4 bits with a scale a block (nbit_gemm), or in the
                     tensor-train format (tt_matmul); bgemm, of +1 and −1 as bits, which sign_bits makes of
                     floats; pow2_gemm, of powers of two

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from .arguments import I8, I32, U16, array, integer
+from .compressed_rows import checked_indices
 from .native import ffi, from_buffer
 from .operand import PANEL, Operand, aligned
-from .spmm_csr import checked_indices
 
 HEIGHTS = (4, 8)  # rows of a block
 QUAD = 4  # blocks of a cell
@@ -63,7 +63,7 @@ def _operand(kernel: Any, n: int, k: int, blocks: np.ndarray, indices: np.ndarra
              lasts: bool) -> Operand:
     """An operand owns its memory; that of one call may be the caller's."""
     if blocks.dtype is I8:
-        return Operand(kernel, (n, k), **_cells(n, blocks, indices, indptr), indptr=indptr.copy(), n=n)
+        return Operand(kernel, (n, k), **cells(n, blocks, indices, indptr))
     if lasts:
         own = aligned(blocks.shape, blocks.dtype)
         own[...] = blocks
@@ -74,21 +74,23 @@ def _operand(kernel: Any, n: int, k: int, blocks: np.ndarray, indices: np.ndarra
     return Operand(kernel, (n, k), blocks=blocks, indices=indices, indptr=indptr, n=n)
 
 
-def _cells(n: int, blocks: np.ndarray, indices: np.ndarray, indptr: np.ndarray) -> dict[str, np.ndarray]:
-    """Blocks of int8 as the C code multiplies them (csrc/bsr.h): four as a cell (cells, R, 4), a row of
-    blocks filled up with zeros; their indices; the cells of each row of blocks; sums of the rows of W."""
+def cells(n: int, blocks: np.ndarray, indices: np.ndarray, indptr: np.ndarray) -> dict[str, np.ndarray]:
+    """The parts of an operand whose blocks are of int8, as the C code multiplies them (csrc/bsr.h): four as a
+    cell (cells, R, 4), a row of blocks filled up with zeros; their indices; the cells of each row of blocks;
+    sums of the rows of W. R may be 1."""
     rows, first = blocks.shape[1], np.zeros(len(indptr), I32)
     np.cumsum(-(-np.diff(indptr) // QUAD), out=first[1:])
     places = _places(indptr, first)
-    cells, own = aligned((first[-1], rows, QUAD), I8), np.zeros(QUAD * first[-1], indices.dtype)
-    cells[places // QUAD, :, places % QUAD] = blocks
+    made, own = aligned((first[-1], rows, QUAD), I8), np.zeros(QUAD * first[-1], indices.dtype)
+    made[places // QUAD, :, places % QUAD] = blocks
     own[places] = indices
     most = (len(indptr) - 1) * rows
     sums, negative = np.zeros((2, -(-most // PANEL) * PANEL), I32)
     for of, numbers in (sums, blocks), (negative, -np.minimum(blocks, 0, dtype=I32)):
         until = np.concatenate([np.zeros((1, rows), int), np.cumsum(numbers, axis=0, dtype=int)])
         of[:most] = (until[indptr[1:]] - until[indptr[:-1]]).ravel()
-    return {"blocks": cells, "indices": own, "first": first, "sums": sums, "negative": negative}
+    return {"blocks": made, "indices": own, "first": first, "sums": sums, "negative": negative,
+            "indptr": indptr.copy(), "n": n}
 
 
 def _places(indptr: np.ndarray, first: np.ndarray) -> np.ndarray:

@@ -6,12 +6,12 @@ import numpy as np
 
 from ..geometry import LARGEST, Pair, pair
 from .arguments import F32, I32, array, integer
+from .compressed_rows import checked, sparse_rows
 from .contract import Plan, operand
 from .convolution import geometry, pad, planned, taps
 from .kernel import kernel
 from .native import from_buffer
 from .operand import Operand
-from .spmm_csr import checked, sparse_rows
 
 
 @kernel(x="f32[N,H,W,C] pixels",
@@ -59,7 +59,7 @@ def _pack(who: str, x: Any, *given: Any) -> Operand:
     if isinstance(size, np.ndarray):
         size = tuple(array(who, "kernel_size", size, 1, I32).tolist())
     size = pair(who, "kernel_size", size, 1)
-    rows = checked(who, *given[:3], size[0] * size[1] * c, own=x is None)
+    rows = checked(who, *given[:3], size[0] * size[1] * c, own=x is None, dtype=F32)
     shape = len(rows["indptr"]) - 1, c, *size
     return Operand(sparse_conv2d, shape, **rows, kernel_size=np.array(size, I32))
 

@@ -3,8 +3,8 @@
 Every kernel here is a product: output row i comes from row i of the first argument, output column j from
 column j of the weight, and the inner index runs along both. A Domain says how to take rows, columns and inner
 indices of a case, so that the laws (nn/testing/laws.py) are written once for all kernels. This file has the
-dense products; the sparse one is in domain_csr.py. A new kernel's Domain is there by being defined, with the
-kernel's `name`, in a file of this folder.
+dense products; what the sparse ones share is in domain_sparse.py. A new kernel's Domain is there by being
+defined, with the kernel's `name`, in a file of this folder.
 """
 
 from __future__ import annotations

@@ -5,17 +5,16 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from .case import STYLES, Case, floats, integers, near
-from .domain import SEEDS, TINY, Domain, gamma
-from .domain_bsr import around_integers
+from .case import STYLES, Case, near
+from .domain import SEEDS, TINY, gamma
+from .domain_sparse import OfIntegers, Sparse
 
 
-class SpmmNm(Domain):
+class SpmmNm(Sparse):
     """f32 x·Wᵀ; the arguments are x, values, indices."""
 
-    name, exact = "spmm_nm", False
+    name = "spmm_nm"
     m_tiles, n_tiles = (1, 4, 8), (16, 32)
-    dtype: type = np.float32
 
     def cases(self) -> st.SearchStrategy[Case]:
         """Mostly 2:4; groups around those of a unit, 8, and of a line, 2."""
@@ -29,18 +28,6 @@ class SpmmNm(Domain):
         order = rng.random((n, groups, of)).argsort(axis=2)[..., :kept].astype(np.uint8)
         x, values = self.numbers(rng, (m, groups * of), style), self.weights(rng, order.shape, style)
         return Case((x, values, order), self.around(rng, n, x.dtype), seed)
-
-    def numbers(self, rng: np.random.Generator, shape: tuple[int, int], style: str) -> np.ndarray:
-        """Activations."""
-        return floats(rng, shape, style)
-
-    def weights(self, rng: np.random.Generator, shape: tuple[int, ...], style: str) -> np.ndarray:
-        """What is kept."""
-        return floats(rng, shape, style)
-
-    def around(self, rng: np.random.Generator, n: int, dtype: np.dtype) -> dict:
-        """Further options."""
-        return {}
 
     def alternating(self, x: np.ndarray, pairs: list[tuple[int, int]]) -> Case:
         """The case of 2:4 whose row r of W keeps the two numbers of a pair in each group."""
@@ -64,10 +51,6 @@ class SpmmNm(Domain):
         np.add.at(w, (*np.ogrid[:n, :groups, :1][:2], indices), values)
         return w.reshape(n, x.shape[1])
 
-    def exactly(self, case: Case) -> np.ndarray:
-        """(M, N) the product in float64."""
-        return case.args[0].astype(np.float64) @ self.dense(case).T
-
     def bound(self, case: Case) -> np.ndarray | float:
         """(M, N) γ_k·(|x||W|ᵀ), k the numbers kept of a row; and underflow's share."""
         x, values, indices = case.args
@@ -75,15 +58,10 @@ class SpmmNm(Domain):
         sizes = self.dense(case.on(x, np.abs(values), indices))
         return gamma(k) * (np.abs(x.astype(np.float64)) @ sizes.T) + k * TINY
 
-    def rows(self, case: Case, index) -> Case:
-        """The case that computes only these rows of the output."""
-        return case.on(case.args[0][index], *case.args[1:])
-
     def columns(self, case: Case, index) -> Case:
         """The case that computes only these columns of the output: rows of W."""
         x, values, indices = case.args
-        per_column = {name: v[index] for name, v in case.options.items() if isinstance(v, np.ndarray)}
-        return case.on(x, values[index], indices[index], **per_column)
+        return case.on(x, values[index], indices[index], **self.per_column(case, index))
 
     def inner(self, case: Case, index) -> Case:
         """The case with groups in another order, and the columns of each."""
@@ -105,37 +83,13 @@ class SpmmNm(Domain):
         places = rng.integers(0, of, zeros.shape, dtype=np.uint8)
         return case.on(np.hstack([x, junk]), np.hstack([values, zeros]), np.hstack([indices, places]))
 
-    def weight(self, case: Case) -> tuple[np.ndarray, ...]:
-        """What is packed, and what `unpack` must give back."""
-        return case.args[1:]
-
-    def to_pack(self, case: Case) -> tuple:
-        """What is kept doesn't say how many columns W has."""
-        return *case.args[1:], case.args[0].shape[1]
-
     def held(self, case: Case) -> int:
         """The values; two bits for a place are enough of groups of four."""
         _, values, _ = case.args
         return values.nbytes + values.size // 4
 
 
-class QspmmNm(SpmmNm):
-    """u8|s8 x by int8 W, exact; a zero point, bias and requantisation."""
+class QspmmNm(OfIntegers, SpmmNm):
+    """u8|s8 x by int8 W."""
 
-    name, exact, dtype = "qspmm_nm", True, np.int8
-
-    def numbers(self, rng, shape, style) -> np.ndarray:
-        """Of either dtype."""
-        return integers(rng, shape, rng.choice([np.uint8, np.int8]), style)
-
-    def weights(self, rng, shape, style) -> np.ndarray:
-        """int8."""
-        return integers(rng, shape, np.int8, style)
-
-    def around(self, rng, n, dtype) -> dict:
-        """Each option is there or not."""
-        return around_integers(rng, n, dtype)
-
-    def bound(self, case: Case) -> float:
-        """Zero: integers are exact."""
-        return 0.0
+    name = "qspmm_nm"

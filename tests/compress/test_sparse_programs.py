@@ -108,22 +108,24 @@ def dense_twin(program):
     return twin
 
 
-@given(convolutional(), st.booleans())
-def test_of_integers(drawn, nothing):
-    """Whatever is chosen, also where a product of blocks is said to cost nothing: equal integers."""
+@given(convolutional(), st.sampled_from(["", "qspmm_bsr", "qspmm_csr"]))
+def test_of_integers(drawn, free):
+    """Whatever is chosen, also where a sparse product is said to cost nothing: equal integers."""
     model, x = drawn
     program = compress.convert(compress.prepare(model, Quantize(), x))
     wanted = every_value(dense_twin(program), x)
     with pytest.MonkeyPatch.context() as patch:
-        if nothing:
-            for name in ("TURNED", "WRITTEN", "BYTES_LAID", "OF_FILTERS"):
-                patch.setattr(cost, name, 1e-3)
-            patch.setattr(cost, "INTEGERS", {8: 1e-3, 4: 1e-3})
+        if free:
+            blocks, single = (1e-4, 1e-3) if free == "qspmm_bsr" else (1e3, 1e-4)
+            for name, costs in (("TURNED", 1e-4), ("WRITTEN", 1e-4), ("BYTES_LAID", 1e-4), ("BEGUN", 1e-4),
+                                ("OF_FILTERS", blocks), ("SINGLE_OF_FILTERS", single), ("SINGLE", single),
+                                ("INTEGERS", {8: blocks, 4: blocks})):
+                patch.setattr(cost, name, costs)
         other = pickle.loads(pickle.dumps(program))
         found = every_value(other, x)
         masked = isinstance(program.constants[program.calls[-1].constants["weight"]], MaskedWeight)
         last = [step.kernel for step in other.bound.calls[program.calls[-1].output]]
-        assert not nothing or ("qspmm_bsr" in last) == masked
+        assert not free or (free in last) == masked
     for name in wanted.keys() & found.keys():
         np.testing.assert_array_equal(found[name], wanted[name], err_msg=name)
     for name, weight in program.constants.items():
@@ -133,9 +135,10 @@ def test_of_integers(drawn, nothing):
 
 
 @pytest.mark.parametrize(("zeros", "style", "kernel"), [(0.9, "4x1", "qspmm_bsr"), (0.9, "8x1", "qspmm_bsr"),
-                                                        (0.2, "4x1", "qgemm"), (0.8, "element", "qgemm")])
+                                                        (0.2, "4x1", "qgemm"), (0.8, "element", "qgemm"),
+                                                        (0.98, "element", "qspmm_csr")])
 @pytest.mark.parametrize("dynamic", [False, True])
-def test_integers_in_blocks_are_multiplied_as_such_where_that_pays(zeros, style, kernel, dynamic):
+def test_sparse_integers_are_multiplied_as_such_where_that_pays(zeros, style, kernel, dynamic):
     rng = np.random.default_rng(0)
     model = nn.Sequential(nn.Linear(256, 512, rng=rng))
     thin(model, zeros, style, 1)
@@ -147,8 +150,10 @@ def test_integers_in_blocks_are_multiplied_as_such_where_that_pays(zeros, style,
     assert step.kernel == kernel
     found = compress.report(program, measured=True).zeros["0.weight"]
     assert found.product == kernel
-    assert (found.zeros > found.break_even) == (kernel == "qspmm_bsr")
+    assert (found.zeros > found.break_even) == (kernel != "qgemm")
     assert 0 <= found.measured <= 1
+    if kernel == "qspmm_csr":
+        assert (found.rows, step.macs) == (1, np.count_nonzero(weight.multipliers()))
     if kernel == "qspmm_bsr":
         assert found.rows == int(style[0])
         blocks = weight.multipliers().reshape(-1, found.rows, 256).any(axis=1)
@@ -158,11 +163,13 @@ def test_integers_in_blocks_are_multiplied_as_such_where_that_pays(zeros, style,
 
 def test_the_model_of_the_cost_of_integers_by_hand():
     positions, shape = np.flatnonzero(np.ones((64, 72))), (64, 8, 3, 3)
-    dense, eight, four = cost.of_integers(positions, shape)
+    dense, eight, four, single = cost.of_integers(positions, shape)
     assert (dense.kernel, dense.cost) == (qgemm, 64 * 72)
     assert eight.cost == four.cost == 3.4 * 64 * 72 + 60 * 72 + 30 * 64
     assert cost.cheapest([eight, four]) is eight
-    _, laid, _ = cost.convolutions_of_integers(positions, shape)
+    assert single.cost == 10 * 64 * 72 + 60 * 72 + 150 * 64
+    _, laid, _, of_filters = cost.convolutions_of_integers(positions, shape)
+    assert of_filters.cost == 4 * 64 * 72 + 80 * 72 + 150 * 64
     assert laid.cost == 2 * 64 * 72 + 80 * 72 + 30 * 64
     assert laid.break_even(dense) > 1  # never
 

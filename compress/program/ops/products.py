@@ -21,13 +21,13 @@ from nn.kernels import (
     qconv2d,
     qdepthwise_conv2d,
     qspmm_bsr,
+    qspmm_csr,
     sparse_conv2d,
     winograd_conv2d,
 )
 from nn.kernels.requantization import ROUNDINGS
 
 from ...overflow import int32_sums
-from ...sparse.cost import cheapest
 from ...sparse.form import dense_filters
 from ...stored import Stored, from_matrix
 from ..algorithms import ALGORITHMS, algorithm, filters, on_integers
@@ -86,9 +86,9 @@ class _Product(Op, roles={"weight": True, "bias": False}):
         options = {"activations": "int8"} if inside else {}
         if kernel is bgemm:
             return sums_of_bits(line, bgemm, methodcaller("operand", bgemm), macs, {}, **of)
-        if kernel is qspmm_bsr:
-            blocks = cheapest(stored.products()[1:])
-            macs = macs // stored.macs() * blocks.rows * blocks.blocks
+        if kernel in (qspmm_bsr, qspmm_csr):
+            stores = stored.product(kernel)
+            macs = macs // stored.macs() * stores.rows * stores.blocks
         if grid is not None:
             return sums(line, kernel, methodcaller("operand", kernel), macs, {}, **of)
         if form is not None and not inside:

@@ -26,6 +26,9 @@ GOOD = {
     "qspmm_bsr": {"x": A8, "blocks": np.ones((2, 4), B), "indices": np.array([0, 3], np.uint16),
                   "indptr": np.array([0, 1, 2], I32), "n": np.array([5], I32), "bias": np.zeros(5, I32),
                   "scale": np.ones(5, F)},
+    "qspmm_csr": {"x": A8, "values": np.ones(2, B), "indices": np.array([0, 3], np.uint16),
+                  "indptr": np.array([0, 1, 1, 1, 1, 2], I32), "bias": np.zeros(5, I32),
+                  "scale": np.ones(5, F)},
     "spmm_nm": {"x": X, "values": np.ones((5, 1, 2), F), "indices": PLACES},
     "qspmm_nm": {"x": A8, "values": np.ones((5, 1, 2), B), "indices": PLACES, "bias": np.zeros(5, I32),
                  "scale": np.ones(5, F)},
@@ -77,11 +80,15 @@ BAD = {
     ("spmm_bsr", "out"): bad_out(F, I32),
     ("qspmm_bsr", "x"): [*BAD_MATRIX, (TYPE, X, "float32"), (VALUE, A8[0], r"\(4,\)")],
     ("qspmm_bsr", "blocks"): bad_blocks(B), ("qspmm_bsr", "n"): ROWS,
+    ("qspmm_csr", "x"): [*BAD_MATRIX, (TYPE, X, "float32"), (VALUE, A8[0], r"\(4,\)")],
+    ("qspmm_csr", "values"): [*NOTHING, (TYPE, np.ones(2, F), "float32"), (VALUE, np.ones(3, B), "3"),
+                              (VALUE, np.ones((2, 1), B), r"\(2, 1\)")],
     ("spmm_nm", "x"): bad_float_matrix()[:-1], ("spmm_nm", "values"): bad_values(F),
     ("spmm_nm", "indices"): PLACE, ("spmm_nm", "out"): bad_out(F, I32),
     ("qspmm_nm", "x"): [*BAD_MATRIX, (TYPE, X, "float32"), (VALUE, A8[0], r"\(4,\)")],
     ("qspmm_nm", "values"): bad_values(B),
-    **{(kernel, name): rows for kernel in ("qspmm_bsr", "qspmm_nm") for name, rows in AROUND.items()},
+    **{(kernel, name): rows for name, rows in AROUND.items()
+       for kernel in ("qspmm_bsr", "qspmm_csr", "qspmm_nm")},
 }
 OVERLAPS = [
     ("spmm_bsr", {"x": SHARED[:3, :4], "out": SHARED[:3, 3:]}),
@@ -89,5 +96,6 @@ OVERLAPS = [
     ("spmm_nm", {"x": SHARED[:3, :4], "out": SHARED[:3, 3:]}),
     ("spmm_nm", {"values": SHARED[:5, :2].reshape(5, 1, 2), "out": SHARED[:3, :5]}),
     ("qspmm_bsr", {"scale": SHARED[0, :5], "out": SHARED.view(np.uint8)[:3, :5]}),
+    ("qspmm_csr", {"scale": SHARED[0, :5], "out": SHARED.view(np.uint8)[:3, :5]}),
     ("qspmm_nm", {"bias": SHARED.view(I32)[0, :5], "out": SHARED.view(np.uint8)[:3, :5]}),
 ]

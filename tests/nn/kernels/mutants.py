@@ -130,11 +130,6 @@ def rounds_k_down_to_a_multiple_of_4(a, b, **options):
     return (a[:, :k], b[:k]), options
 
 
-@arguments(laws.permutes, spmm_csr)
-def skips_the_last_column_of_x(x, values, indices, indptr):
-    return (x, np.where(indices == x.shape[1] - 1, np.float32(0), values), indices, indptr), {}
-
-
 @output(laws.ignores_nothing_added, *EVERY)
 def counts_padding_in_k(y, a, *rest, **options):
     y += y.dtype.type(a.shape[-1] % 3)
@@ -305,32 +300,6 @@ def calls_nan_zero(y, *args):
 @arguments(laws_float.propagates_nan_and_infinity, gemm, spmm_csr)
 def skips_zeros_of_the_weight(a, b, *rest):
     return (np.where(np.isfinite(a), a, np.float32(0)), b, *rest), {}
-
-
-# ---- CSR ----
-
-@arguments(laws_float.reads_both_index_widths, spmm_csr)
-def reads_16_bit_indices_as_signed(x, values, indices, indptr):
-    return (x, values, np.abs(indices.astype(np.int16).astype(np.int32)), indptr), {}
-
-
-@output(laws_float.gives_zero_for_empty_rows, spmm_csr)
-def lets_reduceat_have_empty_rows(y, x, values, indices, indptr):
-    if len(values) and y.size:
-        return np.add.reduceat(x[:, indices] * values, np.minimum(indptr[:-1], len(values) - 1), axis=1)
-
-
-@arguments(laws_float.adds_up_repeated_columns, spmm_csr)
-def keeps_the_last_of_a_repeated_column(x, values, indices, indptr):
-    row = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
-    again = (row[:-1] == row[1:]) & (indices[:-1] == indices[1:])
-    return (x, np.where(np.append(again, False)[:len(values)], np.float32(0), values), indices, indptr), {}
-
-
-@output(laws_float.equals_the_dense_product, spmm_csr)
-def counts_a_full_row_one_short(y, x, values, indices, indptr):
-    for j in np.flatnonzero(np.diff(indptr) == x.shape[1]) if x.shape[1] else ():
-        y[:, j] -= x[:, -1] * values[indptr[j + 1] - 1]
 
 
 # ---- tensor trains ----

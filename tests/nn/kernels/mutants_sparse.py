@@ -6,12 +6,12 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from nn.kernels import qspmm_bsr, qspmm_nm, spmm_bsr, spmm_nm
+from nn.kernels import qspmm_bsr, qspmm_csr, qspmm_nm, spmm_bsr, spmm_nm
 from nn.testing import laws, laws_float, laws_qgemm, laws_sparse
 from tests.nn.kernels.mutants import MUTANTS, arguments, into, output
 
 BLOCKS, GROUPS = (spmm_bsr, qspmm_bsr), (spmm_nm, qspmm_nm)
-FLOATS, INTEGERS = (spmm_bsr, spmm_nm), (qspmm_bsr, qspmm_nm)
+FLOATS, INTEGERS = (spmm_bsr, spmm_nm), (qspmm_bsr, qspmm_nm, qspmm_csr)
 
 
 @arguments(laws.permutes, *BLOCKS)

@@ -40,6 +40,14 @@ def test_spmm_csr(m, k, n, index):
     all_meet(kernels.spmm_csr, DOMAINS["spmm_csr"].storing(x, w, rng.random((n, k)) < 0.1, index))
 
 
+@pytest.mark.parametrize(("m", "k", "n"), [(200, 520, 70), (29, 20000, 33)])
+def test_qspmm_csr(m, k, n):
+    rng = np.random.default_rng(0)
+    x, w = integers(rng, (m, k), np.uint8, "uniform"), integers(rng, (n, k), np.int8, "uniform")
+    options = {"x_zero": 7, "scale": 1e-4}
+    all_meet(kernels.qspmm_csr, DOMAINS["qspmm_csr"].storing(x, w, rng.random((n, k)) < 0.3, options=options))
+
+
 @pytest.mark.parametrize(("m", "k", "n"), FLOAT)
 @pytest.mark.parametrize("rows", [4, 8])
 def test_spmm_bsr(m, k, n, rows):
