@@ -34,7 +34,7 @@ def figure(table: Any, tasks: Mapping[Any, str], ways: Mapping[str, str]) -> Any
     from matplotlib.figure import Figure
 
     drawn = Figure(figsize=(15, 6), layout="constrained")
-    panels = drawn.subplots(1, len(tasks))
+    panels = drawn.subplots(1, len(tasks), squeeze=False)[0]
     for axes, (task, title) in zip(panels, tasks.items(), strict=True):
         _panel(axes, table, task, ways)
         axes.set_title(title, fontsize=15)

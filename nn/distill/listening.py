@@ -24,7 +24,8 @@ def layers_named(who: str, whose: str, model: Module, names: Iterable[str]) -> d
 def listening(body: Callable[[], Any], *layers: dict[str, Module]) -> tuple[Any, list[Heard]]:
     """body(), and what these layers gave in this thread meanwhile, a dictionary for each that came.
 
-    Whoever listened before goes on listening."""
+    Whoever listened before goes on listening. What a layer gives inside of nn.checkpoint is heard without its
+    graph, of which nothing is left there for backward."""
     heard: list[Heard] = [{name: [] for name in some} for some in layers]
     places = {id(module): into[name] for some, into in zip(layers, heard, strict=True)
               for name, module in some.items()}
@@ -32,7 +33,8 @@ def listening(body: Callable[[], Any], *layers: dict[str, Module]) -> tuple[Any,
 
     def hear(module: Module, out: Any) -> None:
         if id(module) in places:
-            places[id(module)].append(out)
+            cut = ambient.context.numbers is not None and isinstance(out, Tensor)
+            places[id(module)].append(out.detach() if cut else out)
         if before is not None:
             before(module, out)
 

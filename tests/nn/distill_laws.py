@@ -231,7 +231,7 @@ def so_many_labels_are_wrong(way, case):
     assert np.count_nonzero(changed != y) == round(share * 200), "the number of wrong labels"
     assert set(changed) <= set(range(CLASSES)), "a label is no class"
     if share >= 0.5:  # each of four misses a hundred draws with a probability of 3e-13
-        assert {int(k) for k in (changed - y) % CLASSES} == {1, 2, 3, 4}, "not every other class occurs"
+        assert {int(k) for k in (changed - y) % CLASSES} - {0} == {1, 2, 3, 4}, "not every other class occurs"
 
 
 LAWS = [is_the_divergence, scales_with_the_temperature, gradient_becomes_the_difference,
