@@ -220,8 +220,9 @@ compare("threes that labels of nine digits teach, %", labels.mean(), theory=0)
 #
 # Now 30 % of the labels are wrong, for teacher and student alike. The teacher has 35 weights for each image,
 # enough to learn them by heart. Does it? And is a student of it better than one that learns from the labels
-# itself (Ba & Caruana 2014, §5.1)? **Before you run the cell:** of the images with a wrong label, for how many percent does the teacher
-# say the *right* class? And how good is the student that it teaches, better than the teacher itself?
+# itself (Ba & Caruana 2014, §5.1)? **Before you run the cell:** of the images with a wrong label, for how
+# many percent does the teacher say the *right* class? And how good is the student that it teaches, better
+# than the teacher itself?
 
 # %%
 yours_corrected, yours_best = None, None
