@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import compress
 import nn
 from nn.context import ambient, within
 from nn.distill import Distillation, Hints
@@ -168,3 +169,23 @@ def test_a_hint_that_reaches_nothing_is_found():
     with pytest.raises(ValueError, match=r"reaches the student's layer 'body\.0'.*nn\.checkpoint"):
         train(student, hints)
     assert train(student, Hints(student, convolutions(5), {"": ""}, X[:1]))[0].loss > 0  # is outside of it
+
+
+def test_a_network_that_is_simulated_runs_no_layers():
+    model = compress.prepare(convolutions(2), compress.Quantize(weights="int2", activations="uint2"), X)
+    with pytest.raises(ValueError, match=r"layer '0' did not run .* computes as its Program does"):
+        Hints(model, convolutions(5), {"0": "0"}, X[:1])
+
+
+def test_nobody_listens_after_ctrl_c():
+    student, teacher = convolutions(2), convolutions(5)
+    hints = Hints(student, teacher, {"0": "0"}, X[:1])
+    for model in (student, teacher):
+        model[2].forward = lambda x: (_ for _ in ()).throw(KeyboardInterrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(student, hints)
+        del model[2].forward
+        assert ambient.context.listener is None
+        assert ambient.context.recording
+        assert teacher.training
+        assert student.training
