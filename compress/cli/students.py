@@ -18,7 +18,7 @@ from .techniques import PARTS
 
 KINDS = {("cnn", 0.0): "digits_cnn", ("mlp", 0.0): "digits_mlp",
          ("cnn", 0.3): "digits_cnn, 30 % of the labels wrong"}  # network, share of wrong labels
-TAUGHT = {"hard": "labels", "smoothed": "smoothed labels", "soft": "teacher"}
+TAUGHT = {"hard": "labels", "smoothed": "smoothed labels", "soft": "the teacher"}
 PICTURE = "students.png"
 SEEDS = 8
 NOTES = (

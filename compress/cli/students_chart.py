@@ -15,6 +15,7 @@ from .cells import standard_error
 from .charts import COLOURS, FAINT, INK, STYLE
 
 LOOKS = ("o", "s", "D")
+BESIDE = 2**0.06  # by which marks of one size stand apart
 
 
 def draw(table: Any, tasks: Mapping[Any, str], ways: Mapping[str, str], path: Path) -> None:
@@ -51,9 +52,10 @@ def _panel(axes: Any, table: Any, task: Any, ways: Mapping[str, str]) -> None:
     """A line for each way over the part of the weights, on a log scale."""
     axes.set_xscale("log", base=2)
     parts = sorted({student.part for student, _ in table.found if (student.network, student.wrong) == task})
-    for (way, name), colour, look in zip(ways.items(), (INK, *COLOURS), LOOKS, strict=False):
+    for i, ((way, name), colour, look) in enumerate(zip(ways.items(), (INK, *COLOURS), LOOKS, strict=False)):
         points = [table.of(task, part, way) for part in parts]
-        axes.errorbar(parts, [statistics.fmean(some) for some in points],
+        x = [part * BESIDE ** (i - 1) for part in parts]
+        axes.errorbar(x, [statistics.fmean(some) for some in points],
                       yerr=[standard_error(some) if len(some) > 1 else 0.0 for some in points], color=colour,
                       marker=look, markersize=8, linewidth=1.8, elinewidth=1.4, capsize=3,
                       label=f"student, from {name}", linestyle="-" if way == "soft" else "--")
