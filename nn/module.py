@@ -46,15 +46,19 @@ class Module:
         raise TypeError(f"{type(self).__name__} has no forward method")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
-        tracer = ambient.context.tracer
-        if tracer is None:
+        context = ambient.context
+        if context.tracer is None:
             computed = self.parametrization
-            return self.forward(*args, **kwargs) if computed is None else computed(self, *args, **kwargs)
-        tracer.enter(self)
-        try:
-            return self.forward(*args, **kwargs)
-        finally:
-            tracer.leave()
+            out = self.forward(*args, **kwargs) if computed is None else computed(self, *args, **kwargs)
+        else:
+            context.tracer.enter(self)
+            try:
+                out = self.forward(*args, **kwargs)
+            finally:
+                context.tracer.leave()
+        if context.listener is not None:
+            context.listener(self, out)
+        return out
 
     # The tree
 

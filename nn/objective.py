@@ -1,30 +1,67 @@
-"""What training makes small: a loss of the outputs for a batch, and perhaps a penalty on the model itself."""
+"""What training makes small: a loss of a batch, of its outputs alone or of more, and perhaps a penalty on the
+model itself."""
 
-from collections.abc import Callable
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias, Union
 
 import numpy as np
 
 from . import functional as F
 from .module import Module
+from .parameter import Parameter
 from .tensor import Tensor
 
 
-class Objective:
-    """The loss of `model` for a batch: cross-entropy, or `loss(outputs, targets)`, plus `penalty(model)`.
-    counts: whether the targets are classes (or probabilities), so that outputs (N, classes) can be right."""
+class BatchLoss(ABC):
+    """A loss of more than a batch's outputs and targets: of what a teacher says of its inputs, or of what
+    layers of the model gave (nn.distill). It runs the model itself, so that it can listen to it. How it
+    prints is what a checkpoint knows it by."""
 
-    def __init__(self, model: Module, loss: Callable[[Any, Tensor], Tensor] | None = None,
+    @abstractmethod
+    def __call__(self, model: Module, inputs: np.ndarray, targets: np.ndarray,
+                 rows: np.ndarray | None) -> tuple[Any, Tensor]:
+        """The outputs of `model` for a batch, and the loss, a scalar Tensor. rows: which of the rows of x
+        that `fit` was given these are; None where they were augmented, and so are others."""
+
+    def parameters(self) -> Iterator[Parameter]:
+        """What is trained besides the model: parameters of the loss itself."""
+        return iter(())
+
+    def check(self, model: Module, x: np.ndarray, y: np.ndarray) -> None:  # noqa: B027 -- most need none
+        """Before a training on x and y. Raises ValueError for what the loss can't be of."""
+
+
+AnyLoss: TypeAlias = Union[Callable[[Any, Tensor], Tensor], BatchLoss]  # noqa: UP007 -- Python 3.10
+
+
+def loss_of_batch(loss: AnyLoss | None, model: Module, inputs: np.ndarray, targets: np.ndarray,
+                  rows: np.ndarray | None = None) -> tuple[Any, Tensor]:
+    """The outputs of `model` for a batch, and cross-entropy (None), `loss(outputs, targets)` or a BatchLoss.
+    Raises ValueError for outputs that do not fit the targets, TypeError or ValueError for a loss that is not
+    a scalar Tensor."""
+    if isinstance(loss, BatchLoss):
+        outputs, value = loss(model, inputs, targets, rows)
+        return outputs, _scalar("loss", value)
+    outputs = model(Tensor(inputs))
+    if loss is None:
+        return outputs, _cross_entropy(outputs, targets)
+    return outputs, _scalar("loss", loss(outputs, Tensor(targets)))
+
+
+class Objective:
+    """The loss of `model` for a batch (see loss_of_batch), plus `penalty(model)`. counts: whether the targets
+    are classes (or probabilities), so that outputs (N, classes) can be right."""
+
+    def __init__(self, model: Module, loss: AnyLoss | None = None,
                  penalty: Callable[[Module], Tensor] | None = None, counts: bool = True) -> None:
         self.model, self.loss, self.penalty, self.counts = model, loss, penalty, counts
 
-    def __call__(self, inputs: np.ndarray, targets: np.ndarray) -> tuple[Tensor, int | None]:
+    def __call__(self, inputs: np.ndarray, targets: np.ndarray,
+                 rows: np.ndarray | None = None) -> tuple[Tensor, int | None]:
         """The loss, a scalar, and in how many rows the class has the largest output (None without classes).
-        Raises ValueError for outputs that do not fit the targets, TypeError or ValueError for a loss or a
-        penalty that is not a scalar Tensor."""
-        outputs = self.model(Tensor(inputs))
-        total = (_cross_entropy(outputs, targets) if self.loss is None else
-                 _scalar("loss", self.loss(outputs, Tensor(targets))))
+        Raises as loss_of_batch does, and for a penalty that is not a scalar Tensor."""
+        outputs, total = loss_of_batch(self.loss, self.model, inputs, targets, rows)
         if self.penalty is not None:
             total = total + _scalar("penalty", self.penalty(self.model))
         return total, self._right(outputs, targets)

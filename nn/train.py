@@ -13,9 +13,9 @@ import numpy as np
 from . import data, memory
 from .arguments import count, instance
 from .context import no_grad, undoing
-from .data.minibatches import Augmentation, batches
+from .data.minibatches import Augmentation, batches, rows_of_batches
 from .module import Module, buffers_of, in_mode
-from .objective import Objective
+from .objective import AnyLoss, BatchLoss, Objective
 from .optim import AveragedModel, Optimizer, clip_grad_norm_
 from .optim.schedules import Cosine, Schedule
 from .recompute import leaves
@@ -45,7 +45,7 @@ cosine = Cosine()  # half a cosine from 1 to 0, for `schedule`; others are in nn
 
 
 def fit(model: Module, x: np.ndarray, y: np.ndarray, *, epochs: int, optimizer: Optimizer,
-        rng: np.random.Generator, batch_size: int = 64, loss: Callable[[Any, Tensor], Tensor] | None = None,
+        rng: np.random.Generator, batch_size: int = 64, loss: AnyLoss | None = None,
         penalty: Callable[[Module], Tensor] | None = None, schedule: Schedule | None = None,
         clip_norm: float | None = None, average: AveragedModel | None = None,
         augment: Augmentation | None = None, prefetch: int = 0, progress: bool | str | None = None,
@@ -56,7 +56,8 @@ def fit(model: Module, x: np.ndarray, y: np.ndarray, *, epochs: int, optimizer: 
     Parameters: x (N, …) float, y (N,) integer classes, which pass through the model `epochs` times, in
     batches of `batch_size`. `loss(outputs, targets)` gives the scalar Tensor to minimise instead of
     F.cross_entropy, from the model's output for a batch and the batch's rows of y (a Tensor); y (N, …) may
-    then be any numbers, as for a regression by F.mse_loss. `penalty(model)` gives a scalar Tensor to add to
+    then be any numbers, as for a regression by F.mse_loss. A BatchLoss (nn.objective) sees the inputs and
+    the model, too: those of nn.distill learn from a teacher. `penalty(model)` gives a scalar Tensor to add to
     the loss (and to Epoch.loss). `schedule` gives the factor of the learning rate (of all of the optimizer's
     groups) for a progress in [0, 1); the rate is restored at the end. `clip_norm` is the norm that gradients
     are clipped to before a step; `average` is updated after it. `augment(x, y, rng)` gives what to train on
@@ -93,6 +94,11 @@ def fit(model: Module, x: np.ndarray, y: np.ndarray, *, epochs: int, optimizer: 
     if own and not own & {id(p) for p in optimizer.params}:
         raise ValueError("fit: the optimizer trains none of the model's parameters; build it of those of "
                          f"this {type(model).__name__}, after it was copied or cut")
+    if isinstance(loss, BatchLoss):
+        loss.check(model, x, y)
+        if not {id(p) for p in loss.parameters() if p.requires_grad} <= {id(p) for p in optimizer.params}:
+            raise ValueError(f"fit: the optimizer does not train all parameters of {loss!r}; build it of "
+                             "[*model.parameters(), *loss.parameters()]")
     if not memory.chosen:
         memory.keep_freed()
     buffers = [(module, name) for _, module in model.named_modules() for name in buffers_of(module)]
@@ -118,11 +124,11 @@ def fit(model: Module, x: np.ndarray, y: np.ndarray, *, epochs: int, optimizer: 
                 coming = _rest_of_epoch(x, y, batch_size, rng, at, augment, loss is None)
                 if prefetch:
                     coming = data.prefetch(coming, prefetch)
-                for inputs, targets in coming:
+                for inputs, targets, rows in coming:
                     if schedule is not None:
                         set_rates(schedule(at.step / steps))
                     optimizer.zero_grad()
-                    total, value, right = _forward(objective, buffers, inputs, targets, at.step + 1)
+                    total, value, right = _forward(objective, buffers, (inputs, targets, rows), at.step + 1)
                     total.backward()
                     if clip_norm is not None:
                         clip_grad_norm_(optimizer.params, clip_norm)
@@ -153,19 +159,21 @@ def fit(model: Module, x: np.ndarray, y: np.ndarray, *, epochs: int, optimizer: 
 
 
 def _rest_of_epoch(x, y, size, rng, at, augment=None, classes=True):
-    """The batches that are left of this epoch, in the order in which it was shuffled. Each is augmented with
-    its own Generator, so that a prefetching thread, or a run that resumes here, makes the same batch."""
+    """The batches that are left of this epoch, in the order in which it was shuffled, each with the numbers
+    of its rows. Each is augmented with its own Generator, so that a prefetching thread, or a run that resumes
+    here, makes the same batch."""
     done = at.step - len(at.log) * math.ceil(len(x) / size)
     now = rng.bit_generator.state
     if not done:  # else the run was killed within the epoch, and shuffles again as it did
         at.shuffled_from = now
     rng.bit_generator.state = at.shuffled_from
-    every = batches(x, y, size, rng)
+    every = rows_of_batches(len(x), size, rng)
     key = None if augment is None else int(rng.integers(1 << 63))
     if done:
         rng.bit_generator.state = now
-    return ((inputs, targets) if augment is None else _augmented(augment, inputs, targets, [key, i], classes)
-            for i, (inputs, targets) in islice(enumerate(every), done, None))
+    return ((x[rows], y[rows], rows) if augment is None else
+            (*_augmented(augment, x[rows], y[rows], [key, i], classes), None)
+            for i, rows in islice(enumerate(every), done, None))
 
 
 def _augmented(augment, inputs, targets, seed, classes):
@@ -227,20 +235,20 @@ def _check(model, x, y, classes=True):
         raise ValueError(f"y has the class {y.min()}; classes count from 0")
 
 
-def _forward(objective, buffers, inputs, targets, step):
+def _forward(objective, buffers, batch, step):
     """The loss of a batch, its value, and how many rows are right; an error changes nothing."""
     model, arrays = objective.model, [getattr(module, name, None) for module, name in buffers]
     before = [copy.copy(array) for array in arrays]
     parametrization = {} if model.parametrization is None else dict(vars(model.parametrization))
     try:
         try:
-            loss, right = objective(inputs, targets)
+            loss, right = objective(*batch)
         except Diverged as error:  # from the model's parametrization
             why = f"fit: at step {step}: {error}; try a smaller learning rate"
             raise Diverged(why, error.layer) from error
         value = loss.item()
         if not math.isfinite(value):
-            raise _diverged(model, inputs, value, step)
+            raise _diverged(model, batch[0], value, step)
     except Exception:
         # Batch norm has averaged the batch into its buffers, and a forward may have replaced some.
         for (module, name), array, was in zip(buffers, arrays, before, strict=True):

@@ -91,7 +91,8 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--quick", action="store_true", help="a few epochs on 400 images: to see that it works")
     add("--seeds", type=_count, metavar="N",
-        help="networks trained for each row (2; of the grid and of curves 3; of a recipe 8, on MNIST 3)")
+        help="networks trained for each row (2; of the grid and of curves 3; of students 8; of a recipe 8, "
+        "on MNIST 3)")
     add("--seed", type=_natural, default=0, metavar="S", help="the first of their seeds (0)")
     add("--technique", action="append", default=[], metavar="NAME", help="only this row (repeatable)")
     add("--all", action="store_true", help="more rows: from 4 bits to 1, after training and trained")
@@ -104,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--recipe", metavar="NAME", help="not the ledger: deep-compression, a pipeline to a file that runs")
     add("--grid", action="store_true", help="not the ledger: accuracy by bits of weights and activations")
     add("--curves", action="store_true", help="not the ledger: accuracy against sparsity, by each score")
+    add("--students", action="store_true", help="not the ledger: accuracy against size, by who teaches")
     parser.set_defaults(run=_job)
     commands = parser.add_subparsers(title="other commands", metavar="COMMAND")
     doctor = commands.add_parser("doctor", help="what this installation can do, and why not more")
@@ -149,7 +151,7 @@ def _job(options: argparse.Namespace) -> int:
                          tuple(options.technique), options.threads, options.all)
     if options.recipe is not None:
         return _recipe(options, chosen)
-    if options.grid or options.curves:
+    if options.grid or options.curves or options.students:
         return _cells(options, chosen)
     unknown = set(chosen.technique) - set(job.NAMES)
     if unknown:
@@ -171,15 +173,16 @@ def _job(options: argparse.Namespace) -> int:
 
 
 def _cells(options: argparse.Namespace, chosen: job.Options) -> int:
-    from . import curves, grid
+    from . import curves, grid, students
     from .terminal import folded, width
 
-    if options.grid and options.curves:
-        raise _Usage("--curves: is a run of its own; leave --grid out")
+    runs = {"--grid": (options.grid, grid), "--curves": (options.curves, curves),
+            "--students": (options.students, students)}
+    (name, what), *more = ((name, what) for name, (wanted, what) in runs.items() if wanted)
+    if more:
+        raise _Usage(f"{more[0][0]}: is a run of its own; leave {name} out")
     if options.technique or options.all:
-        name = "--grid" if options.grid else "--curves"
         raise _Usage(f"{name}: has no rows of the ledger; leave --technique and --all out")
-    what = grid if options.grid else curves
     table = what.run(replace(chosen, seeds=options.seeds or what.SEEDS))
     if options.json:
         print(json.dumps(table.to_json(), indent=1))
@@ -198,8 +201,9 @@ def _recipe(options: argparse.Namespace, chosen: job.Options) -> int:
 
     if options.recipe not in recipe.NAMES:
         raise _Usage(f"--recipe: {options.recipe!r} is not one of {', '.join(recipe.NAMES)}")
-    if options.technique or options.all or options.grid or options.curves:
-        raise _Usage("--recipe: has rows of its own; leave --technique, --all, --grid and --curves out")
+    if options.technique or options.all or options.grid or options.curves or options.students:
+        raise _Usage("--recipe: has rows of its own; leave --technique, --all, --grid, --curves and "
+                     "--students out")
     usual = recipe.SEEDS["digits" if options.data is None else "mnist"]
     outcome = recipe.run(replace(chosen, seeds=options.seeds or usual))
     if options.json:

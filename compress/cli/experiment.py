@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from functools import partial
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import compress
 import nn
+from nn.models.nearest import parameters
 
 from . import beside, outputs
 from .beside import Beside
@@ -23,6 +25,7 @@ from .ledger import Row
 from .techniques import NETWORKS, Technique
 
 Tick = Callable[[int], None]  # told the number of epochs done
+FINE = tuple(i / 256 for i in range(1, 256))  # widths of students
 TOLERANCE = 0.003  # of the accuracy: what a choice may lose
 
 
@@ -121,21 +124,39 @@ class Trainer:
         size = self.data.x_train.shape[-1]
         return NETWORKS[name].build(width, rng=np.random.default_rng(self.seed), size=size)
 
-    def base(self, network: str, model: nn.Module | None = None) -> nn.Module:
+    def base(self, network: str, model: nn.Module | None = None, **how: Any) -> nn.Module:
         """The first phase: train `model`, or else a new `network`, from scratch."""
         model = self.network(network) if model is None else model
-        return self._fit(model, self.budget.base, self.budget.base_rate, NETWORKS[network].decay)
+        return self._fit(model, self.budget.base, self.budget.base_rate, NETWORKS[network].decay, **how)
 
     def tune(self, model: nn.Module, rate: float = 1.0, first: int = 0, last: int | None = None,
-             penalty: Callable[[nn.Module], nn.Tensor] | None = None) -> nn.Module:
-        """The second phase, or its epochs first … last − 1, in place, with `rate` times its learning rate."""
+             **how: Any) -> nn.Module:
+        """The second phase, or its epochs first … last − 1, in place, with `rate` times its learning rate;
+        `how`: what nn.train.fit is told of the loss."""
         epochs = self.budget.tune
         part = (first, epochs if last is None else last)
-        return self._fit(model, epochs, rate * self.budget.tune_rate, 0.0, part, penalty)
+        return self._fit(model, epochs, rate * self.budget.tune_rate, 0.0, part, **how)
+
+    def student(self, network: str, part: float) -> nn.Module:
+        """An untrained network with this part of the weights of the full one."""
+        wanted = part * parameters(self.network(network))
+        return nn.models.nearest(lambda width: self.network(network, width), wanted, widths=FINE)
+
+    def both(self, network: str, model: nn.Module, **how: Any) -> nn.Module:
+        """Both phases, in place, with this loss."""
+        return self.tune(self.base(network, model, **how), **how)
+
+    def lesson(self, teacher: nn.Module) -> nn.distill.Distillation:
+        """The loss by which a network learns from another, which is asked about all images once."""
+        return nn.distill.Distillation(nn.distill.record(teacher, self.data.x_train))
 
     def compressed(self, technique: Technique, option: float | None, base: nn.Module,
                    tuned: nn.Module) -> nn.Module:
-        """A copy of `base` with the technique attached for the second phase, or of `tuned` without one."""
+        """A copy of `base` with the technique attached for the second phase, or of `tuned` without one; a
+        student learns in both phases. What is taught learns from `tuned`."""
+        how = {"loss": self.lesson(tuned)} if technique.taught else {}
+        if technique.student:
+            return self.both(technique.network, self.student(technique.network, option), **how)
         model = copy.deepcopy(base if technique.trained else tuned)
         if technique.cut is not None:
             model = technique.cut(model, self.data, option)
@@ -154,7 +175,7 @@ class Trainer:
         if not technique.trained:
             return model
         penalty = technique.penalty and partial(technique.penalty, option=option)
-        self.tune(model, technique.rate, start, end, penalty)
+        self.tune(model, technique.rate, start, end, penalty=penalty, **how)
         if end < self.budget.tune:
             self.tune(compress.unprepare(model), technique.rate, end)
         return compress.compact(model, self.calibration[:1]) if technique.compacted else model
@@ -175,8 +196,7 @@ class Trainer:
         return ceil(len(self.data.x_train) / self.budget.batch)
 
     def _fit(self, model: nn.Module, epochs: int, rate: float, decay: float,
-             part: tuple[int, int] | None = None,
-             penalty: Callable[[nn.Module], nn.Tensor] | None = None) -> nn.Module:
+             part: tuple[int, int] | None = None, **how: Any) -> nn.Module:
         """`epochs` with a learning rate that falls along half a cosine, or the epochs of `part` of them."""
         first, last = part or (0, epochs)
 
@@ -185,7 +205,7 @@ class Trainer:
                 self.tick(1)
 
         nn.train.fit(model, self.data.x_train, self.data.y_train, epochs=last - first,
-                     batch_size=self.budget.batch, penalty=penalty,
+                     batch_size=self.budget.batch, **how,
                      optimizer=nn.optim.Adam(model.parameters(), lr=rate, weight_decay=decay),
                      schedule=lambda progress: nn.train.cosine((first + progress * (last - first)) / epochs),
                      rng=np.random.default_rng(self.seed), progress=False, on_step=on_step)

@@ -177,12 +177,14 @@ def _epochs(techniques: list[Technique], options: Options) -> int:
     """How many epochs there are to train at most, for the progress bar."""
     budget, total = options.budget, 0
     for technique in techniques:
+        scratch = budget.base * technique.student
         if len(technique.options) > 1:
-            total += budget.choosers * (budget.base + budget.tune * (1 + len(technique.options)))
+            each = budget.tune + scratch
+            total += budget.choosers * (budget.base + budget.tune + each * len(technique.options))
         if technique.name == "float":
             total += options.seeds * (budget.base + budget.tune)
         if technique.trained:
-            total += options.seeds * budget.tune
+            total += options.seeds * (budget.tune + scratch)
         if technique.control:
             total += options.seeds * (budget.base + budget.tune)
     return total

@@ -24,7 +24,8 @@ class Technique:
     convolutions multiply (`compress.convert`). `more`: a row that only --all, or its name, asks for.
     `fitted(model, data, option, steps)` is a recipe, too, but of one network, and of training images; `cut`
     makes a smaller network of a float one in its place, and `compacted` cuts what was pruned out in the end;
-    `penalty(model, option)` is added to the loss."""
+    `penalty(model, option)` is added to the loss; `taught`: it learns from the float network, and `student`:
+    it is a small dense network with `option` of the weights, trained from scratch."""
 
     name: str
     network: str
@@ -43,6 +44,8 @@ class Technique:
     cut: Callable[[nn.Module, nn.data.Digits, float | None], nn.Module] | None = None
     compacted: bool = False
     penalty: Callable[[nn.Module, float | None], nn.Tensor] | None = None
+    taught: bool = False
+    student: bool = False
 
     def label(self, option: float | None) -> str:
         """The name with what was chosen."""
@@ -141,6 +144,7 @@ NETWORKS = {"cnn": Network(nn.models.digits_cnn, 2e-2), "mlp": Network(nn.models
 
 SPARSITIES = (0.95, 0.9, 0.8, 0.7)
 RANKS = (2, 4, 8, 16)
+PARTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2)  # of the weights, that a student has
 BITS = "{:.0f}-bit"
 THIRD = 1 / 3  # of the tuning rate: a tenth of the rate from scratch, as Han et al. (2015) retrain
 
@@ -176,9 +180,17 @@ def _pruned(name: str, *how: object, option: float = 0.95, **more: object) -> Te
     return Technique(name, "cnn", *how, options=options, trained=True, more=True, **{"rate": THIRD} | more)
 
 
+def _taught(row: Technique) -> Technique:
+    """The same row, which learns from the float network in equal epochs."""
+    return replace(row, name=f"{row.name}, taught", taught=True, control=False)
+
+
 PATTERNS = (  # name of the row, pattern, layers, sparsity; blocks of ten outputs would be whole answers
     ("pruned 4x1", "4x1", pruned.PRUNED[:2], 0.9), ("pruned 8x1", "8x1", pruned.PRUNED[:2], 0.9),
     ("pruned 2:4", "2:4", pruned.PRUNED, None), ("pruned shapes", "shape", pruned.PRUNED[:2], 0.75))
+TWO_BITS = _both("int2 × uint2", Quantize(2, activations="uint2", **CLOSEST))
+ONE_BIT = _both("binary × uint1", Quantize(1, activations="uint1", **CLOSEST))
+STUDENT = Technique("student", "cnn", None, PARTS, trained=True, text="{:.1%}", more=True, student=True)
 STRUCTURES = (("pruned filters", "filter", pruned.CONVOLUTIONS, 0.3),
               ("pruned channels", "channel", pruned.PRUNED[:2], 0.3))
 
@@ -208,6 +220,7 @@ TECHNIQUES += (
     *_both("int4", Quantize(4, **CLOSEST)), _after("int4 GPTQ", GPTQ(4)),
     *_both("int3", Quantize(3, **CLOSEST)), _after("int3 GPTQ", GPTQ(3)),
     *_both("int2", Quantize(2, **CLOSEST)), _after("int2 GPTQ", GPTQ(2)),
-    *_both("int2 × uint2", Quantize(2, activations="uint2", **CLOSEST)),
+    *TWO_BITS,
     *_both("powers of two", Quantize(weights="pow2")), *_both("ternary", Quantize(weights="ternary")),
-    *_both("binary", Quantize(1)), *_both("binary × uint1", Quantize(1, activations="uint1", **CLOSEST)))
+    *_both("binary", Quantize(1)), *ONE_BIT,
+    *map(_taught, (_pruned("pruned", prune_cnn), TWO_BITS[1], ONE_BIT[1])), STUDENT, _taught(STUDENT))

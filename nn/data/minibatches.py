@@ -24,5 +24,10 @@ def batches(x: np.ndarray, y: np.ndarray, size: int, rng: np.random.Generator,
     count("batches", "size", size)
     if x.ndim == 0 or y.ndim == 0 or len(x) != len(y) or len(x) == 0:
         raise ValueError(f"batches: x and y must have equally many rows (> 0), got {x.shape} and {y.shape}")
-    order = rng.permutation(len(x)) if shuffle else np.arange(len(x))
-    return ((x[rows], y[rows]) for rows in np.split(order, range(size, len(x), size)))
+    return ((x[rows], y[rows]) for rows in rows_of_batches(len(x), size, rng, shuffle))
+
+
+def rows_of_batches(n: int, size: int, rng: np.random.Generator, shuffle: bool = True) -> list[np.ndarray]:
+    """Which of n rows are in each batch: what `batches` takes."""
+    order = rng.permutation(n) if shuffle else np.arange(n)
+    return np.split(order, range(size, n, size))

@@ -1,0 +1,45 @@
+"""Shrink until just good enough: the smallest student within a margin, by bisection."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from ..arguments import number
+
+
+class Smallest(NamedTuple):
+    """The `width` that was found, and the accuracy of each width that was tried."""
+
+    width: float
+    tried: dict[float, float]
+
+
+def smallest(accuracy: Callable[[float], float], widths: Sequence[float], wanted: float) -> Smallest:
+    """The smallest of `widths`, rising, with accuracy(width) >= wanted, after at most ⌈log₂ n⌉ + 1 of n.
+
+        found = smallest(lambda width: held_out_accuracy(taught(width)), [1/16, 1/8, 1/4, 1/2], 0.96)
+
+    accuracy: trains a student of that width and measures it on held-out data, which chooses; test images are
+    for the one that is chosen. wanted: say, the teacher's accuracy less a margin. The accuracy should rise
+    with the width. Where it does so only on average, what is found is good enough all the same, and the next
+    smaller width was tried and is not, but one that is smaller still may be.
+    Raises ValueError for no widths, and where the largest is not good enough either: it says how far it is
+    off. TypeError for a `wanted` that is no number.
+    """
+    widths, wanted = list(widths), number("smallest", "wanted", wanted, -float("inf"))
+    if not widths or any(a >= b for a, b in pairwise(widths)):
+        raise ValueError(f"smallest: widths must rise, and be one at least, got {widths}")
+    tried: dict[float, float] = {}
+
+    def enough(i: int) -> bool:
+        if widths[i] not in tried:
+            tried[widths[i]] = accuracy(widths[i])
+        return tried[widths[i]] >= wanted
+
+    if not enough(len(widths) - 1):
+        raise ValueError(f"smallest: no student is good enough: the largest, of width {widths[-1]:g}, has "
+                         f"{tried[widths[-1]]:.4g}, wanted {wanted:.4g}")
+    return Smallest(widths[bisect_left(range(len(widths) - 1), True, key=enough)], tried)

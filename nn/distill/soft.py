@@ -1,0 +1,57 @@
+"""Soft targets: what a teacher thinks of all classes, and how far a student is from it.
+
+A teacher's second choice says what an image also looks like, and is nearly nothing beside the first. Divided
+by a temperature T > 1 before softmax, the logits v of the teacher give a softer distribution, in which it
+counts (Hinton, Vinyals & Dean 2015, "Distilling the knowledge in a neural network", eq. 1)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .. import functional as F
+from ..arguments import instance, number
+from ..tensor import Tensor
+
+
+def soft_targets(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """softmax(logits/T): probabilities (N, C) of the logits (N, C) of one teacher, or the mean of those of K
+    teachers, logits (K, N, C) (Hinton et al. 2015, §1: the arithmetic mean of their distributions).
+
+    temperature: T > 0. Raises TypeError for what are no floats, ValueError for another shape, for NaN and
+    infinity, which no softmax can use, and for a temperature that is not > 0."""
+    temperature = number("soft_targets", "temperature", temperature, above=True)
+    checked_logits("soft_targets", "logits", logits)
+    scaled = logits / logits.dtype.type(temperature)
+    powers = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
+    p = powers / powers.sum(axis=-1, keepdims=True)
+    return p if p.ndim == 2 else p.mean(axis=0)
+
+
+def soft_loss(logits: Tensor, targets: np.ndarray, temperature: float = 1.0) -> Tensor:
+    """T²·KL(p ‖ softmax(z/T)), the mean over the N examples: a scalar.
+
+    logits: z (N, C), of the student. targets: p (N, C), as soft_targets gives them for the same temperature
+    T. Gradients through z/T fall as 1/T² (one T of the division, one of the targets, which approach each
+    other), and the factor T² keeps their size, so that a mixture with hard labels stays what it is as T
+    changes (Hinton et al. 2015, §2). As T → ∞ the gradient of example n becomes (zₙ − vₙ)/(N·C) for logits of
+    mean 0, that of a square (§2.1, eq. 4). "batchmean", not "mean": a divergence is a sum over classes.
+    Raises ValueError for shapes that differ, a number of classes above all, and a temperature not > 0."""
+    temperature = number("soft_loss", "temperature", temperature, above=True)
+    if logits.ndim != 2 or logits.shape != targets.shape:
+        raise ValueError(f"soft_loss: the student's logits are {logits.shape}, and the teacher's targets "
+                         f"{targets.shape}; wanted (N, classes), with equal classes")
+    log_q = F.log_softmax(logits / temperature, 1)
+    return temperature**2 * F.kl_div(log_q, targets.astype(log_q.dtype, copy=False), "batchmean")
+
+
+def checked_logits(who: str, name: str, logits: np.ndarray) -> np.ndarray:
+    """The `logits` of a teacher, (N, C), or of several, (K, N, C); TypeError or ValueError for others."""
+    instance(who, name, logits, np.ndarray, "an array of floats")
+    if logits.dtype.kind != "f":
+        raise TypeError(f"{who}: {name} must be floats, got {logits.dtype}")
+    if logits.ndim not in (2, 3) or 0 in (logits.shape[0], logits.shape[-1]):
+        raise ValueError(f"{who}: {name} must be (N, classes) or (teachers, N, classes), got {logits.shape}")
+    if not np.isfinite(logits).all():
+        raise ValueError(f"{who}: {name} have NaN or infinity, for example at "
+                         f"{tuple(np.argwhere(~np.isfinite(logits))[0].tolist())}")
+    return logits
