@@ -53,7 +53,7 @@ def fit(model: Module, x: np.ndarray, y: np.ndarray, *, epochs: int, optimizer: 
         every: int = 100) -> list[Epoch]:
     """Train a model on shuffled mini-batches, by cross-entropy or another loss; returns an Epoch a pass.
 
-    Parameters: x (N, …) float, y (N,) integer classes, which pass through the model `epochs` times, in
+    Parameters: x (N, …) floats (or integers, as of text), y (N,) integer classes, which pass through the model `epochs` times, in
     batches of `batch_size`. `loss(outputs, targets)` gives the scalar Tensor to minimise instead of
     F.cross_entropy, from the model's output for a batch and the batch's rows of y (a Tensor); y (N, …) may
     then be any numbers, as for a regression by F.mse_loss. `penalty(model)` gives a scalar Tensor to add to
@@ -214,7 +214,7 @@ def _check(model, x, y, classes=True):
     if not callable(model):
         raise TypeError(f"model must be a Module or a callable, got {type(model).__name__}")
     *targets, rows = ("iu", "integer classes", "(N,)") if classes else ("fiub", "numbers", "(N, …)")
-    for name, array, kinds, wanted in (("x", x, "f", "floats"), ("y", y, *targets)):
+    for name, array, kinds, wanted in (("x", x, "fiu", "numbers"), ("y", y, *targets)):
         if not isinstance(array, np.ndarray) or array.dtype.kind not in kinds:
             got = getattr(array, "dtype", type(array).__name__)
             raise TypeError(f"{name} must be an array of {wanted}, got {got}")

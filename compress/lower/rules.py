@@ -31,7 +31,7 @@ class Rules(Lowers):
         """A constant argument; turned like the values beside it."""
         rank = len(lower.shape(name))
         if order is None or order == identity(len(order)) or rank == 0:
-            if name in lower.known.chains:
+            if name in lower.known.weights:
                 return lower.constant(name, lambda numbers: numbers.stored(name))
             return lower.constant(name, lambda numbers: numbers.value(name))
         missing = (1,) * (len(order) - rank)
