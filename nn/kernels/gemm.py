@@ -1,5 +1,7 @@
 """gemm: the float32 matrix product, (M, K) · (K, N) → (M, N)."""
 
+import math
+
 import numpy as np
 
 from .arguments import F32
@@ -40,7 +42,10 @@ SHORT, LONG = 1 << 18, 1 << 21
 
 
 def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """a @ b, for a of any shape (…, K) and b (K, N), any dtypes: by `gemm` where that is sooner."""
+    """a @ b, for a of any shape (…, K) and b (K, N), any dtypes: by `gemm` where that is sooner. A batch of
+    matrices is one tall one: NumPy would multiply them one by one, a tenth to a fifth slower."""
+    if a.ndim > 2 and a.flags.c_contiguous:
+        return matmul(a.reshape(math.prod(a.shape[:-1]), a.shape[-1]), b).reshape(*a.shape[:-1], b.shape[1])
     if (SHORT <= a.size * b.shape[1] <= LONG and a.ndim == 2 and a.dtype == b.dtype == F32
             and gemm.choice != NUMPY and has(1)):  # scalar C is slower than BLAS
         return gemm(a, b)
