@@ -20,10 +20,11 @@ import nn
 
 from .charts import CHARTS
 from .ledger import Row
+from .metric import METRICS
 from .techniques import TECHNIQUES, Technique
 
 LEDGER, REPORT = "ledger.json", "report.html"
-PICTURES = [f"{chart}.png" for chart in (*(name for name, *_ in CHARTS), "layer-bytes")]
+PICTURES = [*(f"{metric.slug}-{chart}.png" for metric in METRICS for chart, *_ in CHARTS), "layer-bytes.png"]
 PAGES = (*PICTURES, REPORT, LEDGER)  # the ledger last: while it is there, it says whose the others are
 
 

@@ -7,7 +7,7 @@ from functools import partial
 import nn
 
 from .. import GPTQ, Cluster, Huffman, Quantize, Rans, Recipe, TensorTrain, Transform, rate
-from . import pruned
+from . import char, pruned
 from .pruned import prune
 
 
@@ -24,7 +24,7 @@ class Technique:
     convolutions multiply (`compress.convert`). `more`: a row that only --all, or its name, asks for.
     `fitted(model, data, option, steps)` is a recipe, too, but of one network, and of training images; `cut`
     makes a smaller network of a float one in its place, and `compacted` cuts what was pruned out in the end;
-    `penalty` is added to the loss."""
+    `penalty` is added to the loss; `width`: of the network that it starts from, beside that of the others."""
 
     name: str
     network: str
@@ -43,6 +43,7 @@ class Technique:
     cut: Callable[[nn.Module, nn.data.Digits, float | None], nn.Module] | None = None
     compacted: bool = False
     penalty: Callable[[nn.Module], nn.Tensor] | None = None
+    width: float = 1.0
 
     def label(self, option: float | None) -> str:
         """The name with what was chosen."""
@@ -132,7 +133,7 @@ class Network:
 
 NETWORKS = {"cnn": Network(nn.models.digits_cnn, 2e-2), "mlp": Network(nn.models.digits_mlp, 1e-3),
             "lenet-300-100": Network(nn.models.lenet_300_100, 1e-3),
-            "lenet-5": Network(nn.models.lenet_5, 1e-3)}
+            "lenet-5": Network(nn.models.lenet_5, 1e-3), "char": Network(nn.models.char_transformer, 0.0)}
 
 SPARSITIES = (0.95, 0.9, 0.8, 0.7)
 RANKS = (2, 4, 8, 16)
@@ -203,3 +204,24 @@ TECHNIQUES += (
     *_both("int2 × uint2", Quantize(2, activations="uint2", **CLOSEST)),
     *_both("powers of two", Quantize(weights="pow2")), *_both("ternary", Quantize(weights="ternary")),
     *_both("binary", Quantize(1)), *_both("binary × uint1", Quantize(1, activations="uint1", **CLOSEST)))
+
+
+def _char(name: str, how: Callable[[float | None, int], Recipe], option: float | None = None,
+          **more: object) -> Technique:
+    """A row of the language model, with one option, or none."""
+    return Technique(name, "char", how, () if option is None else (option,), **more)
+
+
+TECHNIQUES += (
+    Technique("float", "char"), _char("float16", partial(char.everywhere, Quantize(weights="float16"))),
+    _char("int8", partial(char.everywhere, Quantize())),
+    _char("int4", partial(char.in_products, Quantize(4, **CLOSEST))),
+    _char("int4 GPTQ", partial(char.in_products, GPTQ(4))),
+    _char("int4 trained", partial(char.in_products, Quantize(4, **CLOSEST)), trained=True, rate=THIRD),
+    _char("ternary trained", partial(char.in_products, Quantize(weights="ternary")), trained=True),
+    _char("pruned", char.pruned, 0.8, trained=True, control=True),
+    _char("shared", char.shared, 4, trained=True, rate=THIRD, text=BITS),
+    _char("tensor train", char.tensor_train, 16, trained=True, control=True, text="rank {:.0f}"),
+    _char("pruned + shared + Huffman", char.deep_compression, 0.8, trained=True, control=True),
+    _char("int4 + rANS", partial(char.coded, 4), trained=True, rate=THIRD),
+    _char("100 kB", partial(char.coded, 3), trained=True, control=True, width=1.5))
