@@ -10,12 +10,14 @@
 #include "csr.h"
 #include "depthwise_f32.h"
 #include "depthwise_u8s8.h"
+#include "exp2.h"
 #include "halves.h"
 #include "nbit_bodies.h"
 #include "nm.h"
 #include "pow2.h"
 #include "requantize.h"
 #include "saturated.h"
+#include "softmax_f32.h"
 
 #define MICRO(family, mr, nr, features, step)                                                                      \
     IN_##features(family##_micro family##_##mr##x##nr##_##features;                                                \

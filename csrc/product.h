@@ -21,3 +21,6 @@ typedef struct {
 
 /* All m rows; the columns that the tiles of `row` leave over by those of `last`. Returns 0 or NN_NO_MEMORY. */
 int nn_product(const nn_micro *row, const nn_micro *last, int64_t m, const nn_operands *operands);
+
+/* b, k x n, as panels (gemm.c says which). */
+void nn_gemm_pack(int64_t k, int64_t n, const void *b, int64_t row, int64_t column, void *panels);

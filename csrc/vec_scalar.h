@@ -36,6 +36,9 @@ static INLINE four choose(four_ints which, four a, four b)
     return (four)(((four_ints)a & which) | ((four_ints)b & ~which));
 }
 #define SPREAD_F(word) (four)SPREAD_I(word) /* the float whose bits these are */
+#define ALL_F(x) (four){ (x), (x), (x), (x) }
+#define BITS_OF(v) (four_ints)(v) /* of floats, as int32; and the floats that have these bits */
+#define FROM_BITS(v) (four)(v)
 #define LOAD_ANY(p) (four)(*(const four_anywhere *)(p))
 #define STORE_ANY(p, v) (*(four_anywhere *)(p) = (v))
 #define LOAD_FIRST(p, some) (four){ (p)[0], (some) > 1 ? (p)[1] : 0, (some) > 2 ? (p)[2] : 0, 0 }

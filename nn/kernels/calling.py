@@ -91,6 +91,10 @@ def recall(kernel: Any, operand: Operand | None, *asked: Any) -> tuple | None:
     call was given, where that can't change.
     """
     who, c, given, found, key = kernel.name, kernel.contract, list(asked), [], None
+    for i, k in kernel.optional:
+        x = asked[i]
+        if x is not None and (type(x) is not np.ndarray or x.dtype not in k.dtypes or x.ndim != k.rank):
+            return None
     for i, k, length in kernel.vectors:
         x = asked[i]
         if x is not None and not (k.number and not getattr(x, "ndim", 0)):

@@ -99,11 +99,13 @@ class Kernel:
         read.named = sorted(named, key=lambda name: name != c.packed)
         asked = [name if name in c.attributes or name in vectors else f"{name}.shape" if name in c.arrays
                  else f"{name[:-6]}.dtype" for name in read.named]
-        lengths = {name: f"{c.axes[k.dims[0]][0]}.shape" for name, k in vectors.items() if self.call}
+        lengths = {name: f"{c.axes[k.dims[0]][0]}.shape" for name, k in vectors.items()
+                   if self.call and k.rank == 1}
         read.pointed = [name for name in lengths if name not in asked]
         read.asked = list(dict.fromkeys([*asked, *lengths.values(), *read.pointed]))
         read.asks = [one.partition(".") for one in read.asked]
         read.only_in_c = len(read.asked) - len(read.pointed)
+        read.optional = [(read.asked.index(name), k) for name, k in vectors.items() if self.call and k.rank > 1]
         read.vectors = [(read.asked.index(name), vectors[name], read.asked.index(length))
                         for name, length in lengths.items()]
         read.nothing = (...,) * (len(read.asked) + len(read.pointed)) if read.planner else None

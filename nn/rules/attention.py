@@ -1,10 +1,15 @@
 """Scaled dot-product attention: Vaswani et al., "Attention is all you need" (2017), eq. 1.
 
-Each query is compared with all keys, and gets the mean of their values, weighted by how well they fit.
+Each query is compared with all keys, and gets the mean of their values, weighted by how well they fit. The
+kernels `attention` and `attention_grad` compute it without a matrix of all weights. Its lines in NumPy are here too, for a
+second derivative and for the gradient of a mask, which is such a matrix.
 """
+
+from math import prod
 
 import numpy as np
 
+from .. import kernels
 from .choices import only
 from .record import rule
 from .samples import cases
@@ -42,18 +47,43 @@ def _weights(q, k, mask, is_causal, scale):
     return only(softmax(only(scores, sees), dim=-1), sees), scale, sees
 
 
+def _as_heads(q, k, v, mask):
+    """The axes before the last two that all have in the end, and the arrays as the kernels want them, with
+    four axes, of one dtype."""
+    mask = mask if mask is None else mask.reshape((1,) * (2 - mask.ndim) + mask.shape)
+    given = [q, k, v] if mask is None else [q, k, v, mask]
+    batch = np.broadcast_shapes(*(x.shape[:-2] for x in given))
+    n, heads = (*batch, 1, 1)[:2] if len(batch) < 3 else (prod(batch[:-1]), batch[-1])
+    dtype = np.result_type(*(x for x in given if x.dtype != bool))
+    q, k, v = (np.broadcast_to(x, (*batch, *x.shape[-2:])).reshape(n, heads, *x.shape[-2:]).astype(
+        dtype, copy=False) for x in (q, k, v))
+    if mask is not None:
+        shape = (1,) * (len(batch) + 2 - mask.ndim) + mask.shape
+        if len(batch) > 2:
+            mask, shape = np.broadcast_to(mask, (*batch, *shape[-2:])), (n, heads, *shape[-2:])
+        mask = mask.reshape(*(*shape[:-2], 1, 1)[:2], *shape[-2:])
+        mask = mask.view(np.uint8) if mask.dtype == bool else mask.astype(dtype, copy=False)
+    return batch, q, k, v, mask
+
+
 def _attention_vjp(g, saved, needs):
-    q, k, v, weights, scale, sees = saved
-    if sees is not None:
-        g = only(g, sees)
-    dv = needs[2] and weights.mT @ g
-    dq = dk = dscores = None
-    if needs[0] or needs[1] or needs[3]:
-        dweights = g @ v.mT
-        dscores = weights * (dweights - (dweights * weights).sum(-1)[..., None])
-        dq = needs[0] and dscores @ k * scale
-        dk = needs[1] and dscores.mT @ q * scale
-    return dq, dk, dv, dscores
+    q, k, v, y, lse, mask, how, batch = saved
+    g, blind = g.reshape(y.shape), lse == -np.inf
+    if blind.any():
+        g = only(g, ~blind[..., None])
+    if needs[3]:
+        gradients = _with_that_of_the_mask(g, q, k, v, mask, how["scale"])
+    else:
+        gradients = (*kernels.attention_grad(g, q, k, v, y, lse, mask, **how), None)
+    return tuple(x if x is None else x.reshape(*batch, *x.shape[2:]) for x in gradients)
+
+
+def _with_that_of_the_mask(g, q, k, v, mask, scale):
+    """All four gradients, by the matrix of weights."""
+    weights = _weights(q, k, mask, False, scale)[0]
+    dweights = g @ v.mT
+    dscores = weights * (dweights - (dweights * weights).sum(-1, keepdims=True))
+    return dscores @ k * scale, dscores.mT @ q * scale, weights.mT @ g, dscores
 
 
 @rule("y = p·v, p = softmax(s), s = q·kᵀ/√E + mask;  "
@@ -66,5 +96,7 @@ def _attention_vjp(g, saved, needs):
         ((2, 3, 4), (2, 5, 4), (2, 5, 3), np.arange(15).reshape(3, 5) % 4 < 3, {})))
 def scaled_dot_product_attention(q, k, v, mask, *, is_causal=False, scale=None):
     _check(q, k, v, mask, is_causal)
-    weights, scale, sees = _weights(q, k, mask, is_causal, scale)
-    return weights @ v, (q, k, v, weights, scale, sees)
+    how = {"scale": (q.shape[-1] or 1) ** -0.5 if scale is None else float(scale), "causal": bool(is_causal)}
+    batch, *heads = _as_heads(q, k, v, mask)
+    y, lse = kernels.attention(*heads, **how)
+    return y.reshape(*batch, *y.shape[2:]), (*heads[:3], y, lse, heads[3], how, batch)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import nn
 from nn import functional as F
 from nn.functional import losses, pooling
-from nn.rules import RULES, attention, einsum
+from nn.rules import RULES, einsum
 
 close = np.testing.assert_allclose
 
@@ -223,7 +223,6 @@ def biased(original, x, weight, bias, **how):
 
 
 class_loss, side_by_side, index_grad = losses._class_loss, pooling._side_by_side, einsum.index_grad
-weights = attention._weights
 
 
 parse, erf = einsum._parse, sys.modules["nn.kernels.erf"]
@@ -259,7 +258,7 @@ MUTANTS = {
             np.minimum(place, n - 2) for place, n in zip(places, x.shape[2:], strict=True))))),
     "attention: the future is seen": (
         attention_is_a_mean_that_looks_where_it_may,
-        (attention, "_weights", lambda q, k, mask, is_causal, scale: weights(q, k, None, False, scale))),
+        forward(RULES["scaled_dot_product_attention"], lambda f, *arrays, is_causal, scale: f(*arrays, scale=scale))),
     "layer_norm: the unbiased variance": (
         norms_do_not_see_shift_and_scale, forward(RULES["layer_norm"], biased)),
     "gather: the next row's index": (
