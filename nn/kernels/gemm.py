@@ -1,6 +1,7 @@
 """gemm: the float32 matrix product, (M, K) · (K, N) → (M, N)."""
 
 import math
+import os
 
 import numpy as np
 
@@ -36,9 +37,11 @@ gemm.runs("nn_gemm(M, N, K, a, b.c, out)", unpacked="nn_gemm_packing(M, N, K, a,
           unpack=lambda b: from_panels(b.parts["panels"][..., None], *b.shape))
 
 
-# Multiply-accumulates for which `gemm` is sooner than NumPy's BLAS: it turns a small b sooner. Longer
-# products are worth the several threads that BLAS has.
+# Multiply-accumulates for which `gemm` is sooner than NumPy's BLAS: it turns a small b sooner. Longer products are
+# worth the several threads that BLAS has, unless this process was started with one for it.
 SHORT, LONG = 1 << 18, 1 << 21
+if "1" in map(os.environ.get, ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")):
+    LONG = 1 << 62
 
 
 def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
