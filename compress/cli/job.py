@@ -23,7 +23,7 @@ from .workers import Workers
 
 FULL = Budget(base=15, tune=10, base_rate=1e-2, tune_rate=3e-3, batch=64, rounds=25, choosers=4)
 QUICK = Budget(base=2, tune=2, base_rate=1e-2, tune_rate=3e-3, batch=64, rounds=5)
-TEXT = Budget(base=6, tune=3, base_rate=3e-3, tune_rate=1e-3, batch=16, rounds=5)
+TEXT = Budget(base=3, tune=2, base_rate=5e-3, tune_rate=1e-3, batch=16, rounds=5)
 QUICK_TEXT = replace(TEXT, base=1, tune=1, rounds=2)
 USUAL, LANGUAGE = ("cnn", "mlp"), "char"  # the networks of a run that names none; and the other
 
@@ -198,7 +198,7 @@ def _epochs(techniques: list[Technique], options: Options) -> int:
             total += budget.choosers * (budget.base + budget.tune * (1 + len(technique.options)))
         if technique.name == "float":
             total += options.seeds * (budget.base + budget.tune)
-        if technique.trained:
+        if technique.trained or technique.width != 1:
             total += options.seeds * (budget.tune + budget.base * (technique.width != 1))
         if technique.control:
             total += options.seeds * (budget.base + budget.tune)

@@ -74,9 +74,10 @@ class Ledger:
 
     def cells(self) -> list[tuple[str, ...]]:
         """The table as text, a tuple a row, without its head."""
-        return [(f"{row.network} {row.technique}", self.metric.text(row.score),
-                 self.metric.points(self.metric.scale * row.difference), f"{row.disk:,.0f}", f"{row.smaller:.2f}", f"{row.memory:,.0f}",
-                 f"{row.macs:,.0f}", f"{row.milliseconds:.2f}",
+        metric = self.metric
+        return [(f"{row.network} {row.technique}", metric.text(row.score),
+                 metric.points(metric.scale * row.difference), f"{row.disk:,.0f}", f"{row.smaller:.2f}",
+                 f"{row.memory:,.0f}", f"{row.macs:,.0f}", f"{row.milliseconds:.2f}",
                  f"{row.faster:.2f}" + (f" ±{row.spread:.2f}" if row.spread else ""),
                  f"{_error(row.certified)} / {_error(row.measured)}") for row in self.rows]
 
@@ -98,9 +99,10 @@ class Ledger:
         """How to read it."""
         first, last = self.seeds[0], self.seeds[-1]
         seeds = f"seed {first}" if first == last else f"mean of seeds {first}…{last}"
+        points = "points " if self.metric.scale == 100 else ""
         return [
-            f"{self.metric.name}: test {self.metric.examples}, {seeds}; Δ: "
-            f"{'points ' * (self.metric.scale == 100)}against the float network of equal seed and epochs",
+            f"{self.metric.name}: test {self.metric.examples}, {seeds}; Δ: {points}against the float network "
+            "of equal seed and epochs",
             "dense control: a dense float network of (nearly) the same bytes and the same epochs",
             "error: ‖w − ŵ‖/‖w‖ of storing the trained weights; certified is an upper bound from theory",
             "time: one thread, turn by turn with the float network; ±: half of the middle half of the turns; "
@@ -113,8 +115,8 @@ class Ledger:
         rows = [{**asdict(row), "score": row.score, "difference": row.difference,
                  "profile": row.profile and row.profile.to_json(),
                  "slow": slow[i].to_json() if i in slow else None} for i, row in enumerate(self.rows)]
-        return {"metric": self.metric.name, "rows": rows, "seeds": list(self.seeds), "chosen": self.chosen, "machine": self.machine,
-                "settings": self.settings, "busy": self.busy}
+        return {"metric": self.metric.name, "rows": rows, "seeds": list(self.seeds), "chosen": self.chosen,
+                "machine": self.machine, "settings": self.settings, "busy": self.busy}
 
 
 def _error(value: float | None) -> str:

@@ -11,8 +11,8 @@ import nn
 
 @dataclass(frozen=True)
 class Metric:
-    """name: the column's. better: 1 if more is better, −1 if less. text, points, tick: how it is written, and a
-    difference, and a place on an axis, both of `scale` times the number. tolerance: what a choice may lose.
+    """name: the column's. better: 1 if more is better, −1 if less. text, points, tick: how it is written, and
+    a difference, and a place on an axis, both of `scale` times the number. tolerance: what a choice may lose.
     examples: what a network is given, in a word. of(model, data): the number of a Module or a Program on the
     test part. says: what it is, and what a difference is, in a sentence each."""
 
@@ -44,16 +44,17 @@ class Metric:
 ACCURACY = Metric(
     "accuracy", 1, "{:.2%}".format, "{:+.2f}".format, "{:g} %".format, 100, 0.003, "images",
     lambda model, data: nn.train.accuracy(model, data.x_test, data.y_test),
-    ("Share of the test images that the saved file gets right, the mean of the seeds. The test images are read "
-     "once, after everything was chosen on other images.",
-     "Accuracy less that of the float network of the same seed and as many epochs, in points of a percent, the "
-     "mean of the seeds. Pairing takes the luck of the start out."))
+    ("Share of the test images that the saved file gets right, the mean of the seeds. The test images are "
+     "read once, after everything was chosen on other images.",
+     "Accuracy less that of the float network of the same seed and as many epochs, in points of a percent, "
+     "the mean of the seeds. Pairing takes the luck of the start out."))
 
 BITS_PER_BYTE = Metric(
     "bits per byte", -1, "{:.3f}".format, "{:+.3f}".format, "{:g}".format, 1, 0.01, "windows",
     lambda model, data: nn.language.bits_per_byte(model, data.x_test, data.y_test, data.vocabulary),
-    ("What an ideal coder takes for a byte of the test text with the probabilities of the saved file, the mean "
-     "of the seeds; less is better. The test text is read once, after everything was chosen on other text.",
+    ("What an ideal coder takes for a byte of the test text with the probabilities of the saved file, the "
+     "mean of the seeds; less is better. The test text is read once, after everything was chosen on other "
+     "text.",
      "Bits per byte less those of the float network of the same seed and as many epochs, the mean of the "
      "seeds. Pairing takes the luck of the start out."))
 

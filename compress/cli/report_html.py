@@ -56,8 +56,8 @@ COLUMNS = {
     "bytes in memory": "All constants as the kernels hold them while they run, padding included. A form that "
     "is unpacked when it is loaded saves on disk only, and this column shows it.",
     "MACs": "Multiply-adds that the kernels do for one example.",
-    "ms / 256 {examples}": "Time of a batch of 256 {examples} on one thread: the float file's median, divided by "
-    "× faster.",
+    "ms / 256 {examples}": "Time of a batch of 256 {examples} on one thread: the float file's median, "
+    "divided by × faster.",
     "× faster": "Time of the float file divided by that of this one, the median of turns in which one "
     "follows the other, so that a slow moment of the machine hits both; ± half of their middle half.",
     "certified error": "An upper bound from theory of ‖w − ŵ‖ / ‖w‖, the error of storing the trained "
@@ -70,11 +70,12 @@ PICTURES = {
     "bytes.png": (
         "{metric} against bytes on disk",
         "{up} and to the left is better. The dotted line is the float network. A hollow mark is the dense "
-        "control of the row that it is tied to: a technique has to lie {beyond} its control to be worth its "
-        "trouble. Marks that would hide each other stand side by side."),
+        "control of the row that it is tied to: a technique has to lie {beyond} its control to be worth "
+        "its trouble. Marks that would hide each other stand side by side."),
     "milliseconds.png": (
         "{metric} against milliseconds",
-        "{up} and to the left is better. Fewer bytes are fewer milliseconds only where a kernel can use them."),
+        "{up} and to the left is better. Fewer bytes are fewer milliseconds only where a kernel can use "
+        "them."),
     "layer-bytes.png": (
         "Bytes of each layer",
         "What the file holds for each layer, by what it is. Indices are the price of leaving weights out. "
@@ -93,10 +94,11 @@ def page(ledger: Ledger, programs: dict[str, str], pictures: dict[str, bytes]) -
         "</dl>", *(_picture(name, data, metric) for name, data in pictures.items()),
         "" if pictures else "<p>No charts: they need matplotlib (the extra <code>plot</code>).</p>",
         "<h2>What validation chose</h2>" if seen else "",
-        f"<p>The smallest file whose {metric.name} on training {metric.examples} held out for this was at most "
-        f"{metric.text(metric.tolerance)} worse than float; where all lost more, the best. In the order of "
-        "trying:</p>" if seen else "",
-        *(f"<p>{_choice(key, tried, ledger.chosen['options'][key], metric)}</p>" for key, tried in seen.items()),
+        f"<p>The smallest file whose {metric.name} on training {metric.examples} held out for this was at "
+        f"most {metric.text(metric.tolerance)} worse than float; where all lost more, the best. In the order "
+        "of trying:</p>" if seen else "",
+        *(f"<p>{_choice(key, tried, ledger.chosen['options'][key], metric)}</p>"
+          for key, tried in seen.items()),
         "<h2>The programs</h2>",
         "<p>What runs for each row (of the first seed), one line a kernel call, and its bytes.</p>",
         *(f"<details><summary>{escape(name)}</summary><pre>{escape(text)}</pre></details>"
@@ -120,8 +122,9 @@ def _summary(ledger: Ledger) -> str:
     seeds = f"seed {first}" if first == last else f"seeds {first} to {last}"
     quick = " A quick run, to see that it works: too short to judge by."
     return (
-        f"Every row was trained on {ledger.settings['images']:,} {ledger.metric.examples} ({seeds}), saved to a file, loaded "
-        f"again in another process and measured there.{quick if ledger.settings['quick'] else ''}")
+        f"Every row was trained on {ledger.settings['images']:,} {ledger.metric.examples} ({seeds}), saved to "
+        "a file, loaded again in another process and measured there."
+        f"{quick if ledger.settings['quick'] else ''}")
 
 
 def _table(ledger: Ledger) -> str:

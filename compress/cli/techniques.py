@@ -221,7 +221,8 @@ TECHNIQUES += (
     _char("ternary trained", partial(char.in_products, Quantize(weights="ternary")), trained=True),
     _char("pruned", char.pruned, 0.8, trained=True, control=True),
     _char("shared", char.shared, 4, trained=True, rate=THIRD, text=BITS),
-    _char("tensor train", char.tensor_train, 16, trained=True, control=True, text="rank {:.0f}"),
+    _char("tensor train", char.tensor_train, 8, trained=True, control=True, text="rank {:.0f}"),
     _char("pruned + shared + Huffman", char.deep_compression, 0.8, trained=True, control=True),
     _char("int4 + rANS", partial(char.coded, 4), trained=True, rate=THIRD),
-    _char("100 kB", partial(char.coded, 3), trained=True, control=True, width=1.5))
+    _char("100 kB", partial(char.coded, 3), trained=True, control=True, width=1.375),
+    _char("dense int8, 100 kB", partial(char.everywhere, Quantize()), width=0.875))

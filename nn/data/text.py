@@ -46,7 +46,8 @@ class Vocabulary:
         for what is no token."""
         tokens = np.asarray(tokens)
         if tokens.size and not 0 <= tokens.min() <= tokens.max() < self.size:
-            raise ValueError(f"decode: tokens go from 0 to {self.unknown}, got {tokens.min()} to {tokens.max()}")
+            raise ValueError(f"decode: tokens go from 0 to {self.unknown}, got {tokens.min()} to "
+                             f"{tokens.max()}")
         table = [*(bytes([byte]) for byte in self.bytes), "\ufffd".encode()]
         return b"".join(table[token] for token in tokens.tolist()).decode("utf-8", "replace")
 
@@ -101,8 +102,8 @@ def windows(text: bytes, context: int, held_out: float = 0.1) -> Windows:
     number("windows", "held_out", held_out, 0, 1, above=True)
     at = len(text) - round(held_out * len(text))
     if min(at, len(text) - at) <= context:
-        raise ValueError(f"windows: a text of {len(text)} bytes, of which {len(text) - at} are held out, is too "
-                         f"short for windows of {context} and the byte that follows; wanted "
+        raise ValueError(f"windows: a text of {len(text)} bytes, of which {len(text) - at} are held out, is "
+                         f"too short for windows of {context} and the byte that follows; wanted "
                          f"{context + 1} in each part")
     vocabulary = Vocabulary(text[:at])
     train, test = (_cut(vocabulary.encode(part), context) for part in (text[:at], text[at:]))

@@ -37,8 +37,8 @@ gemm.runs("nn_gemm(M, N, K, a, b.c, out)", unpacked="nn_gemm_packing(M, N, K, a,
           unpack=lambda b: from_panels(b.parts["panels"][..., None], *b.shape))
 
 
-# Multiply-accumulates for which `gemm` is sooner than NumPy's BLAS: it turns a small b sooner. Longer products are
-# worth the several threads that BLAS has, unless this process was started with one for it.
+# Multiply-accumulates for which `gemm` is sooner than NumPy's BLAS: it turns a small b sooner. Longer
+# products are worth the several threads that BLAS has, unless this process was started with one for it.
 SHORT, LONG = 1 << 18, 1 << 21
 if "1" in map(os.environ.get, ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")):
     LONG = 1 << 62

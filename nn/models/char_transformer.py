@@ -53,8 +53,8 @@ class Block(Module):
 
 
 class CharTransformer(Module):
-    """Tokens (N, T), integers below `vocabulary`, to logits (N, T, vocabulary): at place t those of token t + 1,
-    from the tokens 0 … t.
+    """Tokens (N, T), integers below `vocabulary`, to logits (N, T, vocabulary): at place t those of token
+    t + 1, from the tokens 0 … t.
 
     vocabulary: how many tokens there are. width: of a token's vector, a multiple of `heads`. layers: how many
     blocks. context: the greatest T. tied: whether a token's logit is the product with the vector by which it
@@ -84,7 +84,7 @@ class CharTransformer(Module):
         if len(shape) != 2:
             raise wrong_input(self, tokens, "(N, T)")
         if shape[1] > self.context:
-            raise ValueError(f"CharTransformer: the tokens are {shape[1]} long, the context is {self.context}")
+            raise ValueError(f"CharTransformer: {shape[1]} tokens came, and the context is {self.context}")
         x = self.token(tokens) + self.position(np.arange(shape[1]))
         for block in self.blocks:
             x = block(x)

@@ -45,8 +45,8 @@ def _linear_vjp(g, saved, needs):
     n = math.prod(x.shape[:-1])  # -1 in a reshape is ambiguous where there are no inputs or no outputs
     rows = g.reshape(n, w.shape[0])
     times = product if isinstance(g, np.ndarray) else operator.matmul
-    return (needs[0] and times(rows, w).reshape(x.shape), needs[1] and times(rows.T, x.reshape(n, w.shape[1])),
-            needs[2] and column_sums(rows))
+    return (needs[0] and times(rows, w).reshape(x.shape),
+            needs[1] and times(rows.T, x.reshape(n, w.shape[1])), needs[2] and column_sums(rows))
 
 
 @rule("y = x·wᵀ + b;  dx = g·w, dw = gᵀ·x, db = Σg over the rows", _linear_vjp,

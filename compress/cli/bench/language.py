@@ -1,8 +1,8 @@
 """A language model beside PyTorch: a step of its training, 4 layers 128 wide, 16 texts of 128 tokens.
 
-Both libraries run the same lines from the same weights. PyTorch has its attention in one kernel, and the fused
-Adam; it is written by hand as CharTransformer is, and with its own TransformerEncoderLayer, and the faster
-counts."""
+Both libraries run the same lines from the same weights. PyTorch has its attention in one kernel, and the
+fused Adam; it is written by hand as CharTransformer is, and with its own TransformerEncoderLayer, and the
+faster counts."""
 
 from __future__ import annotations
 
@@ -81,8 +81,11 @@ def _twin(torch: Any, ours: CharTransformer, block: Any) -> Any:
             return torch.nn.functional.linear(self.norm(x), self.token.weight)
 
     twin = Twin()
-    named = {key.replace("self_attn.in_proj_", "qkv.").replace("self_attn.out_proj", "out")
-             .replace("linear1", "up").replace("linear2", "down"): one for key, one in twin.state_dict().items()}
+    ours_of = (("self_attn.in_proj_", "qkv."), ("self_attn.out_proj", "out"), ("linear1", "up"),
+               ("linear2", "down"))
+    named = twin.state_dict()
+    for theirs, mine in ours_of:
+        named = {key.replace(theirs, mine): one for key, one in named.items()}
     with torch.no_grad():
         for key, array in ours.state_dict().items():
             named.pop(key).copy_(torch.from_numpy(array))
