@@ -19,7 +19,8 @@ from .layer_chart import layer_bytes
 from .ledger import Ledger, Row
 from .metric import Metric
 from .placing import apart, place
-from .techniques import NETWORKS, TECHNIQUES, Technique
+from .rows import EVERY
+from .techniques import NETWORKS, Technique
 
 COLOURS = ("#332288", "#CC6677", "#117733", "#88CCEE", "#882255", "#44AA99", "#999933", "#AA4499")
 MARKERS = "osD^vPXp*h<>d"  # 13, as many pairs with 8 colours as there can be
@@ -169,13 +170,13 @@ def _beads(axes: Any, start: Any, end: Any, pixel: float) -> np.ndarray:
 
 def _technique(row: Row) -> Technique:
     """The one that a row's label begins with."""
-    named = (one for one in TECHNIQUES if row.technique.startswith(one.name))
+    named = (one for one in EVERY if row.technique.startswith(one.name))
     return max(named, key=lambda one: len(one.name))
 
 
 def _look(row: Row) -> tuple[str, str]:
     """The colour and the marker of a row's technique, the same for every network."""
-    names = list(dict.fromkeys(technique.name for technique in TECHNIQUES))
+    names = list(dict.fromkeys(technique.name for technique in EVERY))
     i = names.index(_technique(row).name)
     colour = COLOURS[(i - 1) % len(COLOURS)] if i else INK  # black is the float network
     return colour, MARKERS[i % len(MARKERS)]

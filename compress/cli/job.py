@@ -18,7 +18,8 @@ from ..interrupt import on_interrupt
 from . import charts, experiment, outputs, report_html
 from .experiment import Budget, Data, Measured, Result
 from .ledger import Ledger, Row
-from .techniques import TECHNIQUES, Technique
+from .rows import EVERY
+from .techniques import Technique
 from .workers import Workers
 
 FULL = Budget(base=15, tune=10, base_rate=1e-2, tune_rate=3e-3, batch=64, rounds=25, choosers=4)
@@ -96,15 +97,15 @@ Results = dict[int, dict[str, dict[str, Result]]]  # seed -> network -> label ->
 
 def names(networks: tuple[str, ...]) -> tuple[str, ...]:
     """Of the rows that there are of these networks."""
-    return tuple(dict.fromkeys(technique.name for technique in TECHNIQUES if technique.network in networks))
+    return tuple(dict.fromkeys(technique.name for technique in EVERY if technique.network in networks))
 
 
 def selected(options: Options) -> list[Technique]:
     """The rows of a run."""
     names = ("float", *options.technique)
     if not options.technique or options.more:
-        names += tuple(technique.name for technique in TECHNIQUES if options.more or not technique.more)
-    return [technique for technique in TECHNIQUES
+        names += tuple(technique.name for technique in EVERY if options.more or not technique.more)
+    return [technique for technique in EVERY
             if technique.name in names and technique.network in options.networks]
 
 

@@ -21,7 +21,8 @@ import nn
 from .charts import CHARTS
 from .ledger import Row
 from .metric import METRICS
-from .techniques import TECHNIQUES, Technique
+from .rows import EVERY
+from .techniques import Technique
 
 LEDGER, REPORT = "ledger.json", "report.html"
 PICTURES = [*(f"{metric.slug}-{chart}.png" for metric in METRICS for chart, *_ in CHARTS), "layer-bytes.png"]
@@ -122,7 +123,7 @@ def _earlier(path: Path) -> frozenset[str]:
 def _name(label: str) -> tuple[str, bool]:
     """The technique that a row's label begins with, and whether the row is a control. ValueError if none."""
     row = label.removesuffix(Row.CONTROL)
-    return max((t.name for t in TECHNIQUES if row.startswith(t.name)), key=len), row != label
+    return max((t.name for t in EVERY if row.startswith(t.name)), key=len), row != label
 
 
 def free(path: Path) -> bool:

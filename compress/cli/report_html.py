@@ -10,7 +10,7 @@ from html import escape
 from .findings import disturbed, unpaid
 from .ledger import Ledger, Row
 from .metric import Metric
-from .techniques import TECHNIQUES
+from .rows import EVERY
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #222; --faint: #6a6a6a; --line: #d8d8d8; --well: #f5f5f2;
@@ -122,8 +122,8 @@ def _summary(ledger: Ledger) -> str:
     seeds = f"seed {first}" if first == last else f"seeds {first} to {last}"
     quick = " A quick run, to see that it works: too short to judge by."
     return (
-        f"Every row was trained on {ledger.settings['images']:,} {ledger.metric.examples} ({seeds}), saved to "
-        "a file, loaded again in another process and measured there."
+        f"Every row was trained on {ledger.settings['images']:,} {ledger.metric.examples} ({seeds}), saved "
+        "to a file, loaded again in another process and measured there."
         f"{quick if ledger.settings['quick'] else ''}")
 
 
@@ -159,7 +159,7 @@ def _picture(name: str, data: bytes, metric: Metric) -> str:
 
 def _choice(key: str, tried: dict[str, float], option: float, metric: Metric) -> str:
     """The scores that a choice was made by, in the order of trying; what was chosen stands out."""
-    technique = next(t for t in TECHNIQUES if f"{t.network} {t.name}" == key)
+    technique = next(t for t in EVERY if f"{t.network} {t.name}" == key)
     scores = [f"<b>{escape(name)} {metric.text(score)}</b>" if name == technique.label(option)
               else f"{escape(name)} {metric.text(score)}" for name, score in tried.items()]
     return f"{escape(technique.network)}: {', '.join(scores)}"

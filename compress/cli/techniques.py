@@ -1,4 +1,4 @@
-"""The rows of the ledger: what is done to which network, and what validation may choose."""
+"""The rows of the ledger of networks for digits: what is done to which, and what validation may choose."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -7,7 +7,7 @@ from functools import partial
 import nn
 
 from .. import GPTQ, Cluster, Huffman, Quantize, Rans, Recipe, TensorTrain, Transform, rate
-from . import char, pruned
+from . import pruned
 from .pruned import prune
 
 
@@ -204,25 +204,3 @@ TECHNIQUES += (
     *_both("int2 × uint2", Quantize(2, activations="uint2", **CLOSEST)),
     *_both("powers of two", Quantize(weights="pow2")), *_both("ternary", Quantize(weights="ternary")),
     *_both("binary", Quantize(1)), *_both("binary × uint1", Quantize(1, activations="uint1", **CLOSEST)))
-
-
-def _char(name: str, how: Callable[[float | None, int], Recipe], option: float | None = None,
-          **more: object) -> Technique:
-    """A row of the language model, with one option, or none."""
-    return Technique(name, "char", how, () if option is None else (option,), **more)
-
-
-TECHNIQUES += (
-    Technique("float", "char"), _char("float16", partial(char.everywhere, Quantize(weights="float16"))),
-    _char("int8", partial(char.everywhere, Quantize())),
-    _char("int4", partial(char.in_products, Quantize(4, **CLOSEST))),
-    _char("int4 GPTQ", partial(char.in_products, GPTQ(4))),
-    _char("int4 trained", partial(char.in_products, Quantize(4, **CLOSEST)), trained=True, rate=THIRD),
-    _char("ternary trained", partial(char.in_products, Quantize(weights="ternary")), trained=True),
-    _char("pruned", char.pruned, 0.8, trained=True, control=True),
-    _char("shared", char.shared, 4, trained=True, rate=THIRD, text=BITS),
-    _char("tensor train", char.tensor_train, 8, trained=True, control=True, text="rank {:.0f}"),
-    _char("pruned + shared + Huffman", char.deep_compression, 0.8, trained=True, control=True),
-    _char("int4 + rANS", partial(char.coded, 4), trained=True, rate=THIRD),
-    _char("100 kB", partial(char.coded, 3), trained=True, control=True, width=1.375),
-    _char("dense int8, 100 kB", partial(char.everywhere, Quantize()), width=0.875))
