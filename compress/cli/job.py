@@ -102,11 +102,11 @@ def names(networks: tuple[str, ...]) -> tuple[str, ...]:
 
 def selected(options: Options) -> list[Technique]:
     """The rows of a run."""
-    names = ("float", *options.technique)
+    every = [technique for technique in EVERY if technique.network in options.networks]
+    named = ("float", *options.technique)
     if not options.technique or options.more:
-        names += tuple(technique.name for technique in EVERY if options.more or not technique.more)
-    return [technique for technique in EVERY
-            if technique.name in names and technique.network in options.networks]
+        named += tuple(technique.name for technique in every if options.more or not technique.more)
+    return [technique for technique in every if technique.name in named]
 
 
 def _key(technique: Technique) -> str:

@@ -1,4 +1,4 @@
-"""The language model: its parts see only what they may, its cache changes nothing, and errors name what is wrong."""
+"""The language model: tokens see only what they may, the cache changes nothing, errors name what is wrong."""
 
 import numpy as np
 import pytest
@@ -67,7 +67,8 @@ def test_step_by_step_with_a_cache_gives_the_logits_of_the_whole(tokens, seed, t
 
 
 MUTANTS = {"keys are forgotten": lambda made: made | {"new_keys": 0 * made["new_keys"]},
-           "values are one place off": lambda made: made | {"new_values": np.roll(made["new_values"].data, 1, 3)},
+           "values are one place off": lambda made: made | {
+               "new_values": np.roll(made["new_values"].data, 1, 3)},
            "layers change places": lambda made: made | {"new_keys": made["new_keys"].data[:, ::-1]}}
 
 
@@ -99,7 +100,8 @@ def test_sampling_follows_the_distribution_and_the_generator():
     def draws(seed, **how):
         return sample(lambda tokens: np.log(p), np.array([0]), 3000, rng=np.random.default_rng(seed), **how)
 
-    assert (draws(0) == draws(0)).all() and (draws(0) != draws(1)).any()
+    assert (draws(0) == draws(0)).all()
+    assert (draws(0) != draws(1)).any()
     for temperature in (1.0, 0.5):
         wanted = p ** (1 / temperature) / (p ** (1 / temperature)).sum()
         found = np.bincount(draws(2, temperature=temperature), minlength=3) / 3000

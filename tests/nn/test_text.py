@@ -45,17 +45,20 @@ def test_windows_are_side_by_side_and_targets_are_one_further(context, length, p
                         (data.x_test, data.y_test, text[length - held:])):
         tokens = data.vocabulary.encode(piece)
         assert x.shape == y.shape == ((len(piece) - 1) // context, context)
-        assert (x.ravel() == tokens[:x.size]).all() and (y.ravel() == tokens[1:x.size + 1]).all()
+        assert (x.ravel() == tokens[:x.size]).all()
+        assert (y.ravel() == tokens[1:x.size + 1]).all()
     assert data.vocabulary.bytes == bytes(sorted(set(text[:length - held])))
 
 
 def test_pythons_own_text_is_there():
     text = nn.data.python_topics()
-    assert 300_000 < len(text) < 1_000_000 and b"assert" in text
+    assert 300_000 < len(text) < 1_000_000
+    assert b"assert" in text
     data = windows(text, 64)
     assert len(data.x_train) > 8 * len(data.x_test) > 0
     held = data.validation_split(100)
-    assert (held.x_test == data.x_train[-100:]).all() and len(held.x_train) == len(data.x_train) - 100
+    assert (held.x_test == data.x_train[-100:]).all()
+    assert len(held.x_train) == len(data.x_train) - 100
     with pytest.raises(ValueError, match="size must be in"):
         data.validation_split(len(data.x_train))
 
@@ -89,7 +92,8 @@ def test_the_sum_is_that_of_single_losses():
         start = next(at)
         return given_[start:start + len(x)]
 
-    assert bits_per_byte(model, data.x_test, data.y_test, data.vocabulary, batch_size=4) == pytest.approx(wanted)
+    found = bits_per_byte(model, data.x_test, data.y_test, data.vocabulary, batch_size=4)
+    assert found == pytest.approx(wanted)
 
 
 def test_bad_input_is_named(tmp_path):
