@@ -24,23 +24,23 @@ from .digits import scaled
 
 
 class Block(Module):
-    """Symbols look at those before them (`qkv`, `out`), then each is thought over by itself (`up`, `down`).
-    Both are added to what was there. width: of a symbol's vector. heads: how many attentions there are, each
+    """Symbols look at those before them (`q`, `k`, `v`, `out`), then each is thought over by itself (`up`,
+    `down`). Both are added to what was there. width: of a symbol's vector. heads: how many attentions there are, each
     on width/heads numbers. rng: draws the first weights; nn.random.generator() if left out."""
 
     def __init__(self, width: int, heads: int, rng: np.random.Generator | None = None) -> None:
         self.heads = heads
         self.norm1, self.norm2 = LayerNorm(width), LayerNorm(width)
-        self.qkv = Linear(width, 3 * width, rng=rng)
+        self.q, self.k, self.v = (Linear(width, width, rng=rng) for _ in range(3))
         self.out = Linear(width, width, rng=rng)
         self.up = Linear(width, 4 * width, rng=rng)
         self.down = Linear(4 * width, width, rng=rng)
 
     def asked(self, x: Tensor) -> list[Tensor]:
         """Queries, keys and values of x (N, T, width), each (N, heads, T, width/heads)."""
-        n, t, width = x.shape
-        parts = self.qkv(self.norm1(x)).chunk(3, -1)
-        return [part.reshape(n, t, self.heads, width // self.heads).permute(0, 2, 1, 3) for part in parts]
+        (n, t, width), x = x.shape, self.norm1(x)
+        return [layer(x).reshape(n, t, self.heads, width // self.heads).permute(0, 2, 1, 3)
+                for layer in (self.q, self.k, self.v)]
 
     def answered(self, x: Tensor, found: Tensor) -> Tensor:
         """x (N, T, width) after what attention `found` (N, heads, T, width/heads), and after thought."""

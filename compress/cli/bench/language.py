@@ -84,18 +84,20 @@ def _twin(torch: Any, ours: CharTransformer, block: Any) -> Any:
     ours_of = (("self_attn.in_proj_", "qkv."), ("self_attn.out_proj", "out"), ("linear1", "up"),
                ("linear2", "down"))
     named = twin.state_dict()
-    for theirs, mine in ours_of:
-        named = {key.replace(theirs, mine): one for key, one in named.items()}
+    for theirs, own in ours_of:
+        named = {key.replace(theirs, own): one for key, one in named.items()}
+    mine = ours.state_dict()
     with torch.no_grad():
-        for key, array in ours.state_dict().items():
-            named.pop(key).copy_(torch.from_numpy(array))
-    if named:
-        raise RuntimeError(f"bench: {', '.join(named)} of PyTorch's network are not ours")
+        for key, tensor in named.items():
+            parts = [mine.pop(key.replace("qkv", one)) for one in "qkv"] if "qkv" in key else [mine.pop(key)]
+            tensor.copy_(torch.from_numpy(np.concatenate(parts)))
+    if mine:
+        raise RuntimeError(f"bench: PyTorch's network has no {', '.join(mine)}")
     return twin
 
 
 def _block(torch: Any) -> Any:
-    """nn.models.char_transformer.Block, line by line."""
+    """nn.models.char_transformer.Block; queries, keys and values by one layer, as is usual there."""
     F, width, heads = torch.nn.functional, SIZES["width"], SIZES["heads"]
 
     class Block(torch.nn.Module):

@@ -82,8 +82,8 @@ def test_what_makes_no_sense_is_refused(words, why, capsys, tmp_path):
     assert why in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("text", "why"), [(b"", "the text is empty"), (b"too short", "too short for windows"),
-                                           (b"a" * 1000, None)])
+@pytest.mark.parametrize(("text", "why"), [
+    (b"", "the text is empty"), (b"too short", "too short for windows"), (b"a" * 1000, None)])
 def test_a_text_of_ones_own(text, why, capsys, tmp_path):
     file = tmp_path / "mine.txt"
     file.write_bytes(text)
