@@ -25,8 +25,8 @@ from .digits import scaled
 
 class Block(Module):
     """Symbols look at those before them (`q`, `k`, `v`, `out`), then each is thought over by itself (`up`,
-    `down`). Both are added to what was there. width: of a symbol's vector. heads: how many attentions there are, each
-    on width/heads numbers. rng: draws the first weights; nn.random.generator() if left out."""
+    `down`). Both are added to what was there. width: of a symbol's vector. heads: how many attentions there
+    are, each on width/heads numbers. rng: draws the first weights; nn.random.generator() if left out."""
 
     def __init__(self, width: int, heads: int, rng: np.random.Generator | None = None) -> None:
         self.heads = heads
