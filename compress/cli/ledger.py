@@ -6,20 +6,21 @@ from typing import Any, ClassVar
 from ..program.profile import Profile
 from ..table import narrowed, whole
 from .findings import disturbed, slow_calls, unpaid
+from .metric import ACCURACY, Metric
 
 
 @dataclass(frozen=True)
 class Row:
-    """One network compressed by one technique. Bytes and accuracies are means over the seeds, paired
-    differences are to the float network of the same seed; times (see `beside.Beside`), `profile` (of 256
-    images) and `layers` (layer → part of it → bytes on disk, see `compress.Report.layers`) are those of the
-    first seed's file; accuracies are fractions."""
+    """One network compressed by one technique. Scores (by the ledger's metric) are those of the seeds, paired
+    differences are to the float network of the same seed, bytes are means; times (see `beside.Beside`),
+    `profile` (of 256 examples) and `layers` (layer → part of it → bytes on disk, see
+    `compress.Report.layers`) are those of the first seed's file."""
 
     CONTROL: ClassVar[str] = ", dense control"  # ends the name of a row that is a control
 
     network: str
     technique: str
-    accuracies: tuple[float, ...]
+    scores: tuple[float, ...]
     differences: tuple[float, ...]
     disk: float
     smaller: float
@@ -39,9 +40,9 @@ class Row:
         return self.technique.endswith(self.CONTROL)
 
     @property
-    def accuracy(self) -> float:
+    def score(self) -> float:
         """Mean over the seeds."""
-        return sum(self.accuracies) / len(self.accuracies)
+        return sum(self.scores) / len(self.scores)
 
     @property
     def difference(self) -> float:
@@ -49,10 +50,10 @@ class Row:
         return sum(self.differences) / len(self.differences)
 
 
-HEAD = ("technique", "accuracy", "Δ paired", "bytes on disk", "× smaller", "bytes in memory", "MACs",
-        "ms / 256 images", "× faster", "certified / measured error")
-SHORT = ("technique", "accuracy", "Δ", "bytes", "× smaller", "in memory", "MACs", "ms", "× faster", HEAD[9])
-SPARE = [SHORT[i] for i in (9, 6, 5, 2, 4, 7, 3, 8)]  # what is left out, first to last
+HEAD = ("technique", "{metric}", "Δ paired", "bytes on disk", "× smaller", "bytes in memory", "MACs",
+        "ms / 256 {examples}", "× faster", "certified / measured error")
+SHORT = ("technique", "{metric}", "Δ", "bytes", "× smaller", "in memory", "MACs", "ms", "× faster", HEAD[9])
+SPARE = tuple(SHORT[i] for i in (9, 6, 5, 2, 4, 7, 3, 8))  # what is left out, first to last
 
 
 @dataclass(frozen=True)
@@ -65,17 +66,23 @@ class Ledger:
     machine: dict[str, str]
     settings: dict[str, Any]
     busy: float = 0.0  # share of the timing in which another program had the core
+    metric: Metric = ACCURACY
+
+    def head(self, names: tuple[str, ...] = HEAD) -> tuple[str, ...]:
+        """The names of the columns."""
+        return tuple(name.format(metric=self.metric.name, examples=self.metric.examples) for name in names)
 
     def cells(self) -> list[tuple[str, ...]]:
         """The table as text, a tuple a row, without its head."""
-        return [(f"{row.network} {row.technique}", f"{row.accuracy:.2%}", f"{100 * row.difference:+.2f}",
-                 f"{row.disk:,.0f}", f"{row.smaller:.2f}", f"{row.memory:,.0f}", f"{row.macs:,.0f}",
-                 f"{row.milliseconds:.2f}",
+        metric = self.metric
+        return [(f"{row.network} {row.technique}", metric.text(row.score),
+                 metric.points(metric.scale * row.difference), f"{row.disk:,.0f}", f"{row.smaller:.2f}",
+                 f"{row.memory:,.0f}", f"{row.macs:,.0f}", f"{row.milliseconds:.2f}",
                  f"{row.faster:.2f}" + (f" ±{row.spread:.2f}" if row.spread else ""),
                  f"{_error(row.certified)} / {_error(row.measured)}") for row in self.rows]
 
     def __str__(self) -> str:
-        return whole(HEAD, self.cells())
+        return whole(self.head(), self.cells())
 
     def narrow(self, columns: int) -> str:
         """As text in at most this many columns, with a line on what had to be left out for it."""
@@ -85,15 +92,17 @@ class Ledger:
         names = ["  " + Row.CONTROL.lstrip(", ") if row.control else f"{row.network} {row.technique}"
                  for row in self.rows]
         cells = [(name, *rest) for name, (_, *rest) in zip(names, self.cells(), strict=True)]
-        text, out = narrowed(SHORT, cells, columns, SPARE)
+        text, out = narrowed(self.head(SHORT), cells, columns, self.head(SPARE))
         return f"{text}\n\nin the report, for want of room: {', '.join(out)}" if out else text
 
     def notes(self) -> list[str]:
         """How to read it."""
         first, last = self.seeds[0], self.seeds[-1]
         seeds = f"seed {first}" if first == last else f"mean of seeds {first}…{last}"
+        points = "points " if self.metric.scale == 100 else ""
         return [
-            f"accuracy: test images, {seeds}; Δ: points against the float network of equal seed and epochs",
+            f"{self.metric.name}: test {self.metric.examples}, {seeds}; Δ: {points}against the float network "
+            "of equal seed and epochs",
             "dense control: a dense float network of (nearly) the same bytes and the same epochs",
             "error: ‖w − ŵ‖/‖w‖ of storing the trained weights; certified is an upper bound from theory",
             "time: one thread, turn by turn with the float network; ±: half of the middle half of the turns; "
@@ -103,11 +112,11 @@ class Ledger:
     def to_json(self) -> dict[str, Any]:
         """Everything as plain values."""
         slow = slow_calls(self.rows)
-        rows = [{**asdict(row), "accuracy": row.accuracy, "difference": row.difference,
+        rows = [{**asdict(row), "score": row.score, "difference": row.difference,
                  "profile": row.profile and row.profile.to_json(),
                  "slow": slow[i].to_json() if i in slow else None} for i, row in enumerate(self.rows)]
-        return {"rows": rows, "seeds": list(self.seeds), "chosen": self.chosen, "machine": self.machine,
-                "settings": self.settings, "busy": self.busy}
+        return {"metric": self.metric.name, "rows": rows, "seeds": list(self.seeds), "chosen": self.chosen,
+                "machine": self.machine, "settings": self.settings, "busy": self.busy}
 
 
 def _error(value: float | None) -> str:

@@ -20,10 +20,12 @@ import nn
 
 from .charts import CHARTS
 from .ledger import Row
-from .techniques import TECHNIQUES, Technique
+from .metric import METRICS
+from .rows import EVERY
+from .techniques import Technique
 
 LEDGER, REPORT = "ledger.json", "report.html"
-PICTURES = [f"{chart}.png" for chart in (*(name for name, *_ in CHARTS), "layer-bytes")]
+PICTURES = [*(f"{metric.slug}-{chart}.png" for metric in METRICS for chart, *_ in CHARTS), "layer-bytes.png"]
 PAGES = (*PICTURES, REPORT, LEDGER)  # the ledger last: while it is there, it says whose the others are
 
 
@@ -121,7 +123,7 @@ def _earlier(path: Path) -> frozenset[str]:
 def _name(label: str) -> tuple[str, bool]:
     """The technique that a row's label begins with, and whether the row is a control. ValueError if none."""
     row = label.removesuffix(Row.CONTROL)
-    return max((t.name for t in TECHNIQUES if row.startswith(t.name)), key=len), row != label
+    return max((t.name for t in EVERY if row.startswith(t.name)), key=len), row != label
 
 
 def free(path: Path) -> bool:

@@ -45,8 +45,8 @@ class Outcome:
         rows = {(row.network, row.technique): row for row in self.ledger.rows}
         for network in self.files:
             mine = rows[network, LABEL]
-            best = max((rows[network, label] for label in CONTROLS), key=lambda row: row.accuracy)
-            points = [100 * (a - b) for a, b in zip(mine.accuracies, best.accuracies, strict=True)]
+            best = max((rows[network, label] for label in CONTROLS), key=lambda row: row.score)
+            points = [100 * (a - b) for a, b in zip(mine.scores, best.scores, strict=True)]
             mean = sum(points) / len(points)
             verdict = "better" if mean > 0 else "no better"
             dtype = "int8" if best.technique.startswith(INT8) else "float32"

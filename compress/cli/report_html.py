@@ -9,7 +9,8 @@ from html import escape
 
 from .findings import disturbed, unpaid
 from .ledger import Ledger, Row
-from .techniques import TECHNIQUES
+from .metric import Metric
+from .rows import EVERY
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #222; --faint: #6a6a6a; --line: #d8d8d8; --well: #f5f5f2;
@@ -50,17 +51,13 @@ summary { cursor: pointer; padding: .2rem 0; }
 """
 
 COLUMNS = {
-    "accuracy": "Share of the test images that the saved file gets right, the mean of the seeds. The test "
-    "images are read once, after everything was chosen on other images.",
-    "Δ paired": "Accuracy less that of the float network of the same seed and as many epochs, in points of a "
-    "percent, the mean of the seeds. Pairing takes the luck of the start out.",
     "bytes on disk": "The whole file: weights, indices, tables, and the description of the calls.",
     "× smaller": "Bytes of the float file divided by those of this one.",
     "bytes in memory": "All constants as the kernels hold them while they run, padding included. A form that "
     "is unpacked when it is loaded saves on disk only, and this column shows it.",
-    "MACs": "Multiply-adds that the kernels do for one image.",
-    "ms / 256 images": "Time of a batch of 256 images on one thread: the float file's median, divided by "
-    "× faster.",
+    "MACs": "Multiply-adds that the kernels do for one example.",
+    "ms / 256 {examples}": "Time of a batch of 256 {examples} on one thread: the float file's median, "
+    "divided by × faster.",
     "× faster": "Time of the float file divided by that of this one, the median of turns in which one "
     "follows the other, so that a slow moment of the machine hits both; ± half of their middle half.",
     "certified error": "An upper bound from theory of ‖w − ŵ‖ / ‖w‖, the error of storing the trained "
@@ -70,14 +67,15 @@ CONTROL = (
     "A small dense float network of (nearly) the same bytes, trained for as many epochs as the row above it: "
     "what one would have got without the technique.")
 PICTURES = {
-    "accuracy-bytes.png": (
-        "Accuracy against bytes on disk",
-        "Up and to the left is better. The dotted line is the float network. A hollow mark is the dense "
-        "control of the row that it is tied to: a technique has to lie above its control to be worth its "
-        "trouble. Marks that would hide each other stand side by side."),
-    "accuracy-milliseconds.png": (
-        "Accuracy against milliseconds",
-        "Up and to the left is better. Fewer bytes are fewer milliseconds only where a kernel can use them."),
+    "bytes.png": (
+        "{metric} against bytes on disk",
+        "{up} and to the left is better. The dotted line is the float network. A hollow mark is the dense "
+        "control of the row that it is tied to: a technique has to lie {beyond} its control to be worth "
+        "its trouble. Marks that would hide each other stand side by side."),
+    "milliseconds.png": (
+        "{metric} against milliseconds",
+        "{up} and to the left is better. Fewer bytes are fewer milliseconds only where a kernel can use "
+        "them."),
     "layer-bytes.png": (
         "Bytes of each layer",
         "What the file holds for each layer, by what it is. Indices are the price of leaving weights out. "
@@ -86,19 +84,21 @@ PICTURES = {
 
 def page(ledger: Ledger, programs: dict[str, str], pictures: dict[str, bytes]) -> str:
     """The whole document. `programs` maps a row to its printed Program, `pictures` a file name to a PNG."""
-    seen = ledger.chosen["validation"]
+    seen, metric = ledger.chosen["validation"], ledger.metric
     parts = [
         "<h1>Espalier: what compression bought</h1>", f"<p>{escape(_summary(ledger))}</p>",
         *(f'<p class="warning">{escape(text)}</p>' for text in disturbed(ledger.rows, ledger.busy)),
         _table(ledger), _unpaid(ledger), "<h2>What the columns say</h2>", "<dl>",
         f"<dt>dense control</dt><dd>{CONTROL}</dd>",
-        *(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in COLUMNS.items()), "</dl>",
-        *(_picture(name, data) for name, data in pictures.items()),
+        *(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in _columns(metric).items()),
+        "</dl>", *(_picture(name, data, metric) for name, data in pictures.items()),
         "" if pictures else "<p>No charts: they need matplotlib (the extra <code>plot</code>).</p>",
         "<h2>What validation chose</h2>" if seen else "",
-        "<p>The smallest file that lost at most half a point on training images held out for this; where all "
-        "lost more, the most accurate. In the order of trying:</p>" if seen else "",
-        *(f"<p>{_choice(key, tried, ledger.chosen['options'][key])}</p>" for key, tried in seen.items()),
+        f"<p>The smallest file whose {metric.name} on training {metric.examples} held out for this was at "
+        f"most {metric.text(metric.tolerance)} worse than float; where all lost more, the best. In the order "
+        "of trying:</p>" if seen else "",
+        *(f"<p>{_choice(key, tried, ledger.chosen['options'][key], metric)}</p>"
+          for key, tried in seen.items()),
         "<h2>The programs</h2>",
         "<p>What runs for each row (of the first seed), one line a kernel call, and its bytes.</p>",
         *(f"<details><summary>{escape(name)}</summary><pre>{escape(text)}</pre></details>"
@@ -122,8 +122,9 @@ def _summary(ledger: Ledger) -> str:
     seeds = f"seed {first}" if first == last else f"seeds {first} to {last}"
     quick = " A quick run, to see that it works: too short to judge by."
     return (
-        f"Every row was trained on {ledger.settings['images']:,} images ({seeds}), saved to a file, loaded "
-        f"again in another process and measured there.{quick if ledger.settings['quick'] else ''}")
+        f"Every row was trained on {ledger.settings['images']:,} {ledger.metric.examples} ({seeds}), saved "
+        "to a file, loaded again in another process and measured there."
+        f"{quick if ledger.settings['quick'] else ''}")
 
 
 def _table(ledger: Ledger) -> str:
@@ -135,21 +136,30 @@ def _table(ledger: Ledger) -> str:
         data = "".join(f"<td>{escape(cell)}</td>" for cell in [*cells, *errors.split(" / ")])
         kind = ' class="control"' if row.control else ""
         lines[row.network] += f'<tr{kind}><th scope="row">{escape(label)}</th>{data}</tr>\n'
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in ("technique", *COLUMNS))
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in ("technique", *_columns(ledger.metric)))
     bodies = "".join(f"<tbody>\n{body}</tbody>\n" for body in lines.values())
     return f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n{bodies}</table></div>'
 
 
-def _picture(name: str, data: bytes) -> str:
-    title, caption = PICTURES[name]
+def _columns(metric: Metric) -> dict[str, str]:
+    """What each column says."""
+    names = {name.format(examples=metric.examples): text.format(examples=metric.examples)
+             for name, text in COLUMNS.items()}
+    return dict(zip((metric.name, "Δ paired"), metric.says, strict=True)) | names
+
+
+def _picture(name: str, data: bytes, metric: Metric) -> str:
+    up, beyond = ("Up", "above") if metric.better > 0 else ("Down", "below")
+    title, caption = (text.format(metric=metric.name.capitalize(), up=up, beyond=beyond)
+                      for text in PICTURES[name.removeprefix(f"{metric.slug}-")])
     source = f"data:image/png;base64,{base64.b64encode(data).decode()}"
     return (f'<figure><div class="wide"><img alt="{escape(title)}: the figures of the table" src="{source}">'
             f"</div><figcaption><b>{escape(title)}.</b> {escape(caption)}</figcaption></figure>")
 
 
-def _choice(key: str, tried: dict[str, float], option: float) -> str:
-    """The accuracies that a choice was made by, in the order of trying; what was chosen stands out."""
-    technique = next(t for t in TECHNIQUES if f"{t.network} {t.name}" == key)
-    accuracies = [f"<b>{escape(name)} {accuracy:.2%}</b>" if name == technique.label(option)
-                  else f"{escape(name)} {accuracy:.2%}" for name, accuracy in tried.items()]
-    return f"{escape(technique.network)}: {', '.join(accuracies)}"
+def _choice(key: str, tried: dict[str, float], option: float, metric: Metric) -> str:
+    """The scores that a choice was made by, in the order of trying; what was chosen stands out."""
+    technique = next(t for t in EVERY if f"{t.network} {t.name}" == key)
+    scores = [f"<b>{escape(name)} {metric.text(score)}</b>" if name == technique.label(option)
+              else f"{escape(name)} {metric.text(score)}" for name, score in tried.items()]
+    return f"{escape(technique.network)}: {', '.join(scores)}"

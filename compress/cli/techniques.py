@@ -1,4 +1,4 @@
-"""The rows of the ledger: what is done to which network, and what validation may choose."""
+"""The rows of the ledger of networks for digits: what is done to which, and what validation may choose."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -25,7 +25,8 @@ class Technique:
     `fitted(model, data, option, steps)` is a recipe, too, but of one network, and of training images; `cut`
     makes a smaller network of a float one in its place, and `compacted` cuts what was pruned out in the end;
     `penalty(model, option)` is added to the loss; `taught`: it learns from the float network, and `student`:
-    it is a small dense network with `option` of the weights, trained from scratch."""
+    it is a small dense network with `option` of the weights, trained from scratch; `width`: of the network
+    that it starts from, beside that of the others."""
 
     name: str
     network: str
@@ -46,6 +47,7 @@ class Technique:
     penalty: Callable[[nn.Module, float | None], nn.Tensor] | None = None
     taught: bool = False
     student: bool = False
+    width: float = 1.0
 
     def label(self, option: float | None) -> str:
         """The name with what was chosen."""
@@ -140,7 +142,7 @@ class Network:
 
 NETWORKS = {"cnn": Network(nn.models.digits_cnn, 2e-2), "mlp": Network(nn.models.digits_mlp, 1e-3),
             "lenet-300-100": Network(nn.models.lenet_300_100, 1e-3),
-            "lenet-5": Network(nn.models.lenet_5, 1e-3)}
+            "lenet-5": Network(nn.models.lenet_5, 1e-3), "char": Network(nn.models.char_transformer, 0.0)}
 
 SPARSITIES = (0.95, 0.9, 0.8, 0.7)
 RANKS = (2, 4, 8, 16)

@@ -30,9 +30,9 @@ class Rules(Lowers):
     def _constant(self, name: str, lower: Any, order: Layout | None) -> str:
         """A constant argument; turned like the values beside it. One that a layer multiplies with, too, is
         there in its stored form (an output layer with the weight of an embedding)."""
-        rank, layers = len(lower.shape(name)), lower.known.folding.layers.values()
+        rank = len(lower.shape(name))
         if order is None or order == identity(len(order)) or rank == 0:
-            if name in lower.known.chains or any(layer.weight == name for layer in layers):
+            if name in lower.known.weights:
                 return lower.constant(name, lambda numbers: numbers.stored(name))
             return lower.constant(name, lambda numbers: numbers.value(name))
         missing = (1,) * (len(order) - rank)

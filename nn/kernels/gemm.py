@@ -1,5 +1,8 @@
 """gemm: the float32 matrix product, (M, K) · (K, N) → (M, N)."""
 
+import math
+import os
+
 import numpy as np
 
 from .arguments import F32
@@ -35,12 +38,17 @@ gemm.runs("nn_gemm(M, N, K, a, b.c, out)", unpacked="nn_gemm_packing(M, N, K, a,
 
 
 # Multiply-accumulates for which `gemm` is sooner than NumPy's BLAS: it turns a small b sooner. Longer
-# products are worth the several threads that BLAS has.
+# products are worth the several threads that BLAS has, unless this process was started with one for it.
 SHORT, LONG = 1 << 18, 1 << 21
+if "1" in map(os.environ.get, ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")):
+    LONG = 1 << 62
 
 
 def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """a @ b, for a of any shape (…, K) and b (K, N), any dtypes: by `gemm` where that is sooner."""
+    """a @ b, for a of any shape (…, K) and b (K, N), any dtypes: by `gemm` where that is sooner. A batch of
+    matrices is one tall one: NumPy would multiply them one by one, a tenth to a fifth slower."""
+    if a.ndim > 2 and a.flags.c_contiguous:
+        return matmul(a.reshape(math.prod(a.shape[:-1]), a.shape[-1]), b).reshape(*a.shape[:-1], b.shape[1])
     if (SHORT <= a.size * b.shape[1] <= LONG and a.ndim == 2 and a.dtype == b.dtype == F32
             and gemm.choice != NUMPY and has(1)):  # scalar C is slower than BLAS
         return gemm(a, b)

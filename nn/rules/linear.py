@@ -1,6 +1,7 @@
 """Products of matrices."""
 
 import math
+import operator
 
 import numpy as np
 
@@ -43,8 +44,9 @@ def _linear_vjp(g, saved, needs):
     x, w = saved
     n = math.prod(x.shape[:-1])  # -1 in a reshape is ambiguous where there are no inputs or no outputs
     rows = g.reshape(n, w.shape[0])
-    return (needs[0] and g @ w, needs[1] and rows.T @ x.reshape(n, w.shape[1]),
-            needs[2] and column_sums(rows))
+    times = product if isinstance(g, np.ndarray) else operator.matmul
+    return (needs[0] and times(rows, w).reshape(x.shape),
+            needs[1] and times(rows.T, x.reshape(n, w.shape[1])), needs[2] and column_sums(rows))
 
 
 @rule("y = x·wᵀ + b;  dx = g·w, dw = gᵀ·x, db = Σg over the rows", _linear_vjp,

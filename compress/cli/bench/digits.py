@@ -43,7 +43,7 @@ def _accuracies(asked: list[tuple[Technique, float | None]]) -> dict[str, list[f
         results = [future.result() for future in futures]
         paths = [result.path for seed in results for result in seed.values()]
         measured = pool.alone(experiment.measure, data, paths, [], 0)
-        return {label: [measured[seed[label].path].accuracy for seed in results] for label in results[0]}
+        return {label: [measured[seed[label].path].score for seed in results] for label in results[0]}
 
 
 def _difference(label: str, accuracies: list[float], floats: list[float]) -> Row:

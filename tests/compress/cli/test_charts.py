@@ -70,7 +70,7 @@ def test_bars_reach_from_the_least_to_the_largest_seed(figures):
     for row, container in zip(rows, figures["accuracy-bytes"].axes[0].containers, strict=True):
         (bar,) = container.lines[2]
         low, high = bar.get_segments()[0][:, 1]
-        assert (low, high) == pytest.approx((100 * min(row.accuracies), 100 * max(row.accuracies)))
+        assert (low, high) == pytest.approx((100 * min(row.scores), 100 * max(row.scores)))
 
 
 def test_no_two_techniques_look_alike_and_colours_are_safe():
@@ -109,7 +109,7 @@ def test_no_name_touches_another_name_or_a_mark_wherever_the_rows_lie(seed):
     some = ledger()
     rows = [
         replace(row, milliseconds=float(2 * np.exp(0.4 * rng.standard_normal())),
-                accuracies=tuple(0.9 + 0.02 * rng.standard_normal() + 0.004 * rng.standard_normal(3)))
+                scores=tuple(0.9 + 0.02 * rng.standard_normal() + 0.004 * rng.standard_normal(3)))
         for row in some.rows
     ]  # fmt: skip
     with rc_context(charts.STYLE):

@@ -50,7 +50,7 @@ def test_measuring_is_loading_again(tmp_path):
     digits = nn.data.digits()
     for path in paths:
         program = compress.load(path)
-        assert measured[path].accuracy == nn.train.accuracy(program, digits.x_test, digits.y_test)
+        assert measured[path].score == nn.train.accuracy(program, digits.x_test, digits.y_test)
         assert (measured[path].disk, measured[path].memory) == (path.stat().st_size, program.nbytes)
         assert measured[path].text.startswith(str(program))
         assert (measured[path].milliseconds > 0) == (path in paths[:2])
@@ -114,7 +114,7 @@ def row(technique, accuracies, floats, disk=1000.0):
 
 def test_means_and_paired_differences_of_a_row():
     one = row("int8", (0.97, 0.95), (0.96, 0.96))
-    assert one.accuracy == pytest.approx(0.96)
+    assert one.score == pytest.approx(0.96)
     assert one.difference == pytest.approx(0.0)
 
 
@@ -136,7 +136,7 @@ def test_the_first_seed_alone_is_named_alone():
 
 def test_selected_rows_come_with_their_float_network():
     def selected(*names, more=False):
-        chosen = job._selected(job.Options(Path(), technique=names, more=more))
+        chosen = job.selected(job.Options(Path(), technique=names, more=more))
         return [(t.network, t.name) for t in chosen]
 
     assert selected("pruned") == [("cnn", "float"), ("cnn", "pruned"), ("mlp", "float"), ("mlp", "pruned")]

@@ -20,8 +20,8 @@ from compress.cli.techniques import TECHNIQUES
 
 ROOT = Path(compress.__file__).parents[1]
 ROW = {
-    "network", "technique", "accuracies", "differences", "disk", "smaller", "memory", "macs", "milliseconds",
-    "faster", "certified", "measured", "accuracy", "difference", "layers", "spread", "profile", "slow",
+    "network", "technique", "scores", "differences", "disk", "smaller", "memory", "macs", "milliseconds",
+    "faster", "certified", "measured", "score", "difference", "layers", "spread", "profile", "slow",
 }  # fmt: skip
 TIMES = {"milliseconds", "faster", "spread", "profile", "slow"}
 
@@ -74,7 +74,7 @@ def test_every_row_has_every_figure(quick):
     assert ledger["settings"]["quick"] is True
     for row in ledger["rows"]:
         assert set(row) == ROW
-        assert 0 <= row["accuracy"] <= 1
+        assert 0 <= row["score"] <= 1
         assert row["milliseconds"] > 0
         assert row["spread"] >= 0
         assert row["profile"]["total"]["macs"] == 256 * row["macs"]
@@ -113,7 +113,7 @@ def test_figures_are_relative_to_the_float_network_of_the_same_seed(quick):
         own = base[row["network"]]
         assert row["smaller"] == pytest.approx(own["disk"] / row["disk"])
         assert row["faster"] == pytest.approx(own["milliseconds"] / row["milliseconds"])
-        assert row["differences"] == pytest.approx([row["accuracy"] - own["accuracy"]])
+        assert row["differences"] == pytest.approx([row["score"] - own["score"]])
     int8 = next(row for row in ledger["rows"] if row["technique"] == "int8")
     assert int8["smaller"] > 3.5
     assert int8["macs"] == 463_360
@@ -127,7 +127,7 @@ def test_files_load_again_to_the_same_accuracy(quick):
         name = re.sub(r" \d+%| rank \d+| \d-bit|, dense", "", row["technique"])
         path = out / (re.sub(r"\W+", "-", f"{row['network']} {name} seed5") + ".safetensors")
         program = compress.load(path)
-        assert nn.train.accuracy(program, digits.x_test, digits.y_test) == row["accuracy"]
+        assert nn.train.accuracy(program, digits.x_test, digits.y_test) == row["score"]
         assert (path.stat().st_size, program.nbytes, program.macs) == (
             row["disk"],
             row["memory"],

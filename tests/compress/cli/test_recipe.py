@@ -38,7 +38,7 @@ def test_the_rows_are_what_the_files_say(quick):
         paths = [out / recipe.outputs.program("cnn", name, seed) for seed in (0, 1)]
         assert row["disk"] == np.mean([path.stat().st_size for path in paths])
         accuracies = [nn.train.accuracy(compress.load(path), digits.x_test, digits.y_test) for path in paths]
-        assert row["accuracies"] == accuracies
+        assert row["scores"] == accuracies
     base, mine, *controls = found["rows"]
     assert mine["smaller"] > 25
     for control in controls:
@@ -69,7 +69,7 @@ def test_the_table_adds_up_to_the_file(quick):
 def test_it_says_plainly_whether_the_control_is_better(quick):
     _, said, found = quick
     (finding,) = found["findings"]
-    rows = {row["technique"]: row["accuracy"] for row in found["rows"]}
+    rows = {row["technique"]: row["score"] for row in found["rows"]}
     best = max(rows[label] for label in LABELS[2:])
     assert ("no better than" in finding) == (rows["deep compression"] <= best)
     assert finding.split(":")[0] == "cnn"

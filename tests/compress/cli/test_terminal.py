@@ -123,7 +123,7 @@ def test_a_table_fits_its_terminal_and_says_what_it_left_out(columns):
     assert max(map(len, table)) <= columns
     assert sum(re.match("  dense control|.*, dense control", line) is not None for line in table) == 5
     for row in some.rows:
-        assert columns < 60 or f"{row.accuracy:.2%}" in text
+        assert columns < 60 or f"{row.score:.2%}" in text
     assert ("in the report, for want of room: " in text) == (columns < 120)
 
 
