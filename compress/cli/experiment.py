@@ -108,7 +108,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Trainer:
-    """One seed's way of training on one set of images."""
+    """One seed's way of training on one set of images, by classes (N,) or by probabilities (N, classes)."""
 
     data: nn.data.Digits
     budget: Budget
@@ -182,8 +182,9 @@ class Trainer:
             if step % self.steps == 0:
                 self.tick(1)
 
-        nn.train.fit(model, self.data.x_train, self.data.y_train, epochs=last - first,
-                     batch_size=self.budget.batch, penalty=penalty,
+        y = self.data.y_train
+        nn.train.fit(model, self.data.x_train, y, epochs=last - first, batch_size=self.budget.batch,
+                     loss=None if y.ndim == 1 else nn.functional.cross_entropy, penalty=penalty,
                      optimizer=nn.optim.Adam(model.parameters(), lr=rate, weight_decay=decay),
                      schedule=lambda progress: nn.train.cosine((first + progress * (last - first)) / epochs),
                      rng=np.random.default_rng(self.seed), progress=False, on_step=on_step)

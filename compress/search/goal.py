@@ -83,7 +83,8 @@ class Goal:
         for name, unit in (("nbytes", "bytes"), ("milliseconds", "ms")):
             limit, got = getattr(self, name), getattr(outcome, name)
             if limit is not None and got > limit:
-                said.append(f"{got:,.6g} {unit} where {limit:,.6g} are wanted, {got / limit:.2f} times as many")
+                said.append(f"{got:,.6g} {unit} where {limit:,.6g} are wanted, {got / limit:.2f} times as "
+                            "many")
         if self.shortfall(outcome):
             said.append(f"{outcome.points:+.2f} points where {-self.margin:+.2f} is wanted, "
                         f"{self.shortfall(outcome):.2f} short")

@@ -30,9 +30,9 @@ class Rung(Generic[Candidate]):
 def rungs(candidates: int, most: int, factor: int = 2) -> list[tuple[int, int]]:
     """How many candidates are trained for how many epochs in each round, from many and few to few and `most`.
 
-    Each round has ⌊1/factor⌋ of the candidates of the one before, and `factor` times its epochs; there are as
-    many rounds as leave a candidate and an epoch. Their cost is Σ candidates·epochs. Raises TypeError for what
-    is no whole number, ValueError for no candidate, no epoch, and a factor below 2."""
+    Each round has 1/factor of the candidates of the one before and `factor` times its epochs, rounded down;
+    there are as many rounds as leave a candidate and an epoch. Their cost is Σ candidates·epochs. Raises
+    ValueError for what is no whole number, no candidate, no epoch, and a factor below 2."""
     for name, value, least in (("candidates", candidates, 1), ("most", most, 1), ("factor", factor, 2)):
         count("rungs", name, value, least)
     rounds = 1
@@ -51,8 +51,8 @@ def successive_halving(candidates: Sequence[Candidate],
     order; a schedule of learning rates or of sparsity depends on where it ends, so nothing is trained on from
     a shorter round. What it remembers it need not measure again: asked for the same candidates, halving asks
     the same questions. key(outcome) is what they are sorted by, the best first; of equal ones the earlier of
-    `candidates` comes first. Raises what `rungs` does, ValueError for a candidate that is there twice, and for
-    outcomes that are not as many as were asked for."""
+    `candidates` comes first. Raises what `rungs` does, and ValueError for a candidate that is there twice,
+    and for outcomes that are not as many as were asked for."""
     if len(set(candidates)) != len(candidates):
         twice = next(one for i, one in enumerate(candidates) if one in candidates[:i])
         raise ValueError(f"successive_halving: candidates has {twice!r} twice")

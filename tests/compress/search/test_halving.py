@@ -1,5 +1,7 @@
-"""Successive halving on an objective that is known: its cost, its order, its ties, and that it goes on after a
-kill by the same questions."""
+"""Successive halving on an objective that is known: its cost, its order, its ties, and that after a kill it
+goes on by the same questions."""
+
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -31,7 +33,7 @@ def test_each_round_has_a_part_of_the_candidates_and_a_multiple_of_the_epochs(ca
     found = rungs(candidates, most, factor)
     assert found[0][0] == candidates
     assert found[-1][1] == most
-    for (many, few_epochs), (few, epochs) in zip(found, found[1:], strict=False):
+    for (many, few_epochs), (few, epochs) in pairwise(found):
         assert few == many // factor >= 1
         assert few_epochs == epochs // factor >= 1
     largest = max(number * epochs for number, epochs in found)
