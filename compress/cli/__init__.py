@@ -98,14 +98,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--curves", action="store_true", help="not the ledger: accuracy against sparsity, by each score")
     parser.set_defaults(run=_job)
     commands = parser.add_subparsers(title="other commands", metavar="COMMAND")
-    search = commands.add_parser("search", help="the recipe that meets a goal, on held-out images")
-    search.add_argument("--bytes", type=positive, dest="nbytes", metavar="B", help="at most, of the file")
-    search.add_argument("--milliseconds", type=positive, metavar="MS", help="at most, for 256 images, one "
-                        "thread")
-    search.add_argument("--margin", type=amount, metavar="POINTS", help="of accuracy, that may be lost")
-    search.add_argument("--network", choices=("cnn", "mlp"), default="cnn", help="of what (cnn)")
-    of_a_run(search, "networks trained for each recipe (3)", default=argparse.SUPPRESS)
-    search.set_defaults(run=_search)
     doctor = commands.add_parser("doctor", help="what this installation can do, and why not more")
     doctor.set_defaults(run=_doctor)
     bench = commands.add_parser("bench", help="speed and accuracy, measured against bars and peers")
@@ -135,6 +127,14 @@ def _parser() -> argparse.ArgumentParser:
     grade.add_argument("--json", type=place, metavar="FILE", help="write results as Gradescope wants them")
     grade.add_argument("--processes", type=count, default=2, metavar="N", help="hand-ins at a time (2)")
     grade.set_defaults(run=_grade)
+    search = commands.add_parser("search", help="the recipe that meets a goal, on held-out images")
+    search.add_argument("--bytes", type=positive, dest="nbytes", metavar="B", help="at most, of the file")
+    search.add_argument("--milliseconds", type=positive, metavar="MS", help="at most, for 256 images, one "
+                        "thread")
+    search.add_argument("--margin", type=amount, metavar="POINTS", help="of accuracy, that may be lost")
+    search.add_argument("--network", choices=("cnn", "mlp"), default="cnn", help="of what (cnn)")
+    of_a_run(search, "networks trained for each recipe (3)", default=argparse.SUPPRESS)
+    search.set_defaults(run=_search)
     own.add(commands)
     return parser
 
