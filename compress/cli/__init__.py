@@ -96,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--recipe", metavar="NAME", help="not the ledger: deep-compression, a pipeline to a file that runs")
     add("--grid", action="store_true", help="not the ledger: accuracy by bits of weights and activations")
     add("--curves", action="store_true", help="not the ledger: accuracy against sparsity, by each score")
+    add("--few-labels", action="store_true", help="not the ledger: accuracy against the number of labels")
     parser.set_defaults(run=_job)
     commands = parser.add_subparsers(title="other commands", metavar="COMMAND")
     doctor = commands.add_parser("doctor", help="what this installation can do, and why not more")
@@ -155,7 +156,7 @@ def _job(options: argparse.Namespace) -> int:
 
     if options.recipe is not None:
         return _recipe(options, chosen)
-    if options.grid or options.curves:
+    if options.grid or options.curves or options.few_labels:
         return _cells(options, chosen)
     unknown = set(chosen.technique) - set(job.NAMES)
     if unknown:
@@ -177,15 +178,16 @@ def _job(options: argparse.Namespace) -> int:
 
 
 def _cells(options: argparse.Namespace, chosen: job.Options) -> int:
-    from . import curves, grid
+    from . import curves, few_labels, grid
     from .terminal import folded, width
 
-    if options.grid and options.curves:
-        raise _Usage("--curves: is a run of its own; leave --grid out")
+    every = {"--grid": grid, "--curves": curves, "--few-labels": few_labels}
+    name, *others = [one for one in every if getattr(options, one.strip("-").replace("-", "_"))]
+    if others:
+        raise _Usage(f"{others[0]}: is a run of its own; leave {name} out")
     if options.technique or options.all:
-        name = "--grid" if options.grid else "--curves"
         raise _Usage(f"{name}: has no rows of the ledger; leave --technique and --all out")
-    what = grid if options.grid else curves
+    what = every[name]
     table = what.run(replace(chosen, seeds=options.seeds or what.SEEDS))
     if options.json:
         print(json.dumps(table.to_json(), indent=1))
@@ -204,8 +206,9 @@ def _recipe(options: argparse.Namespace, chosen: job.Options) -> int:
 
     if options.recipe not in recipe.NAMES:
         raise _Usage(f"--recipe: {options.recipe!r} is not one of {', '.join(recipe.NAMES)}")
-    if options.technique or options.all or options.grid or options.curves:
-        raise _Usage("--recipe: has rows of its own; leave --technique, --all, --grid and --curves out")
+    if options.technique or options.all or options.grid or options.curves or options.few_labels:
+        raise _Usage("--recipe: has rows of its own; leave --technique, --all, --grid, --curves and "
+                     "--few-labels out")
     usual = recipe.SEEDS["digits" if options.data is None else "mnist"]
     outcome = recipe.run(replace(chosen, seeds=options.seeds or usual))
     if options.json:
