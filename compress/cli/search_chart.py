@@ -11,10 +11,9 @@ from nn.files import write_bytes
 
 from ..search.front import Parts, additive, pareto_front
 from ..search.goal import Outcome
-from .charts import COLOURS, FAINT, INK, STYLE
+from .charts import COLOURS, FAINT, INK, STYLE, ticks
 from .searched import JOINT
 
-ROOM = 8.0  # points below the goal, or below float, that are shown
 UNITS = {"nbytes": ("size of the file", " kB", 1000.0), "milliseconds": ("time of 256 images", " ms", 1.0)}
 
 
@@ -57,14 +56,16 @@ def figure(found: Any) -> Any:
     axes.plot(*at([predicted[parts] for parts in pareto_front(predicted, found.cost)]), color=COLOURS[1],
               linewidth=2, linestyle="--", zorder=3, label="front of what was predicted")
     for parts in front:
-        axes.annotate(JOINT.join(parts) or "float", [one[0] for one in at([found.last[parts]])], (6, 9),
-                      textcoords="offset points", fontsize=11, color=INK, zorder=6)
-    _goal(axes, found, factor)
+        axes.annotate(JOINT.join(parts) or "float", [one[0] for one in at([found.last[parts]])], (4, 7),
+                      textcoords="offset points", fontsize=11, color=INK, rotation=35, ha="left", va="bottom",
+                      zorder=6)
     axes.set_xscale("log")
+    _frame(axes, [*found.last.values(), *sums.values()], found, factor)
+    _goal(axes, found, factor)
     axes.axhline(0, color=FAINT, linewidth=1.2, linestyle=":", zorder=1)
-    axes.set_ylim(-(found.goal.margin or 0) - ROOM, 2)
+    axes.set_xticks(ticks(*axes.get_xlim()))
+    axes.set_xticks([], minor=True)
     axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}{unit}")
-    axes.xaxis.set_minor_formatter(lambda x, _: "")
     axes.set_xlabel(what)
     axes.set_ylabel("points of accuracy against float, held out")
     axes.grid(alpha=0.3, linewidth=0.8, which="both")
@@ -83,14 +84,23 @@ def _sums(found: Any) -> dict[Parts, Outcome]:
     return {parts: one for parts, one in every.items() if one is not None}
 
 
+def _frame(axes: Any, outcomes: list[Outcome], found: Any, factor: float) -> None:
+    """As wide as what is drawn in full, with room above for names; what short trainings lost may leave it."""
+    costs = [getattr(one, found.cost) / factor for one in outcomes]
+    low, high = min(one.points for one in outcomes), max(one.points for one in outcomes)
+    low = min(low, -(found.goal.margin or 0.0))
+    tall = max(high - low, 0.5)
+    axes.set_xlim(min(costs) / 1.3, max(costs) * 1.5)
+    axes.set_ylim(low - 0.3 * tall, high + 0.9 * tall)
+
+
 def _goal(axes: Any, found: Any, factor: float) -> None:
     """A field of what reaches the goal, as far as it is one of what is drawn."""
     limit, margin = getattr(found.goal, found.cost), found.goal.margin
     colour = {"color": COLOURS[2], "zorder": 0}
     if limit is not None and margin is not None:
-        axes.fill_between([1e-9, limit / factor], -margin, 100, alpha=0.1, linewidth=0, **colour)
-        low = min(getattr(one, found.cost) for one in found.last.values()) / factor
-        axes.set_xlim(min(low, limit / factor) / 1.5)
+        (left, _), (_, top) = axes.get_xlim(), axes.get_ylim()
+        axes.fill_between([left, max(limit / factor, left)], -margin, top, alpha=0.1, linewidth=0, **colour)
     elif limit is not None:
         axes.axvline(limit / factor, linewidth=1.4, **colour)
     else:
