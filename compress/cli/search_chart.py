@@ -57,7 +57,7 @@ def figure(found: Any) -> Any:
               linewidth=2, linestyle="--", zorder=3, label="front of what was predicted")
     for parts in front:
         axes.annotate(JOINT.join(parts) or "float", [one[0] for one in at([found.last[parts]])], (4, 7),
-                      textcoords="offset points", fontsize=11, color=INK, rotation=35, ha="left", va="bottom",
+                      textcoords="offset points", fontsize=11, color=INK, rotation=65, ha="left", va="bottom",
                       zorder=6)
     axes.set_xscale("log")
     _frame(axes, [*found.last.values(), *sums.values()], found, factor)
