@@ -69,8 +69,8 @@ plt.show()
 #
 # $$\ell_i = -\log \frac{e^{s(i,j)/\tau}}{\sum_{k \ne i} e^{s(i,k)/\tau}}$$
 #
-# is a cross-entropy: which of the $2N - 1$ others is my partner? Chance has $\log(2N - 1)$. And the best there
-# is? If partners agree, and all others are orthogonal, as is possible where there is room,
+# is a cross-entropy: which of the $2N - 1$ others is my partner? Chance has $\log(2N - 1)$. And the best
+# there is? If partners agree, and all others are orthogonal, as is possible where there is room,
 #
 # $$\ell = \log\left(1 + (2N - 2)\, e^{-1/\tau}\right) .$$
 #
@@ -240,7 +240,7 @@ print(guesses)
 # %% [markdown]
 # ## Exercises
 #
-# 1. *A batch of one.* What is the loss of one image's two views? What could the network learn from it? Try it.
+# 1. *A batch of one.* What is the loss of one image's two views? What could be learned from it? Try it.
 # 2. *Small batches.* Pre-train with batches of 16 and as many epochs. Is it worse because there are fewer
 #    others, or better because there are more steps? Separate the two.
 # 3. *Wrong views.* Turn by up to 180°, or flip left and right. Which digits suffer, and with how many labels?

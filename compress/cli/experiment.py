@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -108,7 +109,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Trainer:
-    """One seed's way of training on one set of images, by classes (N,) or by probabilities (N, classes)."""
+    """One seed's way of training on one set of images."""
 
     data: nn.data.Digits
     budget: Budget
@@ -126,11 +127,12 @@ class Trainer:
         return self._fit(model, self.budget.base, self.budget.base_rate, NETWORKS[network].decay)
 
     def tune(self, model: nn.Module, rate: float = 1.0, first: int = 0, last: int | None = None,
-             penalty: Callable[[nn.Module], nn.Tensor] | None = None) -> nn.Module:
-        """The second phase, or its epochs first … last − 1, in place, with `rate` times its learning rate."""
+             **how: Any) -> nn.Module:
+        """The second phase, or its epochs first … last − 1, in place, with `rate` times its learning rate;
+        `how`: what nn.train.fit is told of the loss."""
         epochs = self.budget.tune
         part = (first, epochs if last is None else last)
-        return self._fit(model, epochs, rate * self.budget.tune_rate, 0.0, part, penalty)
+        return self._fit(model, epochs, rate * self.budget.tune_rate, 0.0, part, **how)
 
     def compressed(self, technique: Technique, option: float | None, base: nn.Module,
                    tuned: nn.Module) -> nn.Module:
@@ -152,7 +154,7 @@ class Trainer:
             compress.prepare(model, recipe, **about)
         if not technique.trained:
             return model
-        self.tune(model, technique.rate, start, end, technique.penalty)
+        self.tune(model, technique.rate, start, end, penalty=technique.penalty)
         if end < self.budget.tune:
             self.tune(compress.unprepare(model), technique.rate, end)
         return compress.compact(model, self.calibration[:1]) if technique.compacted else model
@@ -173,8 +175,7 @@ class Trainer:
         return ceil(len(self.data.x_train) / self.budget.batch)
 
     def _fit(self, model: nn.Module, epochs: int, rate: float, decay: float,
-             part: tuple[int, int] | None = None,
-             penalty: Callable[[nn.Module], nn.Tensor] | None = None) -> nn.Module:
+             part: tuple[int, int] | None = None, **how: Any) -> nn.Module:
         """`epochs` with a learning rate that falls along half a cosine, or the epochs of `part` of them."""
         first, last = part or (0, epochs)
 
@@ -182,9 +183,8 @@ class Trainer:
             if step % self.steps == 0:
                 self.tick(1)
 
-        y = self.data.y_train
-        nn.train.fit(model, self.data.x_train, y, epochs=last - first, batch_size=self.budget.batch,
-                     loss=None if y.ndim == 1 else nn.functional.cross_entropy, penalty=penalty,
+        nn.train.fit(model, self.data.x_train, self.data.y_train, epochs=last - first,
+                     batch_size=self.budget.batch, **how,
                      optimizer=nn.optim.Adam(model.parameters(), lr=rate, weight_decay=decay),
                      schedule=lambda progress: nn.train.cosine((first + progress * (last - first)) / epochs),
                      rng=np.random.default_rng(self.seed), progress=False, on_step=on_step)

@@ -14,6 +14,7 @@ import numpy as np
 
 import compress
 import nn
+from nn.functional import cross_entropy, softmax
 
 from .. import Cluster, Quantize, Rans, Recipe, TensorTrain, Transform
 from ..search.front import Parts, combinations
@@ -140,14 +141,15 @@ def made(data: Data, budget: Budget, seed: int, trial: Trial, tick: Tick) -> com
         return trainer.program(_float(data, budget, seed, trial.network, trial.on)[1])
     parts = tuple(trial.recipe.split(JOINT))
     some = named(trial.network, parts)
+    how = {}
     if any(part.taught for part in some):
         teacher = _float(data, budget, seed, trial.network, trial.on)[1]
-        trainer = replace(trainer, data=_taught(trainer.data, teacher))
+        trainer, how = replace(trainer, data=_taught(trainer.data, teacher)), {"loss": cross_entropy}
     model = copy.deepcopy(_base(data, replace(budget, tune=0), seed, trial.network, trial.on))
     attached = recipe(trial.network, parts, trainer.steps * trial.epochs)
     if attached is not None:
         compress.prepare(model, attached, trainer.calibration)
-    return trainer.program(trainer.tune(model, min(part.rate for part in some)))
+    return trainer.program(trainer.tune(model, min(part.rate for part in some), **how))
 
 
 def save(data: Data, budget: Budget, seed: int, trial: Trial, path: Path) -> int:
@@ -163,7 +165,7 @@ def _images(data: Data, on: str) -> nn.data.Digits:
 def _taught(data: nn.data.Digits, teacher: nn.Module) -> nn.data.Digits:
     """The images with labels of which half is what the teacher says (Hinton et al. 2015, temperature 1)."""
     said = compress.convert(teacher, data.x_train[:512])(data.x_train)
-    soft = nn.functional.softmax(nn.Tensor(said), 1).data
+    soft = softmax(nn.Tensor(said), 1).data
     hard = np.eye(soft.shape[1], dtype=soft.dtype)[data.y_train]
     return data._replace(y_train=(hard + soft) / 2)
 
