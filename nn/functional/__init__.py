@@ -8,6 +8,7 @@ Shapes that do not fit raise a ValueError that names the operation and the shape
 from .activations import (dropout, gelu, leaky_relu, log_softmax, logsigmoid, relu, sigmoid, silu, softmax,
                           softplus, tanh)
 from .choices import clamp, maximum, minimum, where
+from .contrastive import nt_xent
 from .convolution import conv1d, conv2d, conv_transpose2d
 from .interpolation import interpolate
 from .losses import (binary_cross_entropy_with_logits, cross_entropy, huber_loss, kl_div, l1_loss, mse_loss,

@@ -33,12 +33,15 @@ class DigitsCNN(Module):
         self.bn3 = BatchNorm2d(c3)
         self.fc = Linear(c3 * (size // 4) ** 2, 10, rng=rng)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x (N, 1, size, size) → logits (N, 10)."""
+    def features(self, x: Tensor) -> Tensor:
+        """x (N, 1, size, size) → what the last layer reads, (N, fc.in_features)."""
         x = F.max_pool2d(self.activation(self.bn1(self.conv1(x))), 2)  # 8×8 → 4×4
         x = F.max_pool2d(self.activation(self.bn2(self.conv2(x))), 2)  # 4×4 → 2×2
-        x = self.activation(self.bn3(self.conv3(x)))
-        return self.fc(F.flatten(x, 1))
+        return F.flatten(self.activation(self.bn3(self.conv3(x))), 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (N, 1, size, size) → logits (N, 10)."""
+        return self.fc(self.features(x))
 
 
 class DigitsMLP(Module):
@@ -53,10 +56,14 @@ class DigitsMLP(Module):
         self.fc2 = Linear(h1, h2, rng=rng)
         self.fc3 = Linear(h2, 10, rng=rng)
 
+    def features(self, x: Tensor) -> Tensor:
+        """x (N, 1, size, size) or (N, size²) → what the last layer reads, (N, fc3.in_features)."""
+        x = F.relu(self.fc1(F.flatten(x, 1)))
+        return F.relu(self.fc2(x))
+
     def forward(self, x: Tensor) -> Tensor:
         """x (N, 1, size, size) or (N, size²) → logits (N, 10)."""
-        x = F.relu(self.fc1(F.flatten(x, 1)))
-        return self.fc3(F.relu(self.fc2(x)))
+        return self.fc3(self.features(x))
 
 
 def digits_cnn(width: float = 1.0, rng: np.random.Generator | None = None, size: int = 8,
