@@ -3,7 +3,7 @@ model itself."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from typing import Any, TypeAlias, Union
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -32,7 +32,7 @@ class BatchLoss(ABC):
         """Before a training on x and y. Raises ValueError for what the loss can't be of."""
 
 
-AnyLoss: TypeAlias = Union[Callable[[Any, Tensor], Tensor], BatchLoss]  # noqa: UP007 -- Python 3.10
+AnyLoss: TypeAlias = Callable[[Any, Tensor], Tensor] | BatchLoss
 
 
 def loss_of_batch(loss: AnyLoss | None, model: Module, inputs: np.ndarray, targets: np.ndarray,
