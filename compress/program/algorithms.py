@@ -42,7 +42,7 @@ def algorithm(line: Any, size: tuple[int, int]) -> str:
         rows = pointwise or wanted == "im2col"
         grid = line.inputs[0].grid
         kernel = qgemm if grid is None else weight.kernel_with(grid.format)  # (None: made of reals)
-        if kernel in (qspmm_bsr, qspmm_csr) and not rows:  # with the patches it may cost more than the dense one
+        if kernel in (qspmm_bsr, qspmm_csr) and not rows:  # with patches it may cost more than the dense one
             kernel = kernel if cheapest(weight.products(of_filters=True)).kernel is kernel else qgemm
         if kernel is not qgemm:
             return "bits" if kernel is bgemm and not pointwise else "im2col"

@@ -7,8 +7,9 @@ vectors that the dense one keeps in registers; so it pays from a fraction of zer
 
 besides: what a product costs whatever the zeros. Nothing is timed, and nothing asked but shape and zeros: a
 Program runs the same way on every machine. The costs are measured on Zen 4 with AVX-512 (`espalier bench
-spmm_csr spmm_bsr sparse_conv2d qspmm_bsr qspmm_csr`), with 16 to 256 rows of x; with a single row `spmm_csr`
-waits for its indices, and breaks even at 84 to 88 % zeros. On another machine the break-even may be another."""
+spmm_csr spmm_bsr sparse_conv2d qspmm_bsr qspmm_csr`), with 16 to 256 rows of x; with a single row
+`spmm_csr` waits for its indices, and breaks even at 84 to 88 % zeros. On another machine the break-even may
+be another."""
 
 from __future__ import annotations
 
@@ -38,10 +39,10 @@ PATCH = 8.0                  # to lay out a number of a patch (im2col), float32;
 # there will be decides: with 64 a multiply-add costs 1.0 / 1.4 (AVX-512 / AVX2); with 16 it is 3.4, which is
 # taken; a row alone is 2 to 12 times as fast by `qgemm`. Measured with weights of 64 to 1024 × 72 to 1152.
 INTEGERS = {8: 3.4, 4: 3.4}  # by the rows of a block; of two alike those with fewer indices
-SINGLE = 10.0                # of single weights: with 64 rows 2.9 / 1.9, with 16 4 to 10, which is taken
+SINGLE = 8.0                 # of single weights: with 64 rows 1.7 / 1.8, with 16 it is 7.9, which is taken
 TURNED = 60.0                # 60 / 26, for each number of x, which is turned into columns
 WRITTEN = 30.0               # 31 / 21, for each sum, which is turned back
-BEGUN = 120.0                # of single weights besides, for each row of W: 50 to 150
+BEGUN = 25.0                 # of single weights besides, for each row of W
 OF_FILTERS = 2.0             # beside `qconv2d`, which on AVX2 is twice as fast as `qgemm`
 SINGLE_OF_FILTERS = 4.0      # the same of single weights; there are more rows than 64
 BYTES_LAID = 20.0            # to lay out a number of a patch; measured: 7 to 30
