@@ -80,6 +80,9 @@ def prune_channels(model: nn.Module, example: Any, *, macs: float | None = None,
         enough = share(_below(cut, scores, bounds[middle], multiple)) <= wanted + 1e-12
         low, high = (low, middle) if enough else (middle + 1, high)
     roots = _below(cut, scores, bounds[low] if low < len(bounds) else np.inf, multiple)
+    if share(roots) > wanted + 1e-12 and not len(cut.groups):
+        raise ValueError(f"prune_channels: no channel of this {type(model).__name__} can be removed: "
+                         + str(cut.groups).partition("\n")[0])
     if share(roots) > wanted + 1e-12:
         what = "multiply-adds" if fraction is None else "channels"
         raise ValueError(f"prune_channels: {share(roots):.1%} of the {what} are left when each group has one "

@@ -167,7 +167,7 @@ class Quantize(Transform):
         state.step = step if self.freeze else None
 
     def last_step(self, state: QuantizeState) -> int:
-        return state.step or 0
+        return state.step if self.freeze else 0
 
     def frozen(self, state: QuantizeState) -> bool:
         return not self.freeze or state.step >= self.freeze

@@ -106,6 +106,13 @@ def test_a_residual_network_to_half_of_its_work():
     np.testing.assert_allclose(compress.convert(small, x)(x), wanted, rtol=1e-3, atol=1e-3)
 
 
+def test_a_network_without_channels_that_could_go_says_why():
+    model = nn.Sequential(nn.Linear(4, 6), nn.LayerNorm(6), nn.Linear(6, 2))
+    with pytest.raises(ValueError, match=r"no channel of this Sequential can be removed: kept: of 0.weight "
+                                         r"each output, for layer_norm in 1 acts along it"):
+        compress.prune_channels(model, example(4), fraction=0.5)
+
+
 @pytest.mark.parametrize(("settings", "error", "said"), [
     ({}, ValueError, "wants macs, the share of the multiply-adds to be left, or fraction, .*; got neither"),
     ({"macs": 0.5, "fraction": 0.5}, ValueError, "got both"),
