@@ -97,7 +97,8 @@ def _parser() -> argparse.ArgumentParser:
     of_a_run(parser, "networks trained for each row (2; of the grid and of curves 3; of students and of few "
              "labels 8; of a recipe 8, on MNIST 3)")
     add("--technique", action="append", default=[], metavar="NAME", help="only this row (repeatable)")
-    add("--all", action="store_true", help="more rows: from 4 bits to 1, after training and trained")
+    add("--all", action="store_true", help="more rows: few bits; patterns, scores and channels; pipelines; "
+        "what a teacher teaches")
     add("--network", metavar="NAME", help="only the rows of this one: cnn or mlp, for digits; or char, a "
         "language model, which takes some minutes")
     add("--recipe", metavar="NAME", help="not the ledger: deep-compression, a pipeline to a file that runs")

@@ -46,6 +46,11 @@ class Cells:
         """How many there are."""
         return len({seed for _, seed in self.found})
 
+    def differences(self, setting: Any, kind: str) -> list[float]:
+        """In points, of each seed that is finished: its accuracy of this `kind` less its float network's."""
+        found = [one for (own, _), one in self.found.items() if own == setting]
+        return [100 * (getattr(one, kind) - one.float) for one in found]
+
     def to_json(self) -> dict[str, Any]:
         """Everything as plain values."""
         cells = [{**asdict(setting), "seed": seed, "accuracies": asdict(one)}

@@ -40,11 +40,6 @@ class Table(Cells):
         """In percent, of each seed that is finished."""
         return [100 * getattr(one, kind) for (own, _), one in self.found.items() if own == pruning]
 
-    def differences(self, pruning: Pruning, kind: str) -> list[float]:
-        """In points, of each seed that is finished: against its own float network."""
-        return [own - base for own, base in zip(self.of(pruning, kind), self.of(pruning, "float"),
-                                                strict=True)]
-
     def text(self, kind: str) -> str:
         """A table: a line for each score, a column for each sparsity."""
         head = ("score", *(f"{sparsity:.0%}" for sparsity in SPARSITIES))

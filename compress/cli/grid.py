@@ -31,10 +31,6 @@ class Table(Cells):
 
     what, file, setting, outcome = "grid", "grid.json", Bits, Accuracies
 
-    def differences(self, bits: Bits, kind: str) -> list[float]:
-        """In points, of each seed that is finished: against its own float network."""
-        return [100 * (getattr(one, kind) - one.float) for (own, _), one in self.found.items() if own == bits]
-
     def text(self, kind: str) -> str:
         """A table: a line for each width of weights, a column for each of activations."""
         head = ("weights", *(f"activations {name(bits)}" for bits in ACTIVATIONS))

@@ -13,6 +13,19 @@ from nn.sizes import at
 from nn.tensor import Tensor
 
 
+def outputs(model, inputs):
+    """What a network makes of arrays, in evaluation mode."""
+    with nn.no_grad():
+        return model.eval()(*map(nn.Tensor, inputs)).data
+
+
+def close(got, wanted):
+    """Two results are alike but for the order in which floats were added."""
+    assert (got.shape, got.dtype) == (wanted.shape, wanted.dtype)
+    size = float(np.abs(wanted[np.isfinite(wanted)]).max(initial=0))
+    np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5 * (1 + size))
+
+
 class Residual(nn.Module):
     """x + inner(x)."""
 

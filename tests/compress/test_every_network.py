@@ -11,17 +11,7 @@ import nn
 from compress import GPTQ, Cluster, Prune, Quantize
 from nn import functional as F
 from nn.testing.networks import networks
-
-
-def outputs(model, inputs):
-    with nn.no_grad():
-        return model.eval()(*map(nn.Tensor, inputs)).data
-
-
-def close(got, wanted):
-    assert (got.shape, got.dtype) == (wanted.shape, wanted.dtype)
-    size = float(np.abs(wanted[np.isfinite(wanted)]).max(initial=0))
-    np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5 * (1 + size))
+from tests.compress.networks import close, outputs
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import nn
 from compress.lower.fold import Folding
 from nn import functional as F
 from tests.compress.networks import exactly, statistics
+from tests.net import Net
 
 
 def fold_batch_norm(graph):
@@ -34,16 +35,6 @@ def same_function(model, graph, shape):
     exact = {name: array.astype(np.float64) for name, array in graph.constants.items()}
     got = replace(graph, constants=exact).run(x.astype(np.float64))
     assert np.all(np.abs(got - wanted) <= bound)
-
-
-class Net(nn.Module):
-    def __init__(self, forward, **children):
-        self.compute = forward
-        for name, child in children.items():
-            setattr(self, name, child)
-
-    def forward(self, x):
-        return self.compute(self, x)
 
 
 @pytest.mark.parametrize("bias", [True, False])

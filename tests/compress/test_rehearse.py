@@ -11,16 +11,7 @@ import compress
 import nn
 from compress import Cluster, Cubic, Prune, Quantize, TensorTrain
 from nn import functional as F
-
-
-class Net(nn.Module):
-    def __init__(self, forward, **children):
-        self.compute = forward
-        for name, child in children.items():
-            setattr(self, name, child)
-
-    def forward(self, x):
-        return self.compute(self, x)
+from tests.net import Net
 
 
 def network():

@@ -9,22 +9,11 @@ import compress
 import nn
 from nn import functional as F
 from nn.context import ambient
+from tests.net import Net
 
 
 def images(n=2, channels=1, size=8, seed=0):
     return np.random.default_rng(seed).normal(size=(n, channels, size, size)).astype(np.float32)
-
-
-class Net(nn.Module):
-    """A module made of a forward function and named children."""
-
-    def __init__(self, forward, **children):
-        self.compute = forward
-        for name, child in children.items():
-            setattr(self, name, child)
-
-    def forward(self, x):
-        return self.compute(self, x)
 
 
 def residual(m, x):

@@ -7,20 +7,9 @@ import pytest
 
 import nn
 from nn import functional as F
+from tests.net import Net
 
 RNG = np.random.default_rng(0)
-
-
-class Net(nn.Module):
-    """A forward function of any inputs, and children."""
-
-    def __init__(self, forward, **children):
-        self.compute = forward
-        for name, child in children.items():
-            setattr(self, name, child)
-
-    def forward(self, x, *others):
-        return self.compute(self, x, *others)
 
 
 class Tokens(nn.Module):

@@ -6,24 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import compress
-import nn
 from compress.surgery import removal
 from compress.surgery.cut import Cut
 from nn.rules import RULES
 from nn.sizes import at
 from nn.testing.networks import networks
+from tests.compress.networks import close, outputs
 from tests.compress.surgery.branching import branching
-
-
-def outputs(model, inputs):
-    with nn.no_grad():
-        return model.eval()(*map(nn.Tensor, inputs)).data
-
-
-def close(got, wanted):
-    assert (got.shape, got.dtype) == (wanted.shape, wanted.dtype)
-    size = float(np.abs(wanted[np.isfinite(wanted)]).max(initial=0))
-    np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5 * (1 + size))
 
 
 def some_roots(data, groups):

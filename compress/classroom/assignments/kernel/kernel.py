@@ -24,8 +24,8 @@ libraries. What helps, from the first to the last:
   3. A number that was loaded should be used several times. A tile of 2 rows and 4 columns has 8 sums, which
      stay in registers, and takes 6 loads for 8 products; one row and one column take 2 loads for one.
 
-`notebooks/06_kernel.py` and `06b_tile.py` prepare you for it. The grader has further properties, which you do not see; they
-ask for nothing that is not written here.
+`notebooks/06_kernel.py` and `06b_tile.py` prepare you for it. The grader has further properties, which you do
+not see; they ask for nothing that is not written here.
 """
 
 from pathlib import Path
