@@ -120,7 +120,8 @@ class FavorAttention(RandomFeatures):
 
     embed_dim: the width E of queries and keys. features: how many; the error falls as 1/√features, where q
     and k are small. orthogonal: whether ω are at right angles. eps: added to every feature, so that no sum is
-    0; small beside the largest feature of all keys, also those to come. rng: draws ω; nn.random.generator() if left out. Raises ValueError for invalid sizes.
+    0; a share of the largest feature of all keys, also of those to come. rng: draws ω; nn.random.generator()
+    if left out. Raises ValueError for invalid sizes.
     """
 
     def __init__(self, embed_dim: int, features: int = 256, orthogonal: bool = True, eps: float = 1e-6, *,
