@@ -31,8 +31,8 @@ def exp2(isa, x):
 @pytest.mark.parametrize("isa", ISAS)
 def test_the_exponential_is_within_one_and_a_quarter_units_in_the_last_place(isa):
     rng = np.random.default_rng(0)
-    x = -np.concatenate([rng.random(1 << 18), 126 * rng.random(1 << 18), 2.0 ** -rng.integers(1, 40, 1 << 10)])
-    x = x.astype(np.float32)
+    few = 2.0 ** -rng.integers(1, 40, 1 << 10)
+    x = -np.concatenate([rng.random(1 << 18), 126 * rng.random(1 << 18), few]).astype(np.float32)
     want = np.exp2(x.astype(np.float64))
     assert np.max(np.abs(exp2(isa, x) - want) / np.spacing(want.astype(np.float32))) < 1.25
 
@@ -73,7 +73,8 @@ def test_heads_may_lie_apart_and_results_lie_like_them():
     want, want_lse = attention(*dense, scale=0.3)
     np.testing.assert_array_equal(y, want)
     np.testing.assert_array_equal(lse, want_lse)
-    for got, same in zip(attention_grad(y, q, k, v, y, lse), attention_grad(want, *dense, want, lse), strict=True):
+    gradients = attention_grad(y, q, k, v, y, lse), attention_grad(want, *dense, want, lse)
+    for got, same in zip(*gradients, strict=True):
         assert got.transpose(0, 2, 1, 3).flags.c_contiguous
         np.testing.assert_array_equal(got, same)
 
@@ -108,10 +109,11 @@ def test_memory_is_linear_in_the_length():
     ({"k": np.ones((1, 2, 5, 3), np.float32)}, ValueError, r"agree in E"),
     ({"v": np.ones((1, 2, 6, 3), np.float32)}, ValueError, r"agree in S"),
     ({"q": np.ones((2, 3, 4), np.float32)}, ValueError, r"q must have 4 dimensions"),
-    ({"mask": np.ones((1, 1, 3, 4), np.float32)}, ValueError, r"mask has shape \(1, 1, 3, 4\), wanted \(1, 2, 3, 5\)"),
+    ({"mask": np.ones((1, 1, 3, 4), np.float32)}, ValueError, r"mask has .* wanted \(1, 2, 3, 5\)"),
     ({"mask": np.ones((3, 5), np.uint8)}, ValueError, r"mask must have 4 dimensions"),
     ({"mask": np.ones((1, 1, 3, 5), np.int64)}, TypeError, r"mask must be"),
-    ({"scale": "1"}, TypeError, r"scale must be a number"), ({"causal": 1}, TypeError, r"causal must be True")])
+    ({"scale": "1"}, TypeError, r"scale must be a number"),
+    ({"causal": 1}, TypeError, r"causal must be True")])
 def test_bad_input_is_refused(change, error, said):
     good = {"q": np.ones((1, 2, 3, 4), np.float32)} | dict.fromkeys("kv", np.ones((1, 2, 5, 4), np.float32))
     with pytest.raises(error, match=said):
