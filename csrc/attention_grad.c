@@ -175,3 +175,13 @@ API int nn_attention_grad(int variant, const nn_attention_geometry *g, const voi
     rooms_of(&w, 0, &bytes);
     return nn_run_blocks(&cut, bytes, block, &w);
 }
+
+/* The exponential in it: y = 2^x of rows of 16 numbers x <= 0, from a line's start (exp2.h). */
+API int nn_exp2(int variant, int64_t rows, const void *x, void *y)
+{
+    _Alignas(LINE) static const float zeros[PANEL];
+    const nn_micro *row = nn_select(NN_attention_grad, variant, 1, PANEL, 0, 0);
+    SCRATCH(float, unread, 2 * rows * LINE);
+    BESIDE(softmax_grad_f32, row)(rows, x, PANEL, x, PANEL, zeros, zeros, y, unread, PANEL, unread + rows * PANEL);
+    return 0;
+}

@@ -1,4 +1,4 @@
-"""attention and its gradient: softmax attention of many heads, without a matrix of all queries and all keys."""
+"""attention and its gradient: softmax attention of many heads, without a matrix of all weights."""
 
 from typing import Any
 
@@ -81,8 +81,9 @@ def _geometry(q, k, v, mask, y, plan) -> tuple[Any, Any, Any]:
             mask = mask.copy()
         distances = [0 if n == 1 else stride // size
                      for n, stride in zip(mask.shape, mask.strides, strict=True)]
-    numbers = (*q.shape[:3], k.shape[2], q.shape[3], v.shape[3],
-               *(stride // 4 for x in (q, k, v, y) for stride in x.strides[:3]), *distances, size, causal, scale)
+    sizes = *q.shape[:3], k.shape[2], q.shape[3], v.shape[3]
+    strides = (stride // 4 for x in (q, k, v, y) for stride in x.strides[:3])
+    numbers = (*sizes, *strides, *distances, size, causal, scale)
     return ffi.new("nn_attention_geometry *", numbers), NULL if mask is None else pointer(mask), mask
 
 
@@ -107,9 +108,8 @@ def _run_grad(choice, g, q, k, v, y, lse, mask, plan) -> tuple[np.ndarray, np.nd
     made = [_like(x, x.shape[3]) for x in (q, k, v)]
     at, masks, _kept = _geometry(q, k, v, mask, y, plan)
     distances = ffi.new("int64_t[12]", [stride // 4 for x in (g, *made) for stride in x.strides[:3]])
-    check("attention_grad", lib.nn_attention_grad(
-        choice, at, distances, pointer(g), pointer(q), pointer(k), pointer(v), pointer(y), pointer(lse), masks,
-        *map(pointer, made)))
+    check("attention_grad", lib.nn_attention_grad(choice, at, distances, *map(pointer, (g, q, k, v, y, lse)),
+                                                  masks, *map(pointer, made)))
     return tuple(made)
 
 

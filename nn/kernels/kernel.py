@@ -105,7 +105,8 @@ class Kernel:
         read.asked = list(dict.fromkeys([*asked, *lengths.values(), *read.pointed]))
         read.asks = [one.partition(".") for one in read.asked]
         read.only_in_c = len(read.asked) - len(read.pointed)
-        read.optional = [(read.asked.index(name), k) for name, k in vectors.items() if self.call and k.rank > 1]
+        read.optional = [(read.asked.index(name), k) for name, k in vectors.items()
+                         if self.call and k.rank > 1]
         read.vectors = [(read.asked.index(name), vectors[name], read.asked.index(length))
                         for name, length in lengths.items()]
         read.nothing = (...,) * (len(read.asked) + len(read.pointed)) if read.planner else None

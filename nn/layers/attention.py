@@ -27,13 +27,15 @@ class MultiheadAttention(Module):
     in_proj_weight (3·embed_dim, embed_dim) projects to queries, keys and values; with kdim or vdim, the
     widths of keys and values, q_proj_weight, k_proj_weight and v_proj_weight do. Inputs are (L, N, E), or (N,
     L, E) with batch_first, or (L, E). dropout: the probability that an attention weight is 0 while training.
-    bias: whether the projections have one. rng: draws the first weights; nn.random.generator() if left out.
+    bias: whether the projections have one. attention: a Module that takes the heads' queries, keys, values
+    and is_causal in place of softmax attention, such as a FavorAttention(embed_dim/num_heads); it knows
+    neither masks nor weights nor dropout. rng: draws the first weights; nn.random.generator() if left out.
     Raises ValueError for sizes that are invalid or do not divide, and for inputs or masks of other shapes.
     """
 
     def __init__(self, embed_dim: int, num_heads: int, dropout: float = 0.0, bias: bool = True, *,
                  kdim: int | None = None, vdim: int | None = None, batch_first: bool = False,
-                 rng: np.random.Generator | None = None) -> None:
+                 attention: Module | None = None, rng: np.random.Generator | None = None) -> None:
         kdim, vdim = (embed_dim if width is None else width for width in (kdim, vdim))
         positive(self, embed_dim=embed_dim, num_heads=num_heads, kdim=kdim, vdim=vdim)
         if embed_dim % num_heads:
@@ -41,7 +43,7 @@ class MultiheadAttention(Module):
         number(self, "dropout", dropout, 0, 1)
         flags(self, bias=bias, batch_first=batch_first)
         self.embed_dim, self.num_heads, self.kdim, self.vdim = embed_dim, num_heads, kdim, vdim
-        self.dropout, self.batch_first = dropout, batch_first
+        self.dropout, self.batch_first, self.attention = dropout, batch_first, attention
         rng = chosen(type(self).__name__, "rng", rng)
         shapes = {"q": (embed_dim, embed_dim), "k": (embed_dim, kdim), "v": (embed_dim, vdim)}
         if kdim == vdim == embed_dim:
@@ -67,6 +69,10 @@ class MultiheadAttention(Module):
         single = len(shape_of(self, query)) == 2
         q, k, v = _projected(self, query, key, value, single)
         n, _, length, _ = q.shape
+        masked = attn_mask is not None or key_padding_mask is not None
+        if self.attention is not None and (need_weights or masked):
+            raise ValueError(f"MultiheadAttention: {type(self.attention).__name__} has no weights and takes "
+                             "no masks; wanted need_weights=False, and no mask")
         causal = bool(is_causal) and not need_weights and attn_mask is None and key_padding_mask is None
         mask = _mask(q, k, key_padding_mask, attn_mask, is_causal and not causal)
         p = self.dropout if self.training else 0.0
@@ -77,6 +83,8 @@ class MultiheadAttention(Module):
             found = weights @ v
             weights = weights.mean(1) if average_attn_weights else weights
             weights = weights.squeeze(0) if single else weights
+        elif self.attention is not None:
+            found = self.attention(q, k, v, is_causal=causal)
         else:
             found = F.scaled_dot_product_attention(q, k, v, mask, p, causal)
         found = self.out_proj(found.permute(0, 2, 1, 3).reshape(n, length, self.embed_dim))

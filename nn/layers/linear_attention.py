@@ -28,9 +28,9 @@ CHUNK = 128  # queries of a causal attention that are done at a time
 
 
 def gaussian(features: int, width: int, orthogonal: bool, rng: np.random.Generator) -> np.ndarray:
-    """Normal ω as rows, float32 (features, width); or, `orthogonal`, such that each `width` of them are at right
-    angles, with the lengths of normal ones: each alone is still normal, and the estimates of e^(x·y) vary
-    less (Choromanski et al. 2021, theorem 2)."""
+    """Normal ω as rows, float32 (features, width); or, `orthogonal`, such that each `width` of them are at
+    right angles, with the lengths of normal ones: each alone is still normal, and the estimates of e^(x·y)
+    vary less (Choromanski et al. 2021, theorem 2)."""
     if not orthogonal:
         return rng.standard_normal((features, width)).astype(np.float32)
     blocks = [np.linalg.qr(rng.standard_normal((width, width)))[0].T for _ in range(-(-features // width))]
@@ -41,8 +41,8 @@ def gaussian(features: int, width: int, orthogonal: bool, rng: np.random.Generat
 class LinearAttention(Module):
     """Attention by features: `of(x, keys)` gives those of queries or of keys, (…, L, E) → (…, L, features).
 
-    It must give both with the same projection, and may scale those of a query by a factor of its own, those of
-    all keys by one: these cancel.
+    It must give both with the same projection, and may scale those of a query by a factor of its own, those
+    of all keys by one: these cancel.
     """
 
     def of(self, x: Tensor, keys: bool) -> Tensor:
@@ -69,28 +69,29 @@ class LinearAttention(Module):
 def _checked(layer, *arrays):
     q, k, v = arrays = [x if isinstance(x, Tensor) else Tensor(x) for x in arrays]
     if min(len(x.shape) for x in arrays) < 2 or q.shape[-1] != k.shape[-1] or k.shape[-2] != v.shape[-2]:
-        raise ValueError(f"{type(layer).__name__}: query {q.shape}, key {k.shape} and value {v.shape} do not fit; "
-                         "wanted (…, L, E), (…, S, E) and (…, S, V)")
+        raise ValueError(f"{type(layer).__name__}: query {q.shape}, key {k.shape} and value {v.shape} do not "
+                         "fit; wanted (…, L, E), (…, S, E) and (…, S, V)")
     return arrays
 
 
 def _causal(q, k, values):
-    """Query i times the sum over keys 0 … i of their features times values: prefix sums of whole chunks, and within
-    a chunk its own products (Katharopoulos et al. 2020, eq. 9 to 11, a chunk at a time)."""
+    """Query i times the sum over keys 0 … i of their features times values: prefix sums of whole chunks, and
+    within a chunk its own products (Katharopoulos et al. 2020, eq. 9 to 11, a chunk at a time)."""
     length = q.shape[-2]
     chunk = min(CHUNK, max(length, 1))
     more = -length % chunk
     q, k, values = (F.pad(x, (0, 0, 0, more)) if more else x for x in (q, k, values))
-    q, k, values = (x.reshape(*x.shape[:-2], x.shape[-2] // chunk, chunk, x.shape[-1]) for x in (q, k, values))
+    chunks = (length + more) // chunk
+    q, k, values = (x.reshape(*x.shape[:-2], chunks, chunk, x.shape[-1]) for x in (q, k, values))
     sums = k.mT @ values
     within = (q @ k.mT) * np.tri(chunk, dtype=q.dtype)
     found = q @ (sums.cumsum(-3) - sums) + within @ values
-    return found.reshape(*found.shape[:-3], found.shape[-3] * chunk, found.shape[-1])[..., :length, :]
+    return found.reshape(*found.shape[:-3], chunks * chunk, found.shape[-1])[..., :length, :]
 
 
 class RandomFeatures(LinearAttention):
-    """Attention by features of ω·x for random ω: `projection`, float32 (features, embed_dim), which queries and keys
-    share; part of the state, not trained."""
+    """Attention by features of ω·x for random ω: `projection`, float32 (features, embed_dim), which queries
+    and keys share; part of the state, not trained."""
 
     def __init__(self, embed_dim: int, features: int = 256, orthogonal: bool = True, *,
                  rng: np.random.Generator | None = None) -> None:
@@ -117,9 +118,10 @@ class RandomFeatures(LinearAttention):
 class FavorAttention(RandomFeatures):
     """Positive random features: FAVOR+ of the Performer (Choromanski et al. 2021).
 
-    embed_dim: the width E of queries and keys. features: how many; the error falls as 1/√features, where q and k
-    are small. orthogonal: whether ω are at right angles. eps: added to every feature, so that no sum is 0.
-    rng: draws ω; nn.random.generator() if left out. Raises ValueError for invalid sizes.
+    embed_dim: the width E of queries and keys. features: how many; the error falls as 1/√features, where q
+    and k are small. orthogonal: whether ω are at right angles. eps: added to every feature, so that no sum is
+    0; a share of the largest feature of all keys, also of those to come. rng: draws ω; nn.random.generator()
+    if left out. Raises ValueError for invalid sizes.
     """
 
     def __init__(self, embed_dim: int, features: int = 256, orthogonal: bool = True, eps: float = 1e-6, *,
@@ -128,7 +130,7 @@ class FavorAttention(RandomFeatures):
         self.eps = eps
 
     def of(self, x: Tensor, keys: bool) -> Tensor:
-        """exp(ω·x − ½‖x‖²), less the largest exponent of a query, or of all keys: one factor for all of them."""
+        """exp(ω·x − ½‖x‖²), with the largest exponent of a query, or of all keys, taken from it."""
         inner, half = self.projected(x)
         exponent = inner - half
         return (exponent - exponent.amax((-2, -1) if keys else -1, keepdim=True).detach()).exp() + self.eps
@@ -137,8 +139,8 @@ class FavorAttention(RandomFeatures):
 class RandomFourierAttention(RandomFeatures):
     """Trigonometric random features, of the same mean: e^½‖x‖²·(cos ω·x, sin ω·x) (Rahimi & Recht 2007).
 
-    The estimate of a small weight may be negative, and that of a sum of weights near 0: the reason for positive
-    features. The arguments are those of FavorAttention; of each ω there are two features.
+    The estimate of a small weight may be negative, and that of a sum of weights near 0: the reason for
+    positive features. The arguments are those of FavorAttention; of each ω there are two features.
     """
 
     def of(self, x: Tensor, keys: bool) -> Tensor:
@@ -149,8 +151,8 @@ class RandomFourierAttention(RandomFeatures):
 
 
 class RandomFeatureAttention(RandomFeatures):
-    """RFA (Peng et al. 2021): queries and keys of length 1, for which e^(x·y/σ²) is, but for a factor, the mean of
-    cos ω·(x − y)/σ; sigma is trained. The other arguments are those of FavorAttention."""
+    """RFA (Peng et al. 2021): queries and keys of length 1, for which e^(x·y/σ²) is, but for a factor, the
+    mean of cos ω·(x − y)/σ; sigma is trained. The other arguments are those of FavorAttention."""
 
     def __init__(self, embed_dim: int, features: int = 256, orthogonal: bool = True, sigma: float = 1.0, *,
                  rng: np.random.Generator | None = None) -> None:
@@ -167,8 +169,9 @@ class RandomFeatureAttention(RandomFeatures):
 class NystromAttention(Module):
     """The Nyström method (Xiong et al. 2021, eq. 13): softmax(Q·K̃ᵀ)·softmax(Q̃·K̃ᵀ)⁺·softmax(Q̃·Kᵀ)·V.
 
-    Q̃ and K̃ are means of `landmarks` segments of the queries and of the keys; the inverse is found by `iterations`
-    steps of eq. 11. It can't be causal: a mean of a segment sees its future. Raises ValueError for invalid sizes.
+    Q̃ and K̃ are means of `landmarks` segments of the queries and of the keys; the inverse is found by
+    `iterations` steps of eq. 11. It can't be causal: a mean of a segment sees its future. Raises ValueError
+    for invalid sizes.
     """
 
     def __init__(self, landmarks: int = 64, iterations: int = 6) -> None:
@@ -179,7 +182,7 @@ class NystromAttention(Module):
         """(…, L, E), (…, S, E), (…, S, V) → (…, L, V). Raises ValueError for shapes that do not fit, and for
         is_causal."""
         if is_causal:
-            raise ValueError("NystromAttention: is_causal is not possible, a landmark is a mean over the future too")
+            raise ValueError("NystromAttention: is_causal is not possible: a landmark sees the future")
         query, key, value = _checked(self, query, key, value)
         query = query * (query.shape[-1] or 1) ** -0.5
         q, k = (_segments(x.shape[-2], self.landmarks, x.dtype) @ x for x in (query, key))

@@ -48,8 +48,8 @@ def ignores_layout(f: Implementation, case: Case) -> None:
 
 
 def treats_nan_as_one_that_looks(f: Implementation, case: Case) -> None:
-    """A NaN among queries or keys is one in the results that it takes part in, and in no others. (Whether 0 times
-    a key that a query does not see is one, in a gradient, is not said.)"""
+    """A NaN among queries or keys is one in the results that it takes part in, and in no others. (Whether 0
+    times a key that a query does not see is one, in a gradient, is not said.)"""
     args, rng = [a.copy() for a in case.args], case.rng()
     if f.domain.query:
         case = case.on(*args, causal=False)
@@ -71,7 +71,8 @@ def sees_no_future(f: Implementation, case: Case) -> None:
     n, s = (a.shape[1] for a in case.args[f.domain.query:][:2])
     past = np.tri(n, s, dtype=np.uint8)[None] * (mask[0] if mask else np.uint8(1))
     given = case.args[:f.domain.numbers]
-    all_equal(f(case.on(*given, past, causal=False)), f(case.on(*case.args, causal=True)), "masked against causal")
+    masked, causal = f(case.on(*given, past, causal=False)), f(case.on(*case.args, causal=True))
+    all_equal(masked, causal, "masked against causal")
 
 
 def takes_booleans_for_infinities(f: Implementation, case: Case) -> None:

@@ -27,8 +27,9 @@ __all__ = ["GROUPS", "KERNELS", "group", "run"]
 
 _files = {found.name for found in iter_modules(__path__)}
 KERNELS = tuple(sorted(kernel.name for kernel in all_kernels() if kernel.name in _files))
-GROUPS = ("startup", "call", "autograd", "modes", *KERNELS, "ranges", "rounding", "saturation", "one_pass",
-          "networks", "surgery", "training", "language", "digits", "gptq", "qat", "main_job")
+GROUPS = ("startup", "call", "autograd", "modes", *KERNELS, "linear_attention", "ranges", "rounding",
+          "saturation", "one_pass", "networks", "surgery", "training", "language", "digits", "gptq", "qat",
+          "main_job")
 
 PEERS = ("torch", "onnxruntime", "scipy", "scikit-learn")
 

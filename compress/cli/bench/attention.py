@@ -115,7 +115,8 @@ def _forward(heads: Heads, seconds: float, bar: float | None = None, isa: str = 
 
 def _both(heads: Heads, seconds: float, bar: float | None = None, isa: str = "") -> Row:
     measure = f"{heads}, forward and backward{f', {isa}' * bool(isa)}, beside PyTorch"
-    return _beside(measure, {"ours": _both_of_ours(heads, isa)}, heads, heads.macs * 7 // 2, seconds, bar, True)
+    ours, macs = {"ours": _both_of_ours(heads, isa)}, heads.macs * 7 // 2
+    return _beside(measure, ours, heads, macs, seconds, bar, backward=True)
 
 
 def _beside(measure: str, contestants: dict[str, Timer], heads: Heads, macs: int, seconds: float,

@@ -1,4 +1,4 @@
-"""attention_grad: the gradients of attention. (Beside PyTorch, together with its forward pass: `attention`.)"""
+"""attention_grad: the gradients of attention. (`attention` has them beside PyTorch, with its forward.)"""
 
 from collections.abc import Iterator
 from timeit import Timer

@@ -27,7 +27,8 @@ def in_blocks(right, q, k, v, mask, options, of_block):
         y, lse = right(q, k[:, part], v[:, part], *(m[..., part] for m in mask), **options)
         top, total, acc = of_block(top, total, acc, y, lse)
     with np.errstate(all="ignore"):
-        return np.where(total[..., None] > 0, acc / total[..., None], 0).astype(np.float32), top + np.log(total)
+        y = np.where(total[..., None] > 0, acc / total[..., None], 0)
+        return y.astype(np.float32), top + np.log(total)
 
 
 @kills(laws.is_near_float64, attention)

@@ -1,0 +1,156 @@
+"""Attention in linear time: the estimates' means and variances, what is causal, what the layers refuse."""
+
+import numpy as np
+import pytest
+
+import nn
+from nn import functional as F
+from nn.layers.linear_attention import gaussian
+
+E, DRAWS = 4, 40_000
+
+
+def pair(norm, seed=0):
+    """Two vectors x and y (float64) of this length."""
+    x, y = np.random.default_rng(seed).standard_normal((2, E))
+    return norm * x / np.linalg.norm(x), norm * y / np.linalg.norm(y)
+
+
+def estimates(layer, x, y):
+    """e^(x·y) by each ω of a layer alone; its features, without the factors that a layer takes out."""
+    inner, half = layer.projected(nn.Tensor(np.stack([x, y]) * layer.embed_dim ** 0.25))
+    a, b = (inner - half).exp().data
+    return a * b
+
+
+def near(draws, mean):
+    """The mean of draws is within four standard errors (one of 16,000 random tests fails)."""
+    return abs(draws.mean() - mean) < 4 * draws.std() / len(draws) ** 0.5
+
+
+@pytest.mark.parametrize("norm", [0.25, 0.5, 1.0])
+def test_positive_features_are_unbiased_with_the_variance_that_the_formula_says(norm):
+    x, y = pair(norm)
+    layer = nn.FavorAttention(E, DRAWS, orthogonal=False, rng=np.random.default_rng(1))
+    draws = estimates(layer, x, y)
+    assert near(draws, np.exp(x @ y))
+    variance = np.exp(2 * x @ y) * (np.exp(np.sum((x + y) ** 2)) - 1)
+    squares = (draws - np.exp(x @ y)) ** 2
+    assert near(squares, variance)
+
+
+def test_without_the_half_in_both_exponents_they_are_biased():
+    """exp(ω·x − ‖x‖²), as some slides have it, has the mean e^(x·y)·e^(−½‖x‖² − ½‖y‖²)."""
+    x, y = pair(1.0)
+    layer = nn.FavorAttention(E, DRAWS, orthogonal=False, rng=np.random.default_rng(1))
+    wrong = estimates(layer, x, y) * np.exp(-0.5 * x @ x - 0.5 * y @ y)
+    assert not near(wrong, np.exp(x @ y))
+    assert near(wrong, np.exp(x @ y - 1))
+
+
+def test_trigonometric_features_are_unbiased():
+    x, y = pair(0.5)
+    layer = nn.RandomFourierAttention(E, DRAWS, orthogonal=False, rng=np.random.default_rng(2))
+    inner, half = (t.data for t in layer.projected(nn.Tensor(np.stack([x, y]) * E ** 0.25)))
+    assert near(np.exp(half.sum()) * np.cos(inner[0] - inner[1]), np.exp(x @ y))
+
+
+def test_orthogonal_projections_are_at_right_angles_and_vary_less():
+    omega = gaussian(2 * E, E, True, np.random.default_rng(0)).astype(float)
+    for block in (omega[:E], omega[E:]):
+        off = block @ block.T
+        np.testing.assert_allclose(off - np.diag(np.diag(off)), 0, atol=1e-5)
+    x, y = pair(0.5)
+    spread = []
+    for orthogonal in (False, True):
+        rng = np.random.default_rng(3)
+        means = [estimates(nn.FavorAttention(E, E, orthogonal, rng=rng), x, y).mean() for _ in range(500)]
+        spread.append(np.std(means))
+    assert spread[1] < spread[0]
+
+
+def inputs(length, seed=0, width=16, spread=0.25):
+    rng = np.random.default_rng(seed)
+    q, k = (rng.standard_normal((2, length, width)) * spread for _ in range(2))
+    return q, k, rng.standard_normal((2, length, 3))
+
+
+def test_the_error_falls_as_the_root_of_the_features():
+    """q, k of standard deviation ¼; from 64 to 1024 features it is to fall to a quarter."""
+    q, k, v = inputs(96)
+    want = F.scaled_dot_product_attention(q, k, v).data
+    errors = []
+    for features in (64, 256, 1024):
+        layers = [nn.FavorAttention(16, features, orthogonal=False, eps=0.0, rng=np.random.default_rng(seed))
+                  for seed in range(12)]
+        errors.append(np.sqrt(np.mean([np.mean((layer(q, k, v).data - want) ** 2) for layer in layers])))
+    slope = np.polyfit(np.log([64, 256, 1024]), np.log(errors), 1)[0]
+    assert abs(slope + 0.5) < 0.1
+
+
+LAYERS = {"favor": lambda rng: nn.FavorAttention(16, 32, eps=0.0, rng=rng),
+          "fourier": lambda rng: nn.RandomFourierAttention(16, 256, rng=rng),
+          "rfa": lambda rng: nn.RandomFeatureAttention(16, 256, rng=rng)}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("length", [1, 5, 128, 300])
+def test_causal_is_the_sum_over_the_past(name, length):
+    q, k, v = inputs(length)
+    layer = LAYERS[name](np.random.default_rng(0))
+    weights = (layer.of(nn.Tensor(q), False) @ layer.of(nn.Tensor(k), True).mT).data * np.tri(length)
+    want = weights @ v / weights.sum(-1, keepdims=True)
+    np.testing.assert_allclose(layer(q, k, v, is_causal=True).data, want, rtol=1e-9, atol=1e-12)
+    changed = [x.copy() for x in (q, k, v)]
+    for x in changed[1:]:
+        x[:, length // 2 + 1:] = -1
+    before = slice(0, length // 2 + 1)
+    got = layer(*changed, is_causal=True).data
+    np.testing.assert_allclose(got[:, before], want[:, before], rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_factor_of_a_query_or_of_all_keys_cancels(name):
+    """The largest exponents are subtracted consistently: what overflows float32 gives what float64 gives."""
+    q, k, v = inputs(40, spread=6.0)
+    layer = LAYERS[name](np.random.default_rng(0))
+    layer.eps = 1e-6
+    got = layer(*(x.astype(np.float32) for x in (q, k, v))).data
+    assert np.isfinite(got).all()
+    if name == "favor":
+        np.testing.assert_allclose(got, layer(q, k, v).data, rtol=0.02, atol=0.02)
+
+
+def test_nystroms_method_is_exact_with_a_landmark_for_each_key():
+    q, k, v = inputs(24, spread=1.0)
+    got = nn.NystromAttention(24, iterations=40)(q, k, v).data
+    np.testing.assert_allclose(got, F.scaled_dot_product_attention(q, k, v).data, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", [*LAYERS, "nystrom"])
+def test_they_train_inside_multihead_attention(name):
+    rng = np.random.default_rng(0)
+    layer = LAYERS[name](rng) if name in LAYERS else nn.NystromAttention(4)
+    model = nn.MultiheadAttention(32, 2, batch_first=True, attention=layer, rng=rng)
+    x = nn.Tensor(rng.standard_normal((2, 9, 32), np.float32), requires_grad=True)
+    y, weights = model(x, x, x, need_weights=False)
+    assert y.shape == (2, 9, 32)
+    assert weights is None
+    y.sum().backward()
+    for p in model.parameters():
+        assert np.isfinite(p.grad).all()
+    assert np.abs(x.grad).max() > 0
+    with pytest.raises(ValueError, match=r"need_weights=False"):
+        model(x, x, x)
+
+
+@pytest.mark.parametrize(("call", "said"), [
+    (lambda: nn.FavorAttention(0), r"FavorAttention: embed_dim"),
+    (lambda: nn.FavorAttention(4, features=0), r"FavorAttention: features"),
+    (lambda: nn.NystromAttention(0), r"NystromAttention: landmarks"),
+    (lambda: nn.NystromAttention()(*inputs(5), is_causal=True), r"is_causal is not possible"),
+    (lambda: nn.FavorAttention(16)(*inputs(5)[:2], np.ones((2, 4, 3))), r"Attention: query \(2, 5, 16\)"),
+    (lambda: nn.FavorAttention(16)(inputs(5)[0], *inputs(6)[1:], is_causal=True), r"many queries as keys")])
+def test_what_does_not_fit_is_refused(call, said):
+    with pytest.raises(ValueError, match=said):
+        call()
