@@ -147,7 +147,8 @@ print({name: f"{times:.1f}×" for name, times in sizes.items()})
 yours_halving, yours_all = None, None
 
 PRUNED = {f"pruned {s:.0%}": Prune(s, Cubic(end=12)) for s in (0.5, 0.7, 0.8, 0.9)}
-STORED = {f"int{bits}": [Quantize(bits, activations=None, scales="mse"), Rans()] for bits in ((8, 2) if FAST else (8, 4, 3, 2))}
+STORED = {f"int{bits}": [Quantize(bits, activations=None, scales="mse"), Rans()]
+          for bits in ((8, 2) if FAST else (8, 4, 3, 2))}
 recipes = list(combinations([list(PRUNED), list(STORED)]))
 rounds = rungs(len(recipes), MOST)
 print(rounds)
