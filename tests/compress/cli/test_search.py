@@ -226,7 +226,8 @@ def test_numbers_that_are_none(folder, capsys, options, message):
 
 def test_a_file_of_something_else_is_left_alone(few, folder, capsys):
     folder.mkdir()
-    (folder / "search.json").write_text("[]")
-    assert few("--bytes", "70000") == 2
-    assert "choose another --out" in capsys.readouterr().err
-    assert (folder / "search.json").read_text() == "[]"
+    for name in ("search-mlp.safetensors", "search.json"):
+        (folder / name).write_text("[]")
+        assert few("--bytes", "70000") == 2
+        assert "choose another --out" in capsys.readouterr().err
+        assert (folder / name).read_text() == "[]"
