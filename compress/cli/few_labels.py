@@ -12,8 +12,7 @@ from . import cells, few_labels_chart
 from .cells import Cells, standard_error, with_error
 from .experiment import Budget
 from .job import Options
-from .labelled import (AUGMENTED, CONTRASTED, DISTILLED, LABELS, MASKED, METHODS, Accuracy, Labelling,
-                       measured)
+from .labelled import AUGMENTED, CONTRASTED, DISTILLED, LABELS, MASKED, METHODS, Accuracy, Labelling, measured
 
 CELLS = [Labelling(method, labels) for method, labels in product(METHODS, LABELS)]
 KINDS = {"accuracy": "accuracy on test images, %",
