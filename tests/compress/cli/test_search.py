@@ -74,6 +74,12 @@ def test_every_candidate_is_a_recipe_that_trains_and_converts(network):
         compress.prepare(model, made, np.zeros((4, 1, 8, 8), np.float32))  # rehearses to convert it
 
 
+def test_parts_are_trained_at_the_least_of_their_rates():
+    assert searched.rate("mlp", ("rank 4", "taught")) == searched.rate("mlp", ("rank 4",)) == 3
+    assert searched.rate("mlp", ("pruned 50%", "int8")) == searched.rate("mlp", ("int8",)) < 1
+    assert searched.rate("cnn", ("taught",)) == 1
+
+
 class Fake:
     """In place of workers: parts of known effect that add up, with noise in short trainings."""
 
