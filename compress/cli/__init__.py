@@ -1,8 +1,8 @@
-"""The command `espalier` (= `python -m compress`): the main job, `doctor`, `bench`, `rules`, `notebooks`,
-`release` and `grade`, and what is for a kernel or a technique of one's own.
+"""The command `espalier` (= `python -m compress`): the main job, `search`, `doctor`, `bench`, `rules`,
+`notebooks`, `release` and `grade`, and what is for a kernel or a technique of one's own.
 
-Exit codes: 0 done, 1 a check failed, 2 bad input or usage, 3 a bug of ours (with its traceback), 130 and 143
-cut off by Ctrl-C (SIGINT) and by SIGTERM."""
+Exit codes: 0 done, 1 a check failed or nothing reaches a goal, 2 bad input or usage, 3 a bug of ours (with
+its traceback), 130 and 143 cut off by Ctrl-C (SIGINT) and by SIGTERM."""
 
 from __future__ import annotations
 

@@ -12,14 +12,14 @@ from . import cells, few_labels_chart
 from .cells import Cells, standard_error, with_error
 from .experiment import Budget
 from .job import Options
-from .labelled import AUGMENTED, CONTRASTED, LABELS, METHODS, Accuracy, Labelling, measured
+from .labelled import AUGMENTED, CONTRASTED, DISTILLED, LABELS, MASKED, METHODS, Accuracy, Labelling, measured
 
 CELLS = [Labelling(method, labels) for method, labels in product(METHODS, LABELS)]
 KINDS = {"accuracy": "accuracy on test images, %",
          "difference": "points against supervised training with augmentation"}
 PICTURE = "few-labels.png"
 SEEDS = 8
-FEW = 20  # labels, of which the last line speaks
+FEW = 20  # labels, of which the last notes speak
 NOTES = (
     "digits_cnn, mean of {seeds} ± standard error; labels are drawn for each seed, of every class as many; "
     "differences are of equal seeds and labels, and equal steps on the labelled images",
@@ -61,15 +61,16 @@ class Table(Cells):
         return with_error(points).removeprefix("+") if points else "–"
 
     def notes(self) -> list[str]:
-        """How to read it, and whether pre-training pays with few labels."""
+        """How to read it, and whether images without labels are of use where there are few."""
         notes = [note.format(seeds=f"{self.seeds()} seeds") for note in NOTES]
-        points = self.differences(CONTRASTED, FEW)
-        if len(points) > 1:
-            mean, error = statistics.fmean(points), standard_error(points)
-            beyond = "beyond" if abs(mean) > 2 * error else "not beyond"
-            verdict = "better" if mean > 0 else "worse"
-            notes.append(f"{FEW} labels: contrastive pre-training is {verdict} than augmentation alone by "
-                         f"{abs(mean):.2f} ±{error:.2f} points, {beyond} two standard errors")
+        for method in (CONTRASTED, MASKED, DISTILLED):
+            points = self.differences(method, FEW)
+            if len(points) > 1:
+                mean, error = statistics.fmean(points), standard_error(points)
+                beyond = "beyond" if abs(mean) > 2 * error else "not beyond"
+                verdict = "better" if mean > 0 else "worse"
+                notes.append(f"{FEW} labels, {method}: {verdict} than augmentation alone by {abs(mean):.2f} "
+                             f"±{error:.2f} points, {beyond} two standard errors")
         return notes
 
 

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import nn
+
 from ..search.front import Parts, additive, pareto_front
 from ..search.goal import Goal, Outcome
 from ..search.halving import Rung, rungs, successive_halving
 from ..table import whole
-from . import cells, search_chart, searched
+from . import cells, outputs, search_chart, searched
 from .cells import Cells, Measuring, with_error
 from .job import Options
 from .searched import CONTROL, HELD_OUT, JOINT, TEST, Accuracies, Trial
@@ -102,8 +104,8 @@ class Search:
             notes.append("nothing reaches the goal; the nearest:")
             notes += [f"  {JOINT.join(parts) or 'float'}: {missed}" for parts, missed in self.nearest.items()]
             return notes
-        notes.append(f"chosen: {JOINT.join(self.chosen) or 'float'}; on the test images, which nothing else "
-                     "has seen:")
+        notes.append(f"chosen: {JOINT.join(self.chosen) or 'float'}; on the test images, by which nothing "
+                     "was chosen:")
         own = self.trial(self.chosen, TEST)
         for trial in (own, self.control(self.table.mean(own, self.seeds).nbytes)):
             each, mean = self.table.of(trial, self.seeds), self.table.mean(trial, self.seeds)
@@ -134,8 +136,12 @@ def file(network: str) -> str:
 
 def run(options: Options, goal: Goal, network: str) -> Search:
     """Search, and write search.json, the Program of what is chosen and, with the extra `plot`, search.png.
-    What `options.out` has already is not measured again, whatever the goal was. Raises as `cells.opened`."""
+    What `options.out` has already is not measured again, whatever the goal was. Raises what `cells.opened`
+    does, and nn.FileError where the Program would overwrite what is none."""
     table, timed = cells.opened(Table, options), goal.milliseconds is not None
+    path = options.out / file(network)
+    if path.exists() and not outputs.free(path):
+        raise nn.FileError(f"--out: {str(path)!r} is not of a run of ours; choose another --out")
     seeds = tuple(range(options.seed, options.seed + options.seeds))
     every, most = searched.candidates(network), options.budget.tune
     with Measuring(table, options, searched.measured, _total(len(every), most) * len(seeds)) as measure:
@@ -155,7 +161,7 @@ def run(options: Options, goal: Goal, network: str) -> Search:
         found = Search(table, goal, network, seeds, rounds, last, chosen,
                        {} if chosen is not None else goal.nearest(last))
         if chosen is not None:
-            _test(found, measure, options.out / file(network))
+            _test(found, measure, path)
     search_chart.draw(found, options.out / PICTURE)
     return found
 

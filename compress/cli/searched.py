@@ -33,11 +33,12 @@ HELD_OUT, TEST = "held out", "test"
 class Part:
     """A technique: what it puts into the chains of the layers in the middle, given the steps of training;
     into that of the layer at the end which is compressed with care; `rate`, at how many times the usual
-    learning rate it is trained; `taught`, whether half of each label is what the float network says."""
+    learning rate it is trained, None for any; `taught`, whether half of each label is what the float network
+    says."""
 
     middle: Callable[[int], list[Transform]] = lambda steps: []
     end: list[Transform] = field(default_factory=list)
-    rate: float = 1.0
+    rate: float | None = None
     taught: bool = False
 
 
@@ -116,6 +117,11 @@ def recipe(network: str, parts: Parts, steps: int) -> Recipe | None:
     return Recipe({"*": middle, END[network]: end or None}) if middle else None
 
 
+def rate(network: str, parts: Parts) -> float:
+    """At how many times the usual learning rate these parts are trained together: the least of theirs."""
+    return min((part.rate for part in named(network, parts) if part.rate is not None), default=1.0)
+
+
 def measured(data: Data, budget: Budget, seed: int, trial: Trial, tick: Tick) -> Accuracies:
     """The accuracies of one trial. Runs in a worker, and is determined by its arguments but for the time."""
     program = made(data, budget, seed, trial, tick)
@@ -140,16 +146,15 @@ def made(data: Data, budget: Budget, seed: int, trial: Trial, tick: Tick) -> com
     if not trial.recipe:
         return trainer.program(_float(data, budget, seed, trial.network, trial.on)[1])
     parts = tuple(trial.recipe.split(JOINT))
-    some = named(trial.network, parts)
     how = {}
-    if any(part.taught for part in some):
+    if any(part.taught for part in named(trial.network, parts)):
         teacher = _float(data, budget, seed, trial.network, trial.on)[1]
         trainer, how = replace(trainer, data=_taught(trainer.data, teacher)), {"loss": cross_entropy}
     model = copy.deepcopy(_base(data, replace(budget, tune=0), seed, trial.network, trial.on))
     attached = recipe(trial.network, parts, trainer.steps * trial.epochs)
     if attached is not None:
         compress.prepare(model, attached, trainer.calibration)
-    return trainer.program(trainer.tune(model, min(part.rate for part in some), **how))
+    return trainer.program(trainer.tune(model, rate(trial.network, parts), **how))
 
 
 def save(data: Data, budget: Budget, seed: int, trial: Trial, path: Path) -> int:

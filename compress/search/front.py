@@ -20,7 +20,8 @@ def combinations(axes: Sequence[Sequence[str]]) -> Iterator[Parts]:
 
 def pareto_front(outcomes: Mapping[Recipe, Outcome], cost: str = "nbytes") -> list[Recipe]:
     """Those that no other beats, from the cheapest to the most accurate: none takes as little or less and is
-    as accurate or more, but for equals. cost: "nbytes" or "milliseconds". Raises ValueError for another."""
+    as accurate or more, but for equals. outcomes: of each recipe. cost: "nbytes" or "milliseconds". Raises
+    ValueError for another."""
     if cost not in ("nbytes", "milliseconds"):
         raise ValueError(f'pareto_front: cost must be "nbytes" or "milliseconds", got {cost!r}')
     at = {one: (getattr(outcome, cost), -outcome.points) for one, outcome in outcomes.items()}
@@ -32,9 +33,10 @@ def pareto_front(outcomes: Mapping[Recipe, Outcome], cost: str = "nbytes") -> li
 
 
 def additive(parts: Parts, outcomes: Mapping[Parts, Outcome]) -> Outcome | None:
-    """What a recipe gives if its parts add up: it loses the points that each of them loses alone, and is as
-    many times smaller as all of them together: log(bytes) adds. None where a part, or the float network `()`,
-    was not measured alone. (Faster by both is no such thing: two techniques have one kernel.)"""
+    """What a recipe gives if its `parts` add up: it loses the points that each of them loses alone, and is as
+    many times smaller as all of them together: log(bytes) adds. outcomes: of recipes, by their parts. None
+    where one of the parts, or the float network `()`, was not measured alone. (Times do not add: two
+    techniques have one kernel.)"""
     alone = [outcomes.get((part,)) for part in parts]
     base = outcomes.get(())
     if base is None or None in alone:

@@ -45,7 +45,8 @@ def successive_halving(candidates: Sequence[Candidate],
                        measure: Callable[[list[Candidate], int], Sequence[Outcome]],
                        key: Callable[[Outcome], Any], most: int,
                        factor: int = 2) -> list[Rung[Candidate]]:
-    """The rounds of `rungs`, each with the best of the one before.
+    """The rounds of `rungs`, each with the best of the one before: 1/factor of the candidates, for `factor`
+    times the epochs, up to `most` of them.
 
     measure(candidates, epochs) trains these, each from where all begin, and gives their Outcomes in their
     order; a schedule of learning rates or of sparsity depends on where it ends, so nothing is trained on from

@@ -145,7 +145,8 @@ def test_the_tables_have_means_standard_errors_and_paired_differences():
     assert lines[CONTRASTED] == ["–", "+5.05", "±0.05", "–", "–", "–"]
     assert lines[MASKED] == ["–", "+2.00", "–", "–", "–"], "of the seed that both have"
     assert lines[AUGMENTED] == ["–"] * 5
-    assert "better than augmentation alone by 5.05 ±0.05 points, beyond two" in found.notes()[-1]
+    assert "20 labels, contrastive: better than augmentation alone by 5.05 ±0.05 points, beyond" in (
+        found.notes()[-1])
     assert "seeds" in Table({}, {}).notes()[0]
 
 

@@ -74,6 +74,12 @@ def test_every_candidate_is_a_recipe_that_trains_and_converts(network):
         compress.prepare(model, made, np.zeros((4, 1, 8, 8), np.float32))  # rehearses to convert it
 
 
+def test_parts_are_trained_at_the_least_of_their_rates():
+    assert searched.rate("mlp", ("rank 4", "taught")) == searched.rate("mlp", ("rank 4",)) == 3
+    assert searched.rate("mlp", ("pruned 50%", "int8")) == searched.rate("mlp", ("int8",)) < 1
+    assert searched.rate("cnn", ("taught",)) == 1
+
+
 class Fake:
     """In place of workers: parts of known effect that add up, with noise in short trainings."""
 
@@ -226,7 +232,8 @@ def test_numbers_that_are_none(folder, capsys, options, message):
 
 def test_a_file_of_something_else_is_left_alone(few, folder, capsys):
     folder.mkdir()
-    (folder / "search.json").write_text("[]")
-    assert few("--bytes", "70000") == 2
-    assert "choose another --out" in capsys.readouterr().err
-    assert (folder / "search.json").read_text() == "[]"
+    for name in ("search-mlp.safetensors", "search.json"):
+        (folder / name).write_text("[]")
+        assert few("--bytes", "70000") == 2
+        assert "choose another --out" in capsys.readouterr().err
+        assert (folder / name).read_text() == "[]"
