@@ -83,7 +83,8 @@ def cached(step: Step, model: CharTransformer) -> Callable[[np.ndarray], np.ndar
 
 
 def whole(model: Callable[[Any], Any], context: int) -> Callable[[np.ndarray], np.ndarray]:
-    """The same by a CharTransformer, or its Program, which reads the last `context` tokens anew for each.
+    """The same by a `model`, a CharTransformer or its Program, which reads the last `context` tokens anew for
+    each.
 
     A Program may have been converted for one length of windows: fewer tokens are filled up to it with what
     comes later, and changes nothing."""
