@@ -31,9 +31,10 @@ def bits_per_byte(model: Callable[[Any], Any], x: np.ndarray, y: np.ndarray, voc
     """The mean of −log₂ p(byte | the bytes before it in its window): what an ideal coder takes for a byte.
 
     x, y (N, T): windows of tokens, and what comes next. model: a Module (in evaluation mode, without a graph;
-    its mode is restored), or anything that maps tokens (N, T) to logits (N, T, vocabulary). A token `unknown`
-    stands for any of 256 bytes, so its byte costs log₂ 256 = 8 bits more. Raises ValueError for logits of
-    another shape, FloatingPointError for such as are not finite."""
+    its mode is restored), or anything that maps tokens (N, T) to logits (N, T, vocabulary). vocabulary: that
+    of the tokens. batch_size: windows at a time. A token `unknown` stands for any of 256 bytes, so its byte
+    costs log₂ 256 = 8 bits more. Raises ValueError for logits of another shape, FloatingPointError for such
+    as are not finite."""
     def measured() -> float:
         bits = 0.0
         with no_grad():
@@ -83,7 +84,8 @@ def cached(step: Step, model: CharTransformer) -> Callable[[np.ndarray], np.ndar
 
 
 def whole(model: Callable[[Any], Any], context: int) -> Callable[[np.ndarray], np.ndarray]:
-    """The same by a CharTransformer, or its Program, which reads the last `context` tokens anew for each.
+    """The same by a `model`, a CharTransformer or its Program, which reads the last `context` tokens anew for
+    each.
 
     A Program may have been converted for one length of windows: fewer tokens are filled up to it with what
     comes later, and changes nothing."""

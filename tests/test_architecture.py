@@ -27,7 +27,7 @@ FLOORS = {
     "nn.state": 3, "nn.layers": 3, "nn.optim": 3, "nn.train": 3,
     "nn.data": 3, "nn.models": 3, "nn.pretraining": 3, "nn.graph": 3, "nn.tracing": 3, "nn.batch": 3,
     "nn.files": 3, "nn.recompute": 3, "nn.profile": 3, "nn.resume": 3,
-    "nn.curvature": 3, "nn.objective": 3, "nn.distill": 3, "nn.memory": 3,
+    "nn.curvature": 3, "nn.objective": 3, "nn.distill": 3, "nn.language": 3, "nn.memory": 3,
     "compress": 4,
     "compress.testing": 4.5,
     "compress.cli": 5, "compress.__main__": 5, "compress.classroom": 5,

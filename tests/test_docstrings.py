@@ -13,8 +13,8 @@ from nn.optim import schedules
 
 HERE = tuple(str(Path(package.__file__).parent) for package in (nn, compress))
 ROOMS = (nn, nn.explain, nn.functional, nn.layers, nn.optim, schedules, nn.init, nn.data, augment,
-         nn.distill, nn.pretraining, nn.train, nn.models, nn.memory, nn.timing, nn.parametrize, nn.kernels,
-         nn.random, nn.testing, compress, compress.explain, compress.testing)
+         nn.distill, nn.language, nn.pretraining, nn.train, nn.models, nn.memory, nn.timing, nn.parametrize,
+         nn.kernels, nn.random, nn.testing, compress, compress.explain, compress.testing)
 
 
 def names_of(room):

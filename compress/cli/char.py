@@ -70,5 +70,5 @@ ROWS = (
     _row("pruned + shared + Huffman", deep_compression, 0.8, trained=True, control=True),
     _row("int4 + rANS", partial(coded, 4), trained=True, rate=THIRD),
     # The most in 100,000 bytes, beside dense networks of as many, of float32 and of int8.
-    _row("100 kB", partial(coded, 3), trained=True, control=True, width=1.375),
+    _row("100 kB", partial(coded, 5), control=True, width=1.0625),
     _row("dense int8, 100 kB", partial(everywhere, Quantize()), width=0.875))

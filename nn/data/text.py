@@ -83,7 +83,7 @@ def python_topics() -> bytes:
 
 
 def read_text(path: str | os.PathLike[str]) -> bytes:
-    """The bytes of a file. Raises FileError for an empty one, OSError for one that can't be read."""
+    """The bytes of the file `path`. Raises FileError for an empty one, OSError for one that can't be read."""
     with open(path, "rb") as file:
         text = file.read()
     if not text:

@@ -79,8 +79,8 @@ def test_no_option_is_proposed_that_would_not_be_valid_there(options, capsys):
     [
         (["--technique", "huffman"], "--technique: 'huffman' is not one of float, winograd, int8, "),
         (["--technique", "int8", "--technique", ""], "--technique: '' is not one of"),
-        (["--data", "digits"], "--data: wants mnist:DIR or mnist5k; got 'digits'"),
-        (["--data", "mnist:"], "--data: wants mnist:DIR or mnist5k; got 'mnist:'"),
+        (["--data", "digits"], "--data: wants mnist:DIR, mnist5k or text:FILE; got 'digits'"),
+        (["--data", "mnist:"], "--data: wants mnist:DIR, mnist5k or text:FILE; got 'mnist:'"),
         (["--data", "cifar:here"], "--data: wants mnist:DIR"),
         (["--data", "mnist:nowhere"], "nowhere: no train-images-idx3-ubyte or train-images-idx3-ubyte.gz "),
         (["bench", "everything"], "bench: 'everything' is not one of "),
