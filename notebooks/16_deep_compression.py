@@ -376,12 +376,12 @@ compare("1 image: times as fast as float32", ratios[1]["prune, share, code"], yo
 compare("256 images: times as fast as float32", ratios[256]["prune, share, code"], yours_many)
 
 # %% [markdown]
-# The codes are decoded once, when the file is loaded; what runs is `spmm_csr`, on floats and column numbers,
-# four times as many bytes as the file. A seventh of the multiply-adds is left: does the time fall as much?
-# And compare the int8 rows, which need no indices. The authors knew: to run *this* form fast they built a
-# chip (EIE, Han et al. 2016). On a processor that you can buy, Deep Compression is for what is sent and kept,
-# downloads and flash memory. For milliseconds take integers, or whole filters away (chapters 07 and 08b).
-# Your guesses:
+# The codes are decoded once, when the file is loaded; what runs is `sparse_conv2d` and `spmm_csr`, on floats
+# and column numbers, four times as many bytes as the file. A seventh of the multiply-adds is left: does the
+# time fall as much? And compare the int8 rows, which need no indices. The authors knew: to run *this* form
+# fast they built a chip (EIE, Han et al. 2016). On a processor that you can buy, Deep Compression is for what
+# is sent and kept, downloads and flash memory. For milliseconds take integers, or whole filters away
+# (chapters 07 and 08b). Your guesses:
 
 # %%
 print(guesses)

@@ -10,7 +10,7 @@ import pytest
 from nn.kernels import all_kernels, gemm, qgemm
 from nn.testing import memory
 from nn.testing.check import DOMAINS, LAWS_OF, check, holds
-from nn.testing.laws import Implementation
+from nn.testing.laws import Implementation, all_of
 from tests.nn.kernels import mutants
 from tests.nn.kernels.mutants import MUTANTS
 
@@ -26,6 +26,14 @@ def test_law_kills(law, kernel, name, run, pack):
     mutant = Implementation(name, DOMAINS[kernel.name], run, mutants.specification(kernel), pack)
     with pytest.raises(AssertionError):
         holds(law, mutant, EXAMPLES, shrink=False)
+
+
+def test_laws_that_are_asked_together_kill_too_and_say_which():
+    law, kernel, name, run, pack = next(row for row in MUTANTS if row[0] is not LAWS_OF[row[1].name][0])
+    mutant = Implementation(name, DOMAINS[kernel.name], run, mutants.specification(kernel), pack)
+    others = [one for one in LAWS_OF[kernel.name] if one.__name__ == "leaves_inputs"]
+    with pytest.raises(AssertionError, match=rf"^{law.__name__}: "):
+        holds(all_of([*others, law]), mutant, EXAMPLES, shrink=False)
 
 
 @pytest.mark.parametrize("kernel", all_kernels(), ids=lambda k: k.name)
