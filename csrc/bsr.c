@@ -1,5 +1,5 @@
-/* spmm_bsr, qspmm_bsr and qspmm_csr: a dense matrix times the transpose of a sparse one in blocks of 4 or 8 rows x 1 column,
- * or, of bytes, of single numbers: blocks of 1 row.
+/* spmm_bsr, qspmm_bsr and qspmm_csr: a dense matrix times the transpose of a sparse one in blocks of 4 or 8 rows x 1
+ * column, or, of bytes, of single numbers: blocks of 1 row.
  *
  *     for mr rows of x:  transpose them                              xt, in L2
  *         for 16 columns of the result:

@@ -13,9 +13,9 @@
  *         k=1 | x x x x ...    |                        |
  *         ... |                |        sum[nr] += value * xt[3][0..nr]
  *
- * The non-zeros name lines of xt in no order, so that what bounds the product is where xt lies: of K = 1024 and nr = 32 it is
- * 128 KB, in L2, which gives half of the bytes a cycle that the multiplies take. So the non-zeros are stored by parts of K,
- * all rows of W for the first part, then all for the next (spmm_csr.py says how wide).
+ * The non-zeros name lines of xt in no order, so that what bounds the product is where xt lies: of K = 1024 and nr = 32
+ * it is 128 KB, in L2, which gives half of the bytes a cycle that the multiplies take. So the non-zeros are stored by
+ * parts of K, all rows of W for the first part, then all for the next (spmm_csr.py says how wide).
  *
  * The results come out transposed too, yt[n][nr], and are turned back, four rows at a time, when there are 64 rows of W:
  * while these are in the L1 cache, and into lines of few rows of the result. (Those may lie a multiple of 4096 bytes apart,
@@ -64,8 +64,8 @@ static void block(const void *product_, char *scratch, int64_t i0, int64_t i1)
     }
 }
 
-/* out = x . W^T, float32, W in compressed sparse rows, by parts of `width` columns, from which their indices count. wide:
- * indices are int32, else uint16. */
+/* out = x . W^T, float32, W in compressed sparse rows, by parts of `width` columns, from which their indices count.
+ * wide: indices are int32, else uint16. */
 API int nn_spmm_csr(int variant, int64_t m, int64_t n, int64_t k, const void *x, int64_t ldx,
                 const void *values, const void *indices, const void *indptr, int64_t width, int wide, void *out,
                 int64_t ldo)

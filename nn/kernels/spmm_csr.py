@@ -49,15 +49,14 @@ def _in_parts(values: np.ndarray, indices: np.ndarray, indptr: np.ndarray, k: in
     n = len(indptr) - 1
     parts = max(1, min(round(k / COLUMNS), len(values) // max(LEAST * n, 1)))
     width = max(-(-k // parts), 1)
-    part, row = indices // width, np.repeat(np.arange(n), np.diff(indptr))
-    if np.any((np.diff(part.astype(int)) < 0) & (np.diff(row) == 0)):
-        parts, width = 1, max(k, 1)
-        part = indices // width
-    place = part.astype(int) * n + row
+    part, row = indices.astype(int) // width, np.repeat(np.arange(n), np.diff(indptr))
+    if np.any((np.diff(part) < 0) & (np.diff(row) == 0)):
+        parts, width, part = 1, max(k, 1), np.zeros_like(part)
+    place = part * n + row
     order = np.argsort(place, kind="stable")
     starts = np.zeros(parts * n + 1, I32)
     np.cumsum(np.bincount(place, minlength=parts * n), out=starts[1:])
-    return {"values": values[order], "indices": (indices - part * indices.dtype.type(width))[order],
+    return {"values": values[order], "indices": (indices - part * width).astype(indices.dtype)[order],
             "indptr": starts, "width": width}
 
 

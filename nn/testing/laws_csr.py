@@ -18,8 +18,11 @@ def reads_both_index_widths(f: Implementation, case: Case) -> None:
     k, rng = 65536, case.rng()
     columns = np.append(np.sort(rng.choice(k - 1, 4, replace=False)), k - 1)
     x = f.domain.numbers(rng, (1, k), "uniform")
-    got = f(Case((x, np.ones(5, values.dtype), columns.astype(np.uint16), np.arange(6, dtype=np.int32))))
+    ones = np.ones(5, values.dtype), columns.astype(np.uint16), np.arange(6, dtype=np.int32)
+    got = f(Case((x, *ones)))
     same(got, x[:, columns].astype(got.dtype), "one stored 1 a row, in columns up to 65,535")
+    if f.pack is not None:
+        same(f(Case((x, f.pack(*ones, k)))), got, "the same, packed")
 
 
 def gives_zero_for_empty_rows(f: Implementation, case: Case) -> None:
