@@ -15,6 +15,8 @@ F.scaled_dot_product_attention does, or go into MultiheadAttention(…, attentio
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from .. import functional as F
@@ -45,9 +47,7 @@ class LinearAttention(Module):
     of all keys by one: these cancel.
     """
 
-    def of(self, x: Tensor, keys: bool) -> Tensor:
-        """The features of x, of keys or of queries."""
-        raise NotImplementedError(f"{type(self).__name__} has no `of`")
+    of: Callable[[Tensor, bool], Tensor]  # a method of each subclass
 
     def forward(self, query: Operand, key: Operand, value: Operand, is_causal: bool = False) -> Tensor:
         """(…, L, E), (…, S, E), (…, S, V) → (…, L, V). is_causal: query i sees the keys 0 … i; then L = S.
@@ -140,7 +140,9 @@ class RandomFourierAttention(RandomFeatures):
     """Trigonometric random features, of the same mean: e^½‖x‖²·(cos ω·x, sin ω·x) (Rahimi & Recht 2007).
 
     The estimate of a small weight may be negative, and that of a sum of weights near 0: the reason for
-    positive features. The arguments are those of FavorAttention; of each ω there are two features.
+    positive features. embed_dim: the width E of queries and keys. features: how many ω; each gives two.
+    orthogonal: whether they are at right angles. rng: draws them; nn.random.generator() if left out. Raises
+    ValueError for invalid sizes.
     """
 
     def of(self, x: Tensor, keys: bool) -> Tensor:
@@ -152,7 +154,12 @@ class RandomFourierAttention(RandomFeatures):
 
 class RandomFeatureAttention(RandomFeatures):
     """RFA (Peng et al. 2021): queries and keys of length 1, for which e^(x·y/σ²) is, but for a factor, the
-    mean of cos ω·(x − y)/σ; sigma is trained. The other arguments are those of FavorAttention."""
+    mean of cos ω·(x − y)/σ.
+
+    embed_dim: the width E of queries and keys. features: how many ω; each gives two. orthogonal: whether they
+    are at right angles. sigma: the first σ, which is trained. rng: draws ω; nn.random.generator() if left
+    out. Raises ValueError for invalid sizes.
+    """
 
     def __init__(self, embed_dim: int, features: int = 256, orthogonal: bool = True, sigma: float = 1.0, *,
                  rng: np.random.Generator | None = None) -> None:
