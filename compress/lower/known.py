@@ -22,8 +22,8 @@ class Known:
     """The structure of a folded network. chains: those that weights are seen through, by the weights' names.
 
     weights: constants that are in their stored form, those of layers and those with a chain. static: values
-    that no input goes into, and that are computed before it runs; none is made of a weight with a chain,
-    which would be stored as floats then. moving: nodes with attributes that depend on named lengths. after:
+    that no input goes into, and that are computed before it runs; rows that are looked up in a table with a
+    chain are none, for they would be stored as floats then. moving: nodes with attributes that depend on named lengths. after:
     the result of a node that computes a clip too, by the node's own output; clips: the ends of that clip.
     formats, observers: in which format layers want the integers of a value, and what finds its range.
     calling: the nodes with calls of their own, by the value that these leave. integer: outputs of those that
@@ -39,7 +39,7 @@ class Known:
         self.static = set(self.graph.constants) | {layer.bias for layer in layers}
         for node in self.graph.nodes:
             still = node.output not in self.moving and not names_in(node.shape)
-            still = still and chains.keys().isdisjoint(node.inputs)
+            still = still and not (node.op == "embedding" and node.inputs[0] in chains)
             if still and all(name is None or name in self.static for name in node.inputs):
                 self.static.add(node.output)
         self.after: dict[str, str] = {}

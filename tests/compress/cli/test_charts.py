@@ -11,6 +11,7 @@ from matplotlib import rc_context
 
 from compress.cli import charts
 from compress.cli.placing import overlap
+from compress.cli.rows import EVERY
 from compress.cli.techniques import TECHNIQUES
 from tests.compress.cli import ledgers
 from tests.compress.cli.ledgers import ledger
@@ -86,7 +87,7 @@ def test_no_two_techniques_look_alike_and_colours_are_safe():
 
 
 def test_no_two_of_all_the_rows_look_alike():
-    names = list(dict.fromkeys(technique.name for technique in TECHNIQUES))
+    names = list(dict.fromkeys(technique.name for technique in EVERY))
     rows = [ledgers.row("cnn", name, [0.9], 1000.0) for name in names]
     assert len({charts._look(one) for one in rows}) == len(names) > 20
 

@@ -7,6 +7,7 @@ import pytest
 import compress
 import nn
 from compress.cli import outputs
+from compress.cli.rows import EVERY
 from compress.cli.techniques import TECHNIQUES
 from tests.compress.cli.ledgers import ledger
 
@@ -70,6 +71,6 @@ def test_networks_of_a_run_that_was_cut_off_may_be_replaced(tmp_path):
 
 
 def test_every_file_of_a_ledger_is_known_by_its_rows():
-    rows = [(t.network, *outputs._name(t.label(t.options[-1] if t.options else None))) for t in TECHNIQUES]
-    assert rows == [(t.network, t.name, False) for t in TECHNIQUES]
+    rows = [(t.network, *outputs._name(t.label(t.options[-1] if t.options else None))) for t in EVERY]
+    assert rows == [(t.network, t.name, False) for t in EVERY]
     assert outputs._name("pruned + shared 95%, dense control") == ("pruned + shared", True)
