@@ -14,7 +14,6 @@ import numpy as np
 
 import compress
 import nn
-from nn.functional import cross_entropy, softmax
 
 from .. import Cluster, Quantize, Rans, Recipe, TensorTrain, Transform
 from ..search.front import Parts, combinations
@@ -149,7 +148,8 @@ def made(data: Data, budget: Budget, seed: int, trial: Trial, tick: Tick) -> com
     how = {}
     if any(part.taught for part in named(trial.network, parts)):
         teacher = _float(data, budget, seed, trial.network, trial.on)[1]
-        trainer, how = replace(trainer, data=_taught(trainer.data, teacher)), {"loss": cross_entropy}
+        said = nn.distill.record(teacher, trainer.data.x_train)
+        how = {"loss": nn.distill.Distillation(said, temperature=1, soft=0.5)}
     model = copy.deepcopy(_base(data, replace(budget, tune=0), seed, trial.network, trial.on))
     attached = recipe(trial.network, parts, trainer.steps * trial.epochs)
     if attached is not None:
@@ -165,14 +165,6 @@ def save(data: Data, budget: Budget, seed: int, trial: Trial, path: Path) -> int
 def _images(data: Data, on: str) -> nn.data.Digits:
     whole = data.load()
     return whole if on == TEST else whole.validation_split(ceil(len(whole.x_train) / 5))
-
-
-def _taught(data: nn.data.Digits, teacher: nn.Module) -> nn.data.Digits:
-    """The images with labels of which half is what the teacher says (Hinton et al. 2015, temperature 1)."""
-    said = compress.convert(teacher, data.x_train[:512])(data.x_train)
-    soft = softmax(nn.Tensor(said), 1).data
-    hard = np.eye(soft.shape[1], dtype=soft.dtype)[data.y_train]
-    return data._replace(y_train=(hard + soft) / 2)
 
 
 @lru_cache(maxsize=16)

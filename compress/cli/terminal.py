@@ -14,7 +14,7 @@ LIKE = {  # replacements of letters that a terminal can't show
     "φ": "phi", "∈": "in", "≠": "!=", "∞": "inf", "“": '"', "”": '"', "’": "'", "⊙": "*", "∘": "o",
     "θ": "theta", "λ": "lambda", "Π": "prod", "∏": "prod", "∫": "int", "∇": "grad", "≪": "<<", "⊗": "x",
     "↦": "->", "′": "'", "⌈": "ceil(", "⌉": ")", "⌊": "floor(", "⌋": ")", "⟨": "<", "⟩": ">", "§": "S",
-    "½": "(1/2)", "⁄": "/", "ŵ": "w^", "ẋ": "x'", "ẏ": "y'",
+    "●": "*", "½": "(1/2)", "⁄": "/", "ŵ": "w^", "ẋ": "x'", "ẏ": "y'",
     "▏": " ", "▎": " ", "▍": " ", "▌": "#", "▋": "#", "▊": "#", "▉": "#", "█": "#",  # eighths of a bar
     "\N{COMBINING CIRCUMFLEX ACCENT}": "^", "\N{COMBINING MACRON}": "_bar", "\N{COMBINING DOT ABOVE}": "'"}
 RAISED = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ᐟᵀᵇᵐⁿᵖᵗˣʸ", "0123456789+-()/Tbmnptxy", strict=True))

@@ -212,7 +212,7 @@ def test_the_chart_has_both_fronts(fake):
 
 @pytest.mark.parametrize(("options", "message"), [
     ([], "search: wants a goal: --bytes, --milliseconds or --margin"),
-    (["--bytes", "12000", "--data", "cifar"], "--data: wants mnist:DIR or mnist5k; got 'cifar'")])
+    (["--bytes", "12000", "--data", "cifar"], "--data: wants mnist:DIR, mnist5k or text:FILE; got 'cifar'")])
 def test_what_is_no_search(folder, capsys, options, message):
     assert command(["search", *options]) == 2
     assert message in capsys.readouterr().err
