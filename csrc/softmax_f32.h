@@ -18,21 +18,22 @@ typedef void softmax_f32_micro(int64_t keys, const float *s, int64_t pitch, floa
                            int64_t rows, float *acc, int64_t acc_pitch)                                            \
     {                                                                                                              \
         for (int c = 0; c < NR; c += LANES) {                                                                      \
-            const V_F least = ALL_F(-0x1.fffffep127f), before = LOAD_F(top + c);                                   \
-            V_F highest = before, sum = ZERO_F();                                                                  \
+            const V_F before = LOAD_F(top + c);                                                                    \
+            V_F highest = before;                                                                                  \
             for (int64_t k = 0; k < keys; k++)                                                                     \
                 highest = GREATER_F(LOAD_F(s + k * pitch + c), highest);                                           \
             STORE_F(top + c, highest);                                                                             \
-            const V_F shift = GREATER_F(highest, least);                                                           \
+            const V_F shift = GREATER_F(highest, ALL_F(-0x1.fffffep127f));                                         \
+            const V_F scale = exp2_of(SUBTRACT_F(before, shift));                                                  \
+            for (int64_t i = 0; i < rows; i++)                                                                     \
+                STORE_F(acc + i * acc_pitch + c, MULTIPLY_F(LOAD_F(acc + i * acc_pitch + c), scale));              \
+            V_F sum = MULTIPLY_F(LOAD_F(total + c), scale);                                                        \
             for (int64_t k = 0; k < keys; k++) {                                                                   \
                 V_F weight = exp2_of(SUBTRACT_F(LOAD_F(s + k * pitch + c), shift));                                \
                 STORE_F(p + k * NR + c, weight);                                                                   \
                 sum = ADD_F(sum, weight);                                                                          \
             }                                                                                                      \
-            V_F scale = exp2_of(SUBTRACT_F(before, shift));                                                        \
-            STORE_F(total + c, MULTIPLY_ADD_F(sum, LOAD_F(total + c), scale));                                     \
-            for (int64_t i = 0; i < rows; i++)                                                                     \
-                STORE_F(acc + i * acc_pitch + c, MULTIPLY_F(LOAD_F(acc + i * acc_pitch + c), scale));              \
+            STORE_F(total + c, sum);                                                                               \
         }                                                                                                          \
     }
 
