@@ -24,9 +24,10 @@ from .digits import scaled
 
 
 class Block(Module):
-    """Symbols look at those before them (`q`, `k`, `v`, `out`), then each is thought over by itself (`up`,
-    `down`). Both are added to what was there. width: of a symbol's vector. heads: how many attentions there
-    are, each on width/heads numbers. rng: draws the first weights; nn.random.generator() if left out."""
+    """Attention of each symbol to those before it (`q`, `k`, `v`, `out`), then two linear layers with a GELU
+    for each by itself (`up`, `down`); each adds to its input. width: of a symbol's vector. heads: how many
+    attentions there are, each on width/heads numbers. rng: draws the first weights; nn.random.generator() if
+    left out."""
 
     def __init__(self, width: int, heads: int, rng: np.random.Generator | None = None) -> None:
         self.heads = heads
@@ -36,20 +37,20 @@ class Block(Module):
         self.up = Linear(width, 4 * width, rng=rng)
         self.down = Linear(4 * width, width, rng=rng)
 
-    def asked(self, x: Tensor) -> list[Tensor]:
+    def queries_keys_values(self, x: Tensor) -> list[Tensor]:
         """Queries, keys and values of x (N, T, width), each (N, heads, T, width/heads)."""
         (n, t, width), x = x.shape, self.norm1(x)
         return [layer(x).reshape(n, t, self.heads, width // self.heads).permute(0, 2, 1, 3)
                 for layer in (self.q, self.k, self.v)]
 
-    def answered(self, x: Tensor, found: Tensor) -> Tensor:
-        """x (N, T, width) after what attention `found` (N, heads, T, width/heads), and after thought."""
+    def after_attention(self, x: Tensor, found: Tensor) -> Tensor:
+        """x (N, T, width) plus what attention `found` (N, heads, T, width/heads), plus the linear layers' part."""
         x = x + self.out(found.permute(0, 2, 1, 3).reshape(*x.shape))
         return x + self.down(F.gelu(self.up(self.norm2(x))))
 
     def forward(self, x: Tensor) -> Tensor:
         """x (N, T, width) → the same shape; symbol t depends on the symbols 0 … t."""
-        return self.answered(x, F.scaled_dot_product_attention(*self.asked(x), is_causal=True))
+        return self.after_attention(x, F.scaled_dot_product_attention(*self.queries_keys_values(x), is_causal=True))
 
 
 class CharTransformer(Module):
@@ -88,9 +89,9 @@ class CharTransformer(Module):
         x = self.token(tokens) + self.position(np.arange(shape[1]))
         for block in self.blocks:
             x = block(x)
-        return self.guessed(x)
+        return self.logits(x)
 
-    def guessed(self, x: Tensor) -> Tensor:
+    def logits(self, x: Tensor) -> Tensor:
         """The logits (…, vocabulary) of what the blocks made (…, width)."""
         x = self.norm(x)
         return F.linear(x, self.token.weight.parametrized()) if self.head is None else self.head(x)
@@ -138,13 +139,13 @@ class CachedStep(Module):
         x = self.model.token(token) + self.model.position(position)
         all_keys, all_values = [], []
         for i, block in enumerate(self.model.blocks):
-            q, k, v = block.asked(x)
+            q, k, v = block.queries_keys_values(x)
             k, v = (F.where(here[:, None, :, None], new, old[:, i])
                     for new, old in ((k, keys), (v, values)))
-            x = block.answered(x, F.scaled_dot_product_attention(q, k, v, seen[:, None, None]))
+            x = block.after_attention(x, F.scaled_dot_product_attention(q, k, v, seen[:, None, None]))
             all_keys.append(k)
             all_values.append(v)
-        return {"logits": self.model.guessed(x[:, 0]), "new_keys": F.stack(all_keys, 1),
+        return {"logits": self.model.logits(x[:, 0]), "new_keys": F.stack(all_keys, 1),
                 "new_values": F.stack(all_values, 1)}
 
 
