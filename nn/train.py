@@ -58,13 +58,14 @@ def fit(model: Module, x: np.ndarray, y: np.ndarray, *, epochs: int, optimizer: 
     instead of F.cross_entropy, from the model's output for a batch and the batch's rows of y (a Tensor); y
     (N, …) may then be any numbers, as for a regression by F.mse_loss. A BatchLoss (nn.objective) sees the
     inputs and the model, too: those of nn.distill learn from a teacher. `penalty(model)` gives a scalar
-    Tensor to add to the loss (and to Epoch.loss). `schedule` gives the factor of the learning rate (of all of the optimizer's
-    groups) for a progress in [0, 1); the rate is restored at the end. `clip_norm` is the norm that gradients
-    are clipped to before a step; `average` is updated after it. `augment(x, y, rng)` gives what to train on
-    instead of each batch (nn.data.augment), y as classes or as probabilities (N, classes), with a Generator
-    for each batch. `prefetch` is how many batches are made in the background before they are needed, which
-    changes no bit. `progress` shows a bar on stderr: True, False, a text to put before it, or None for "if
-    stderr is a terminal". `on_step(step, loss)` is called after every step, with steps counted from 1.
+    Tensor to add to the loss (and to Epoch.loss). `schedule` gives the factor of the learning rate (of all of
+    the optimizer's groups) for a progress in [0, 1); the rate is restored at the end. `clip_norm` is the norm
+    that gradients are clipped to before a step; `average` is updated after it. `augment(x, y, rng)` gives
+    what to train on instead of each batch (nn.data.augment), y as classes or as probabilities (N, classes),
+    with a Generator for each batch. `prefetch` is how many batches are made in the background before they are
+    needed, which changes no bit. `progress` shows a bar on stderr: True, False, a text to put before it, or
+    None for "if stderr is a terminal". `on_step(step, loss)` is called after every step, with steps counted
+    from 1.
 
     `checkpoint` is a file for the state of the run, written at its beginning, every `every` steps and at its
     end. If it exists, the run goes on from it, to the same bits as if it had never been killed: call fit with

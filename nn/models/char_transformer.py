@@ -44,13 +44,15 @@ class Block(Module):
                 for layer in (self.q, self.k, self.v)]
 
     def after_attention(self, x: Tensor, found: Tensor) -> Tensor:
-        """x (N, T, width) plus what attention `found` (N, heads, T, width/heads), plus the linear layers' part."""
+        """x (N, T, width) plus what attention `found` (N, heads, T, width/heads), plus what the linear layers
+        make of that."""
         x = x + self.out(found.permute(0, 2, 1, 3).reshape(*x.shape))
         return x + self.down(F.gelu(self.up(self.norm2(x))))
 
     def forward(self, x: Tensor) -> Tensor:
         """x (N, T, width) → the same shape; symbol t depends on the symbols 0 … t."""
-        return self.after_attention(x, F.scaled_dot_product_attention(*self.queries_keys_values(x), is_causal=True))
+        found = F.scaled_dot_product_attention(*self.queries_keys_values(x), is_causal=True)
+        return self.after_attention(x, found)
 
 
 class CharTransformer(Module):
