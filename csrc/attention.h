@@ -43,8 +43,8 @@ static inline float *column(const nn_micro *by, int64_t rows, int64_t c, float *
     return block + c / by->nr * by->nr * round_up(rows, by->mr) + c % by->nr;
 }
 
-/* A product into the first rows of a block of `tall` rows, rows x columns (a multiple of 16) from `steps` steps: A's rows
- * are lda floats apart, B's panels `far`. */
+/* A product into the first rows of a block of `tall` rows, rows x columns (a multiple of 16) from `steps` steps: A's
+ * rows are lda floats apart, B's panels `far`. */
 static inline void multiply(const nn_micro *by, int64_t rows, int64_t columns, int64_t steps, const float *a,
                             int64_t lda, const float *b, int64_t far, int add, int64_t tall, float *block)
 {

@@ -159,8 +159,8 @@ static void block(const void *work_, char *scratch, int64_t i0, int64_t i1)
     }
 }
 
-/* dq, dk, dv of y = attention(q, k, v) for its gradient `grad`. distances: of grad, dq, dk, dv, those of a batch, a head
- * and a row of each, int64[12]. lse: what nn_attention gave. */
+/* dq, dk, dv of y = attention(q, k, v) for its gradient `grad`. distances: of grad, dq, dk, dv, those of a batch, a
+ * head and a row of each, int64[12]. lse: what nn_attention gave. */
 API int nn_attention_grad(int variant, const nn_attention_geometry *g, const void *distances, const void *grad,
                           const void *q, const void *k, const void *v, const void *y, const void *lse,
                           const void *mask, void *dq, void *dk, void *dv)

@@ -3,7 +3,7 @@
  *     x = n + r,  n = rint(x),  |r| <= 1/2:    2^x = 2^n . 2^r
  *
  * where r is exact, and 2^r a polynomial of degree 6 of the least relative error: 0.27 units of 2^-24 with coefficients
- * of 24 bits. All that is rounded makes the result at most 0.96 units in the last place wrong with FMA, and 1.23 without,
+ * of 24 bits. All that is rounded makes the result at most 0.96 units in the last place wrong with FMA, 1.23 without,
  * found by trying every x from -1 to -1/32; subnormal results are rounded like others. */
 #pragma once
 

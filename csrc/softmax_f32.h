@@ -1,6 +1,6 @@
 /* Scores of 16 queries as the weights of their keys, a key after the other: a lane of a vector is a query, so that
- * nothing is added across lanes. The words are those of the header vec_*.h that is included before this one. Exponentials
- * are of base 2 (exp2.h): the scores come with log2 e as a factor (attention.h). */
+ * nothing is added across lanes. The words are those of the header vec_*.h that is included before this one.
+ * Exponentials are of base 2 (exp2.h): the scores come with log2 e as a factor (attention.h). */
 #pragma once
 
 #include "loops.h"
