@@ -1,7 +1,7 @@
 /* attention: softmax(q k' scale + mask) v of each head, a block of keys at a time.
  *
- * The softmax needs no second look at a row (Milakov & Gimelshein 2018): of the keys so far it keeps the largest score m,
- * the sum of e^(s - m), and the values summed with these weights; where a block has a larger score, both are scaled to it.
+ * The softmax needs no second look at a row (Milakov & Gimelshein 2018): of the keys so far it keeps the largest score
+ * m, the sum of e^(s - m), and the values summed with these weights; a block with a larger score has both scaled to it.
  * So no matrix of all queries and all keys is ever there (Rabe & Staats 2021), and a block stays in the cache from its
  * scores to its product with the values (Dao et al. 2022).
  *
@@ -60,7 +60,8 @@ static rooms rooms_of(const work *w, char *scratch, int64_t *bytes)
 }
 
 /* The results of a group: each of its queries' row of acc', and what its weights sum to. */
-static void finish(const work *w, int64_t queries, float *acc, const float *top, const float *total, float *out, float *lse)
+static void finish(const work *w, int64_t queries, float *acc, const float *top, const float *total, float *out,
+                   float *lse)
 {
     const nn_attention_geometry *g = w->g;
     const nn_micro *by = rows_for(w, queries)->values;
@@ -140,7 +141,7 @@ static struct by rows_of(int variant, const nn_attention_geometry *g, int64_t qu
                         nn_select(NN_attention, variant, g->v, columns, 0, 0) };
 }
 
-/* out (n, heads, l, v), and lse, without gaps, or 0: the logarithm of the sum of each query's e^score, (n, heads, l). */
+/* out (n, heads, l, v); and lse (n, heads, l) without gaps, or 0: the logarithm of the sum of each query's e^score. */
 API int nn_attention(int variant, const nn_attention_geometry *g, const void *q, const void *k, const void *v,
                      const void *mask, void *out, void *lse)
 {

@@ -1,8 +1,8 @@
 /* What attention and its gradient share: where queries, keys and values lie, and a block of scores.
  *
  * Scores are computed with the keys as rows and the queries as columns, S' = K Q': then a lane of a vector is a query
- * (softmax_f32.h), and the weights are, just as they are written, panels or rows of the products that follow. Blocks are
- * the micro-kernels' tiles side by side: columns c .. c + nr-1 are a matrix of all rows, nr floats a row.
+ * (softmax_f32.h), and the weights are, just as they are written, panels or rows of the products that follow. Blocks
+ * are the micro-kernels' tiles side by side: columns c .. c + nr-1 are a matrix of all rows, nr floats a row.
  *
  *     block   0 .. nr-1     rows x nr        of a product by `multiply`; rows are filled up to a multiple of mr
  *            nr .. 2nr-1    rows x nr        */
@@ -17,13 +17,13 @@
 
 #include <math.h>
 
-/* q (n, heads, l, e), k (n, heads, s, e), v (n, heads, s, v). Distances in elements; those of a row are adjacent. A mask
- * is given for each batch, head, query and key; its distances may be 0. */
+/* q (n, heads, l, e), k (n, heads, s, e), v (n, heads, s, v). Distances in elements; those of a row are adjacent. A
+ * mask is given for each batch, head, query and key; its distances may be 0. */
 API typedef struct {
     int64_t n, heads, l, s, e, v;
     int64_t q_batch, q_head, q_row, k_batch, k_head, k_row, v_batch, v_head, v_row, out_batch, out_head, out_row;
     int64_t mask_batch, mask_head, mask_query, mask_key;
-    int mask_bytes; /* of an element: 0, there is no mask; 1, a query may look where it is not 0; 4, floats to be added */
+    int mask_bytes; /* of an element: 0, there is no mask; 1, a query may look where it is not 0; 4, floats to add */
     int causal;     /* query i may look at the keys 0 .. i */
     double scale;   /* of the scores */
 } nn_attention_geometry;
@@ -43,10 +43,10 @@ static inline float *column(const nn_micro *by, int64_t rows, int64_t c, float *
     return block + c / by->nr * by->nr * round_up(rows, by->mr) + c % by->nr;
 }
 
-/* A product into the first rows of a block of `tall` rows, rows x columns (a multiple of 16) from `steps` steps: A's rows are
- * lda floats apart, B's panels `far`. */
-static inline void multiply(const nn_micro *by, int64_t rows, int64_t columns, int64_t steps, const float *a, int64_t lda,
-                            const float *b, int64_t far, int add, int64_t tall, float *block)
+/* A product into the first rows of a block of `tall` rows, rows x columns (a multiple of 16) from `steps` steps: A's
+ * rows are lda floats apart, B's panels `far`. */
+static inline void multiply(const nn_micro *by, int64_t rows, int64_t columns, int64_t steps, const float *a,
+                            int64_t lda, const float *b, int64_t far, int add, int64_t tall, float *block)
 {
     for (int64_t c = 0; c < columns; c += by->nr) {
         const void *panels[MAX_NR / PANEL];
@@ -58,8 +58,8 @@ static inline void multiply(const nn_micro *by, int64_t rows, int64_t columns, i
 }
 
 /* Rows for two micro-kernels: copies, `pitch` floats apart, and zeros up to a multiple of either mr. */
-static inline void copy_padded(const nn_micro *one, const nn_micro *other, int64_t rows, int64_t columns, const float *from,
-                               int64_t row, int64_t from_column, float *to, int64_t pitch)
+static inline void copy_padded(const nn_micro *one, const nn_micro *other, int64_t rows, int64_t columns,
+                               const float *from, int64_t row, int64_t from_column, float *to, int64_t pitch)
 {
     const int64_t padded = larger(round_up(rows, one->mr), round_up(rows, other->mr));
     copy_strided(rows, columns, from, row, from_column, to, pitch);

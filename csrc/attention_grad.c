@@ -1,4 +1,4 @@
-/* attention_grad: the gradients of attention.c, which keeps of its weights only the logarithm of what they are divided by.
+/* attention_grad: the gradients of attention.c, which keeps of its weights the logarithm of what they are divided by.
  *
  * A block of the weights is computed anew where it is needed (Dao et al. 2022, algorithm 4): five products instead of
  * two, and again no matrix of all queries and all keys.
@@ -64,7 +64,8 @@ static rooms rooms_of(const work *w, char *scratch, int64_t *bytes)
 }
 
 /* All that is needed of the queries of a head, for all blocks of keys. */
-static void prepare_queries(const work *w, const rooms *r, int64_t head, const float *q, const float *grad, const float *y)
+static void prepare_queries(const work *w, const rooms *r, int64_t head, const float *q, const float *grad,
+                            const float *y)
 {
     const nn_attention_geometry *g = w->g;
     pack_queries(g->l, g->e, q, g->q_row, g->scale, r->of_q);
@@ -82,8 +83,8 @@ static void prepare_queries(const work *w, const rooms *r, int64_t head, const f
 }
 
 /* What a block of keys and the queries q0 .. q0 + queries-1 give each other. `seen` of the keys may be seen. */
-static void exchange(const work *w, const rooms *r, const char *mask, int64_t q0, int64_t queries, int64_t k0, int64_t keys,
-                     int64_t seen)
+static void exchange(const work *w, const rooms *r, const char *mask, int64_t q0, int64_t queries, int64_t k0,
+                     int64_t keys, int64_t seen)
 {
     const nn_attention_geometry *g = w->g;
     const int64_t columns = round_up(queries, PANEL), pitch = w->query_pitch;
@@ -98,8 +99,10 @@ static void exchange(const work *w, const rooms *r, const char *mask, int64_t q0
     size_t more = (size_t)(larger(round_up(seen, w->for_v->mr), round_up(seen, w->for_k->mr)) - seen);
     memset(r->p + seen * pitch, 0, more * (size_t)pitch * 4);
     memset(r->ds + seen * pitch, 0, more * (size_t)pitch * 4);
-    multiply(w->for_v, seen, round_up(g->v, PANEL), queries, r->p, pitch, r->g + q0 * PANEL, g->l * PANEL, 1, keys, r->dv);
-    multiply(w->for_k, seen, round_up(g->e, PANEL), queries, r->ds, pitch, r->q + q0 * PANEL, g->l * PANEL, 1, keys, r->dk);
+    multiply(w->for_v, seen, round_up(g->v, PANEL), queries, r->p, pitch, r->g + q0 * PANEL, g->l * PANEL, 1, keys,
+             r->dv);
+    multiply(w->for_k, seen, round_up(g->e, PANEL), queries, r->ds, pitch, r->q + q0 * PANEL, g->l * PANEL, 1, keys,
+             r->dk);
     multiply(w->for_q, g->e, columns, seen, r->of_k, w->key_pitch, r->ds_panels, seen * PANEL, 1, g->e,
              r->dq + q0 / GROUP * r->dq_room);
 }
@@ -130,7 +133,8 @@ static void block(const void *work_, char *scratch, int64_t i0, int64_t i1)
     const rooms r = rooms_of(w, scratch, &bytes);
     for (int64_t i = i0; i < i1; i++) {
         const int64_t batch = i / g->heads, head = i % g->heads, *at = w->at;
-        const float *k = w->k + batch * g->k_batch + head * g->k_head, *v = w->v + batch * g->v_batch + head * g->v_head;
+        const float *k = w->k + batch * g->k_batch + head * g->k_head;
+        const float *v = w->v + batch * g->v_batch + head * g->v_head;
         const char *mask = mask_of(g, w->mask, batch, head);
         prepare_queries(w, &r, i, w->q + batch * g->q_batch + head * g->q_head, w->grad + batch * at[0] + head * at[1],
                         w->y + batch * g->out_batch + head * g->out_head);
@@ -155,11 +159,11 @@ static void block(const void *work_, char *scratch, int64_t i0, int64_t i1)
     }
 }
 
-/* dq, dk, dv of out = attention(q, k, v) for its gradient `grad`. distances: of grad, dq, dk, dv, those of a batch, a head
- * and a row of each, int64[12]. lse: what nn_attention gave. */
-API int nn_attention_grad(int variant, const nn_attention_geometry *g, const void *distances, const void *grad, const void *q,
-                          const void *k, const void *v, const void *y, const void *lse, const void *mask, void *dq,
-                          void *dk, void *dv)
+/* dq, dk, dv of y = attention(q, k, v) for its gradient `grad`. distances: of grad, dq, dk, dv, those of a batch, a
+ * head and a row of each, int64[12]. lse: what nn_attention gave. */
+API int nn_attention_grad(int variant, const nn_attention_geometry *g, const void *distances, const void *grad,
+                          const void *q, const void *k, const void *v, const void *y, const void *lse,
+                          const void *mask, void *dq, void *dk, void *dv)
 {
     const int64_t keys = smaller(KEYS, g->s), columns = smaller(GROUP, round_up(g->l, PANEL));
     const nn_micro *scores = nn_select(NN_attention_grad, variant, keys, columns, 0, 0);

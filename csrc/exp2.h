@@ -2,14 +2,14 @@
  *
  *     x = n + r,  n = rint(x),  |r| <= 1/2:    2^x = 2^n . 2^r
  *
- * where r is exact, and 2^r a polynomial of degree 6 of the least relative error: 0.27 units of 2^-24 with coefficients of
- * 24 bits. All that is rounded makes the result at most 0.96 units in the last place wrong with FMA, and 1.23 without,
+ * where r is exact, and 2^r a polynomial of degree 6 of the least relative error: 0.27 units of 2^-24 with coefficients
+ * of 24 bits. All that is rounded makes the result at most 0.96 units in the last place wrong with FMA, 1.23 without,
  * found by trying every x from -1 to -1/32; subnormal results are rounded like others. */
 #pragma once
 
-/* 2^x for x <= 0, or a little more. The sum with 1.5 * 2^23 is an integer n, in the low bits of the float. For n = -127 the
- * bits of 2^n are those of 0: what is below 2^-126.5 gives 0. NaN gives NaN: GREATER_F is its second if one is NaN, and it is
- * a factor of the result. */
+/* 2^x for x <= 0, or a little more. The sum with 1.5 * 2^23 is an integer n, in the low bits of the float. For n = -127
+ * the bits of 2^n are those of 0: what is below 2^-126.5 gives 0. NaN gives NaN: GREATER_F is its second if one is NaN,
+ * and it is a factor of the result. */
 TARGET static INLINE V_F exp2_of(V_F x)
 {
     const V_F magic = ALL_F(0x1.8p23f);

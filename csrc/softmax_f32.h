@@ -1,14 +1,14 @@
-/* Scores of 16 queries as the weights of their keys, a key after the other: a lane of a vector is a query, so that nothing
- * is added across lanes. The words are those of the header vec_*.h that is included before this one. Exponentials are of
- * base 2 (exp2.h): the scores come with log2 e as a factor (attention.h). */
+/* Scores of 16 queries as the weights of their keys, a key after the other: a lane of a vector is a query, so that
+ * nothing is added across lanes. The words are those of the header vec_*.h that is included before this one.
+ * Exponentials are of base 2 (exp2.h): the scores come with log2 e as a factor (attention.h). */
 #pragma once
 
 #include "loops.h"
 
 /* One block of keys on the way to softmax (Milakov & Gimelshein 2018, algorithm 3). s: the scores of each key, `pitch`
- * floats apart; top, total: of each query the largest score so far, and the sum of 2^(score - top). p, the weights
- * 2^(score - top) of each key, 16 floats apart; acc: `rows` rows, acc_pitch floats apart, which were summed with the weights
- * of the blocks before, and are scaled to the new `top`. */
+ * floats apart; top, total: of each query the largest score so far, and the sum of 2^(score - top). p: the weights
+ * 2^(score - top) of each key, 16 floats apart; acc: `rows` rows, acc_pitch floats apart, which were summed with the
+ * weights of the blocks before, and are scaled to the new `top`. */
 typedef void softmax_f32_micro(int64_t keys, const float *s, int64_t pitch, float *top, float *total, float *p,
                                int64_t rows, float *acc, int64_t acc_pitch);
 
@@ -37,8 +37,9 @@ typedef void softmax_f32_micro(int64_t keys, const float *s, int64_t pitch, floa
         }                                                                                                          \
     }
 
-/* The gradient of a block of scores: p = 2^(s - lse), ds = p (dp - delta). s, dp: scores and gradients of the weights, of
- * each key, pitches apart; lse, delta: of each query. p, ds: `row` floats from key to key; ds_panel: ds again, 16 apart. */
+/* The gradient of a block of scores: p = 2^(s - lse), ds = p (dp - delta). s, dp: scores and gradients of the weights,
+ * of each key, pitches apart; lse, delta: of each query. p, ds: `row` floats from key to key; ds_panel: ds again, 16
+ * apart. */
 typedef void softmax_grad_f32_micro(int64_t keys, const float *s, int64_t s_pitch, const float *dp, int64_t dp_pitch,
                                     const float *lse, const float *delta, float *p, float *ds, int64_t row,
                                     float *ds_panel);

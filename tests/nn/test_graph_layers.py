@@ -41,6 +41,7 @@ LAYERS = [
                                          "SiLU", "GELU", "Softmax", "LogSoftmax", "Dropout", "Identity")),
 ]
 ELSEWHERE = {"MultiheadAttention", "ModuleList"}    # in test_graph_inputs.py; a list of layers has no forward
+ELSEWHERE |= {"FavorAttention", "NystromAttention", "RandomFeatureAttention", "RandomFourierAttention"}
 LOSSES = {name for name in layers.__all__ if name.endswith("Loss")}    # of a batch, not of each of its rows
 
 
