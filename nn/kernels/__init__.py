@@ -8,7 +8,8 @@
                     floats; pow2_gemm, of powers of two
     convolutions    conv2d(x, w, ...), depthwise_conv2d, winograd_conv2d; qconv2d and qdepthwise_conv2d;
                     bconv2d, of bits; sparse_conv2d; all channels last; the gradients of the first two; im2col
-    layers          relu, erf, gelu, batch_norm, max_pool2d, avg_pool2d, softmax_cross_entropy; relu_grad, ...
+    layers          relu, erf, gelu, batch_norm, max_pool2d, avg_pool2d, softmax_cross_entropy, attention;
+                    relu_grad, ...
     integers        quantize, dequantize, requantize, qadd, qmax_pool2d, qavg_pool2d; transpose
     in training     adam_step(params, ...), in place; kmeans1d(values, k), the best codebook
     in files        huffman_encode and huffman_decode, rans_encode and rans_decode: entropy coders
