@@ -73,8 +73,8 @@ class Cluster(Transform):
     way with Adam, by 99 % with SGD). start: "optimal", or from where Lloyd's iteration finds the values:
     "linear", "density", "random", "k-means++", for comparison; those that draw draw the same every time.
     activations: None, reals; or "int8-dynamic", int8 that are made inside of the call, with a scale for each
-    row of a linear layer's input, or each image (formats/dynamic.py): the values are then rounded to integers
-    −127…127 of one scale, straight through as they train, and products are of integers (shared_integers.py).
+    row of a linear layer's input, or each image (formats/dynamic.py): the values are then rounded to int8 of
+    one scale, straight through as they train, and products are of integers (shared_integers.py).
 
     Raises TypeError or ValueError for bits that are not 2…8 and for another gradient, start or activations.
     A layer with fewer different weights than values can't be shared (ValueError): its recipe wants fewer
