@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
@@ -14,11 +15,20 @@ Recipe = TypeVar("Recipe", bound=Hashable)
 @dataclass(frozen=True)
 class Outcome:
     """What a recipe gave on held-out data. points: accuracy, in points against the float network of equal
-    training; nbytes: of its file; milliseconds: of a run, None where it was not timed."""
+    training; nbytes: of its file; milliseconds: of a run, None where it was not timed. Raises TypeError for
+    what is no number, ValueError for NaN and infinity, which have no place in an order, and for bytes or
+    milliseconds that are not above 0."""
 
     points: float
     nbytes: float
     milliseconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if number("Outcome", "points", self.points, -math.inf) == -math.inf:
+            raise ValueError("Outcome: points must be finite, got -inf")
+        number("Outcome", "nbytes", self.nbytes, above=True)
+        if self.milliseconds is not None:
+            number("Outcome", "milliseconds", self.milliseconds, above=True)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from ..formats.straight_through import STRAIGHT_THROUGH
 from ..lloyd import STARTS, lloyd
 from ..transform import Context, Invariant, Transform
 from .shared import FLOATS, PrunedSharedWeight, SharedWeight, scaled, smallest_form
-from .shared_integers import INTEGERS, MOST, as_integers, times
+from .shared_integers import INT8, INTEGERS, as_integers, times
 
 
 def _shared_vjp(g: np.ndarray, saved: tuple, needs: tuple) -> tuple[np.ndarray]:
@@ -243,4 +243,4 @@ def error_of_integers(centroids: np.ndarray) -> float:
     """How far rounding to integers of one scale moves one of these at most: half a step, in float32; or all
     of what is too small for a scale."""
     largest = float(np.abs(centroids).max(initial=0))
-    return largest / (2 * MOST) * (1 + 2.0**-14) + min(largest, LEAST)
+    return largest / (2 * INT8.most) * (1 + 2.0**-14) + min(largest, LEAST)

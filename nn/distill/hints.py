@@ -41,6 +41,7 @@ class Hints(BatchLoss):
                  rng: np.random.Generator | None = None) -> None:
         for name, value in (("student", student), ("teacher", teacher)):
             instance("Hints", name, value, Module, "a Module")
+        instance("Hints", "example", example, np.ndarray, "an array of images (N, …)")
         if not isinstance(layers, Mapping) or not layers:
             raise ValueError(f"Hints: layers must map layers of the student to layers of the teacher, got "
                              f"{layers!r}")

@@ -29,8 +29,9 @@ class Teachers:
             self.recorded = checked_logits(who, "the recorded teacher's logits", teacher)
             return
         models = tuple(teacher) if isinstance(teacher, (list, tuple)) else (teacher,)
-        if not models or not all(map(callable, models)):
-            got = "none" if not models else next(type(m).__name__ for m in models if not callable(m))
+        wrong = [type(m).__name__ for m in models if isinstance(m, type) or not callable(m)]
+        if wrong or not models:
+            got = wrong[0] if wrong else "none"
             raise TypeError(f"{who}: teacher must be a Module, a function of arrays, a list of those, or an "
                             f"array of what they gave (nn.distill.record), got {got}")
         self.models = models

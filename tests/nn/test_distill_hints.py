@@ -122,6 +122,7 @@ class Twice(nn.Module):
     (ValueError, "'attention' gives a tuple", {"student": Twice(), "layers": {"attention": "3"}}),
     (TypeError, "teacher must be a Module, got list", {"teacher": [convolutions(2)]}),
     (TypeError, "student must be a Module", {"student": None}),
+    (TypeError, "example must be an array of images", {"example": None}),
     (ValueError, "weight must be >= 0", {"weight": -1}),
     (ValueError, "weight must be >= 0", {"weight": float("nan")}),
 ])
