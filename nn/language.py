@@ -24,8 +24,8 @@ def next_token_loss(logits: Tensor, tokens: Tensor) -> Tensor:
     """The mean cross-entropy, in nats, of logits (N, T, vocabulary) for the tokens (N, T) that come next:
     fit(…, loss=next_token_loss). Raises ValueError for other shapes."""
     if logits.ndim != 3 or tokens.shape != logits.shape[:2]:
-        raise ValueError(f"next_token_loss: logits {logits.shape} and tokens {tokens.shape} do not fit; wanted "
-                         "(N, T, vocabulary) and (N, T)")
+        raise ValueError(f"next_token_loss: logits {logits.shape} and tokens {tokens.shape} do not fit; "
+                         "wanted (N, T, vocabulary) and (N, T)")
     return F.cross_entropy(logits.reshape(-1, logits.shape[-1]), tokens.reshape(-1))
 
 
@@ -40,8 +40,8 @@ def bits_per_byte(model: Callable[[Any], Any], x: np.ndarray, y: np.ndarray, voc
     is no token of the vocabulary, FloatingPointError for logits that are not finite."""
     instance("bits_per_byte", "vocabulary", vocabulary, Vocabulary, "a nn.data.Vocabulary")
     if y.size and not 0 <= y.min() <= y.max() < vocabulary.size:
-        raise ValueError(f"bits_per_byte: the tokens of this vocabulary go from 0 to {vocabulary.unknown}, and "
-                         f"y has {y.min()} to {y.max()}")
+        raise ValueError(f"bits_per_byte: the tokens of this vocabulary go from 0 to {vocabulary.unknown}, "
+                         f"and y has {y.min()} to {y.max()}")
 
     def measured() -> float:
         bits = 0.0
@@ -126,7 +126,8 @@ def sample(predict: Callable[[np.ndarray], np.ndarray], prompt: np.ndarray, leng
     if not tokens.size:
         raise ValueError("sample: the prompt is empty; wanted one token at least")
     if tokens.ndim != 1 or tokens.dtype.kind not in "iu":
-        raise TypeError(f"sample: the prompt must be tokens (T,), integers, got {tokens.dtype} {tokens.shape}")
+        raise TypeError(f"sample: the prompt must be tokens (T,), integers, got {tokens.dtype} "
+                        f"{tokens.shape}")
     tokens = tokens.astype(np.int64)
     for _ in range(length):
         logits = np.asarray(predict(tokens), np.float64)

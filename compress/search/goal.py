@@ -89,19 +89,19 @@ class Goal:
         return {one: self._missed(outcomes[one]) for one in found}
 
     def _missed(self, outcome: Outcome) -> str:
-        said = []
+        missed = []
         for name, unit in (("nbytes", "bytes"), ("milliseconds", "ms")):
             limit, got = getattr(self, name), getattr(outcome, name)
             if limit is not None and got > limit:
-                said.append(f"{got:,.6g} {unit} where {limit:,.6g} are wanted, {got / limit:.2f} times as "
+                missed.append(f"{got:,.6g} {unit} where {limit:,.6g} are wanted, {got / limit:.2f} times as "
                             "many")
         if self.shortfall(outcome):
-            said.append(f"{outcome.points:+.2f} points where {-self.margin:+.2f} is wanted, "
+            missed.append(f"{outcome.points:+.2f} points where {-self.margin:+.2f} is wanted, "
                         f"{self.shortfall(outcome):.2f} short")
-        return "; ".join(said)
+        return "; ".join(missed)
 
     def __str__(self) -> str:
-        said = [f"at most {self.nbytes:,.6g} bytes"] if self.nbytes is not None else []
-        said += [f"at most {self.milliseconds:,.6g} ms"] if self.milliseconds is not None else []
-        said += [f"at most {self.margin:g} points lost"] if self.margin is not None else []
-        return ", ".join(said)
+        parts = [f"at most {self.nbytes:,.6g} bytes"] if self.nbytes is not None else []
+        parts += [f"at most {self.milliseconds:,.6g} ms"] if self.milliseconds is not None else []
+        parts += [f"at most {self.margin:g} points lost"] if self.margin is not None else []
+        return ", ".join(parts)

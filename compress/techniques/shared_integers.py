@@ -39,8 +39,8 @@ class _Integers(Stored, abstract=True):
         super().check(who)
         codebook, scale = self.held["codebook"].astype(int), self.held["scale"]
         if np.abs(codebook).max(initial=0) != self.most and codebook.any():
-            raise ValueError(f"{who}: the largest of a codebook of integers is ±{self.most}, unless all are 0; "
-                             f"got {codebook.min()}…{codebook.max()}")
+            raise ValueError(f"{who}: the largest of a codebook of integers is ±{self.most}, unless all are "
+                             f"0; got {codebook.min()}…{codebook.max()}")
         if len(scale) not in (1, self.shape[0]):
             raise ValueError(f"{who}: scale must be one number or {self.shape[0]}; got {len(scale)}")
 

@@ -1,4 +1,4 @@
-"""Soft targets: what a teacher thinks of all classes, and how far a student is from it.
+"""Soft targets: the probabilities that a teacher gives all classes, and how far a student is from them.
 
 A teacher's second choice says what an image also looks like, and is nearly nothing beside the first. Divided
 by a temperature T > 1 before softmax, the logits v of the teacher give a softer distribution, in which it
@@ -45,7 +45,8 @@ def soft_loss(logits: Tensor, targets: np.ndarray, temperature: float = 1.0) -> 
         raise ValueError(f"soft_loss: the student's logits are {logits.shape}, and the teacher's targets "
                          f"{targets.shape}; wanted (N, classes), with equal classes")
     if not (targets >= 0).all() or not np.allclose(targets.sum(axis=1, dtype=np.float64), 1, atol=1e-2):
-        raise ValueError("soft_loss: targets must be probabilities, rows of sum 1, as soft_targets makes them")
+        raise ValueError("soft_loss: targets must be probabilities, rows of sum 1, as soft_targets makes "
+                         "them")
     log_q = F.log_softmax(logits / temperature, 1)
     return temperature**2 * F.kl_div(log_q, targets.astype(log_q.dtype, copy=False), "batchmean")
 

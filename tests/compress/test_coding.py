@@ -13,7 +13,7 @@ import pytest
 import compress
 import nn
 from compress import Chain, Cluster, Huffman, Prune, Quantize, Rans
-from compress.coding import EXPANDS, Coding, symbols_of, varint
+from compress.coding import EXPANDS, symbols_of, varint
 from compress.dense import DenseWeight
 from compress.formats.bits import pack_bits
 from compress.program.files import to_bytes

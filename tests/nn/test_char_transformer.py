@@ -133,7 +133,7 @@ def test_errors_name_what_is_wrong():
     for prompt in ("abc", [0.5], [[1, 2]]):
         with pytest.raises(TypeError, match=r"the prompt must be tokens \(T,\), integers"):
             sample(predict, prompt, 5, rng=rng)
-    for bad in (np.full(3, np.nan), np.zeros((1, 3)), np.array([0, np.inf]), np.full(3, -np.inf), np.zeros(0)):
+    for bad in (np.full(3, np.nan), np.zeros((1, 3)), np.array([0, np.inf]), np.full(3, -np.inf), []):
         for temperature in (0, 1):
             with pytest.raises(ValueError, match=r"predict must give logits \(vocabulary,\)"):
                 sample(lambda tokens, bad=bad: bad, [1], 2, temperature=temperature, rng=rng)
@@ -141,9 +141,9 @@ def test_errors_name_what_is_wrong():
         whole(network, 0)
     with pytest.raises(TypeError, match="cached: model must be a CharTransformer, got int"):
         cached(CachedStep(network), 3)
-    for given, tokens in (((2, 3, 5), (3, 2)), ((2, 3, 5), (2, 4)), ((6, 5), (6,))):
+    for shape, tokens in (((2, 3, 5), (3, 2)), ((2, 3, 5), (2, 4)), ((6, 5), (6,))):
         with pytest.raises(ValueError, match=r"next_token_loss: logits .* do not fit; wanted \(N, T, voc"):
-            next_token_loss(nn.zeros(*given), nn.zeros(*tokens, dtype=int))
+            next_token_loss(nn.zeros(*shape), nn.zeros(*tokens, dtype=int))
     step = CachedStep.example(network, np.zeros((1, 1), int)) | {"position": np.array([[6]])}
     with pytest.raises(IndexError, match="rows 0 to 5"):
         CachedStep(network)(*map(nn.Tensor, step.values()))

@@ -118,7 +118,7 @@ def test_bad_input_is_named(tmp_path):
             data.validation_split(size)
     with pytest.raises(ValueError, match="of this vocabulary go from 0 to 2, and y has 0 to 3"):
         bits_per_byte(lambda x: None, data.x_test, data.y_test, Vocabulary(b"ab"))
-    with pytest.raises(TypeError, match="vocabulary must be a nn.data.Vocabulary"):
+    with pytest.raises(TypeError, match=r"vocabulary must be a nn\.data\.Vocabulary"):
         bits_per_byte(lambda x: None, data.x_test, data.y_test, None)
     with pytest.raises(ValueError, match="must give logits"):
         bits_per_byte(lambda x: np.zeros((*x.shape, 2)), data.x_test, data.y_test, data.vocabulary)
