@@ -94,10 +94,10 @@ class Goal:
             limit, got = getattr(self, name), getattr(outcome, name)
             if limit is not None and got > limit:
                 missed.append(f"{got:,.6g} {unit} where {limit:,.6g} are wanted, {got / limit:.2f} times as "
-                            "many")
+                              "many")
         if self.shortfall(outcome):
             missed.append(f"{outcome.points:+.2f} points where {-self.margin:+.2f} is wanted, "
-                        f"{self.shortfall(outcome):.2f} short")
+                          f"{self.shortfall(outcome):.2f} short")
         return "; ".join(missed)
 
     def __str__(self) -> str:
