@@ -10,7 +10,7 @@ from ..search.front import Parts, additive, pareto_front
 from ..search.goal import Outcome
 from .charts import COLOURS, FAINT, INK, ticks
 from .drawing import write_png
-from .searched import JOINT
+from .search_space import JOINT
 
 UNITS = {"nbytes": ("size of the file", " kB", 1000.0), "milliseconds": ("time of 256 images", " ms", 1.0)}
 
