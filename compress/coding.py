@@ -7,13 +7,14 @@ remains is written as it is. On the way back nothing is trusted: what does not f
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache, cached_property, partial
+from functools import cache, cached_property
 from math import prod
 from typing import Any, ClassVar
 
 import numpy as np
 
 from nn.kernels.frequencies import entropy
+from nn.registration import register
 from nn.tensor import Tensor
 
 from .dense import DenseWeight
@@ -31,7 +32,7 @@ class Coding(Transform, abstract=True):
     """Base class of the last stage of a Chain, which leaves the weight as it is and codes how it is stored.
 
     A subclass has a `name` in files, and `table`, `write`, `read_table` and `read`. It registers itself by
-    being defined."""
+    being defined; TypeError if another has its name."""
 
     keeps = frozenset(Invariant)
     lossless = True
@@ -40,7 +41,8 @@ class Coding(Transform, abstract=True):
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         complete(cls, Coding, ("table", "write", "read_table", "read"))
-        CODED[cls.name] = partial(coded_class, cls)
+        if "name" in vars(cls):
+            register(CODED, cls.name, cls, "the coding")
 
     def fit(self, w: np.ndarray, context: Context) -> tuple:
         return ()
@@ -61,7 +63,12 @@ class Coding(Transform, abstract=True):
     def code(self, stored: Stored) -> Stored:
         """The same weight in the same form, whose arrays are coded when they are written; as it is where none
         of them are symbols."""
-        return coded_class(type(self), type(stored)).of(stored) if stored.symbol_bits(stored.held) else stored
+        return self.coded(type(stored)).of(stored) if stored.symbol_bits(stored.held) else stored
+
+    @classmethod
+    def coded(cls, plain: type[Stored]) -> type[Coded]:
+        """The stored form `plain` as this coder writes it."""
+        return _coded_class(cls, plain)
 
     @classmethod
     def table(cls, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
@@ -184,8 +191,7 @@ class Coded(Stored, abstract=True):
 
 
 @cache
-def coded_class(coder: type[Coding], plain: type[Stored]) -> type[Coded]:
-    """The stored form `plain` as this coder writes it."""
+def _coded_class(coder: type[Coding], plain: type[Stored]) -> type[Coded]:
     return type("Coded" + plain.__name__, (Coded, plain), {
         "kind": f"{plain.kind}+{coder.name}", "coder": coder, "plain": plain, "parts": BYTES})
 

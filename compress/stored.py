@@ -19,9 +19,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from nn.files import arrays_to_bytes
+from nn.registration import register
 
 STORED: dict[str, type[Stored]] = {}  # kind in a file -> class
-CODED: dict[str, Callable[[type[Stored]], type[Stored]]] = {}  # behind "+" in a kind -> how it is coded
+CODED: dict[str, type[Any]] = {}  # behind "+" in a kind -> the Coding (coding.py)
 
 
 @dataclass(frozen=True)
@@ -80,10 +81,7 @@ class Stored:
             complete(cls, Stored, ("kind", "parts", "kernel", "decode", "operand", "macs"))
         if "kind" in vars(cls):
             cls.plain = vars(cls).get("plain", cls)
-            known = STORED.get(cls.kind, cls)
-            if (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
-                raise TypeError(f"{cls.__name__}: a file's {cls.kind!r} is {known.__name__} already")
-            STORED[cls.kind] = cls
+            register(STORED, cls.kind, cls, "a file's")
 
     def hold(self, shape: tuple[int, ...], arrays: Mapping[str, np.ndarray | None], copy=True) -> None:
         """Keep these arrays, or copies, as what is stored; None for an optional part that isn't there."""
@@ -197,7 +195,7 @@ def class_of(kind: str) -> type[Stored]:
         coders = ", ".join(f"+{name}" for name in sorted(CODED))
         raise ValueError(f"no stored form is called {kind!r:.80}; there are {', '.join(sorted(STORED))}, and "
                          f"coded ones: {coders}")
-    return CODED[coder](STORED[plain]) if plus else STORED[plain]
+    return CODED[coder].coded(STORED[plain]) if plus else STORED[plain]
 
 
 def read(kind: str, arrays: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> Stored:

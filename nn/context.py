@@ -19,7 +19,7 @@ DEFAULTS = {
     "recording": True,     # operations are recorded for backward
     "replaying": False,    # nn.checkpoint runs f once more: what f noted down the first time stands
     "tracer": None,        # an object whose record(rule, inputs, attrs, out) hears of every operation
-    "listener": None,      # while nn.distill listens, what is called with every Module and its output
+    "forward_hook": None,  # while nn.distill captures outputs: is called with every Module and its output
     "lift": None,          # while nn.jvp runs, what applies a rule to tensors that have a tangent
     "numbers": None,       # while nn.checkpoint runs f, where f's random numbers come from (nn.random)
     "gauge": None,         # while nn.profile measures, what hears of every gradient of a leaf as it is made

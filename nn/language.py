@@ -22,7 +22,10 @@ Step = Callable[..., Mapping[str, Any]]  # of a cache: a CachedStep, or a Progra
 
 def next_token_loss(logits: Tensor, tokens: Tensor) -> Tensor:
     """The mean cross-entropy, in nats, of logits (N, T, vocabulary) for the tokens (N, T) that come next:
-    fit(…, loss=next_token_loss)."""
+    fit(…, loss=next_token_loss). Raises ValueError for other shapes."""
+    if logits.ndim != 3 or tokens.shape != logits.shape[:2]:
+        raise ValueError(f"next_token_loss: logits {logits.shape} and tokens {tokens.shape} do not fit; "
+                         "wanted (N, T, vocabulary) and (N, T)")
     return F.cross_entropy(logits.reshape(-1, logits.shape[-1]), tokens.reshape(-1))
 
 
@@ -33,8 +36,13 @@ def bits_per_byte(model: Callable[[Any], Any], x: np.ndarray, y: np.ndarray, voc
     x, y (N, T): windows of tokens, and what comes next. model: a Module (in evaluation mode, without a graph;
     its mode is restored), or anything that maps tokens (N, T) to logits (N, T, vocabulary). vocabulary: that
     of the tokens. batch_size: windows at a time. A token `unknown` stands for any of 256 bytes, so its byte
-    costs log₂ 256 = 8 bits more. Raises ValueError for logits of another shape, FloatingPointError for such
-    as are not finite."""
+    costs log₂ 256 = 8 bits more. Raises ValueError for logits of another shape, and for what
+    is no token of the vocabulary, FloatingPointError for logits that are not finite."""
+    instance("bits_per_byte", "vocabulary", vocabulary, Vocabulary, "a nn.data.Vocabulary")
+    if y.size and not 0 <= y.min() <= y.max() < vocabulary.size:
+        raise ValueError(f"bits_per_byte: the tokens of this vocabulary go from 0 to {vocabulary.unknown}, "
+                         f"and y has {y.min()} to {y.max()}")
+
     def measured() -> float:
         bits = 0.0
         with no_grad():
@@ -62,6 +70,7 @@ def cached(step: Step, model: CharTransformer) -> Callable[[np.ndarray], np.ndar
     step: a CachedStep of `model`, or a Program of one. The function raises ValueError for tokens that do not
     begin with those of the call before, and for more than the context has: what slides out of a window of
     absolute positions can't stay in a cache."""
+    instance("cached", "model", model, CharTransformer, "a CharTransformer")
     rest = {name: array for name, array in CachedStep.example(model, np.zeros((1, 1), np.int64)).items()
             if name in CachedStep.state.values()}
     read: list[int] = []
@@ -88,7 +97,9 @@ def whole(model: Callable[[Any], Any], context: int) -> Callable[[np.ndarray], n
     each.
 
     A Program may have been converted for one length of windows: fewer tokens are filled up to it with what
-    comes later, and changes nothing."""
+    comes later, and changes nothing. Raises ValueError for a context that is no whole number above 0."""
+    count("whole", "context", context)
+
     def logits(tokens: np.ndarray) -> np.ndarray:
         last = tokens[-context:]
         filled = np.zeros((1, context), np.int64)
@@ -106,18 +117,27 @@ def sample(predict: Callable[[np.ndarray], np.ndarray], prompt: np.ndarray, leng
 
     predict: gives the logits (vocabulary,) for the tokens so far, as `cached` and `whole` do. temperature: 1
     draws as the model believes, less prefers what is likely; 0 takes the likeliest. Raises ValueError for an
-    empty prompt, a negative temperature, and what `predict` refuses; TypeError for another rng."""
+    empty prompt, a negative temperature, logits of another shape or with NaN or +∞, and what `predict`
+    refuses; TypeError for a prompt that is no tokens, and another rng."""
     count("sample", "length", length, 0)
     number("sample", "temperature", temperature)
     instance("sample", "rng", rng, np.random.Generator, "a numpy.random.Generator")
-    tokens = np.asarray(prompt, np.int64).reshape(-1)
+    tokens = np.asarray(prompt)
     if not tokens.size:
         raise ValueError("sample: the prompt is empty; wanted one token at least")
+    if tokens.ndim != 1 or tokens.dtype.kind not in "iu":
+        raise TypeError(f"sample: the prompt must be tokens (T,), integers, got {tokens.dtype} "
+                        f"{tokens.shape}")
+    tokens = tokens.astype(np.int64)
     for _ in range(length):
         logits = np.asarray(predict(tokens), np.float64)
+        if logits.ndim != 1 or not math.isfinite(logits.max(initial=-math.inf)):
+            raise ValueError("sample: predict must give logits (vocabulary,) without NaN or infinity, got "
+                             f"{logits.shape}, the largest {logits.max(initial=-math.inf)}")
         shifted = logits - logits.max()
         if temperature:
-            p = np.exp(shifted / temperature)
+            with np.errstate(over="ignore"):  # −∞ has the probability 0
+                p = np.exp(shifted / temperature)
             token = int(rng.choice(len(p), p=p / p.sum()))
         else:
             token = int(shifted.argmax())

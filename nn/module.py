@@ -56,8 +56,8 @@ class Module:
                 out = self.forward(*args, **kwargs)
             finally:
                 context.tracer.leave()
-        if context.listener is not None:
-            context.listener(self, out)
+        if context.forward_hook is not None:
+            context.forward_hook(self, out)
         return out
 
     # The tree

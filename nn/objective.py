@@ -14,8 +14,8 @@ from .tensor import Tensor
 
 
 class BatchLoss(ABC):
-    """A loss of more than a batch's outputs and targets: of what a teacher says of its inputs, or of what
-    layers of the model gave (nn.distill). It runs the model itself, so that it can listen to it. How it
+    """A loss of more than a batch's outputs and targets: of a teacher's logits for its inputs, or of
+    outputs of the model's layers (nn.distill). It runs the model itself, so that it can capture them. How it
     prints is what a checkpoint knows it by."""
 
     @abstractmethod

@@ -3,16 +3,13 @@
 
 from __future__ import annotations
 
-import io
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nn.files import write_bytes
-
-from .cells import standard_error
-from .charts import COLOURS, FAINT, INK, STYLE
+from .charts import COLOURS, FAINT, INK
+from .drawing import means, over_seeds, percents, write_png
 from .pruned_digits import CONTROL, Pruning
 
 LOOKS = ("o", "s", "D", "^", "v")  # of the scores, in the order of COLOURS
@@ -21,14 +18,7 @@ ROOM = 10.0  # points below float that a panel shows of what was trained after p
 
 def draw(table: Any, curves: Sequence[str], kinds: Mapping[str, str], path: Path) -> None:
     """Write the PNG: a panel for each of `kinds`, with its title. Nothing without matplotlib."""
-    try:
-        from matplotlib import rc_context
-    except ModuleNotFoundError:
-        return
-    with rc_context(STYLE):
-        buffer = io.BytesIO()
-        figure(table, curves, kinds).savefig(buffer, format="png", dpi="figure")
-        write_bytes(path, buffer.getvalue())
+    write_png(figure, path, table, curves, kinds)
 
 
 def figure(table: Any, curves: Sequence[str], kinds: Mapping[str, str]) -> Any:
@@ -44,10 +34,8 @@ def figure(table: Any, curves: Sequence[str], kinds: Mapping[str, str]) -> Any:
     panels[0].set_ylabel("accuracy on test images")
     handles, labels = panels[0].get_legend_handles_labels()
     drawn.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False, fontsize=13)
-    count = table.seeds()
-    seeds = f"mean of {count} seed{'s' * (count != 1)}, bars: standard error"
-    drawn.supxlabel(f"digits_cnn, all layers but the first; {seeds}; dense control: a small dense network of "
-                    "equal bytes, trained", fontsize=12, color="#555555")
+    drawn.supxlabel(f"digits_cnn, all layers but the first; {over_seeds(table.seeds())}; dense control: a "
+                    "small dense network of equal bytes, trained", fontsize=12, color="#555555")
     return drawn
 
 
@@ -61,19 +49,14 @@ def _panel(axes: Any, table: Any, curves: Sequence[str], kind: str, sparsities: 
         points = [table.of(Pruning(curve, one), kind) for one in known]
         dense = curve == CONTROL
         colour = INK if dense else COLOURS[i % len(COLOURS)]
-        axes.errorbar([1 - one for one in known], [statistics.fmean(some) for some in points],
-                      yerr=[standard_error(some) if len(some) > 1 else 0.0 for some in points],
-                      color=colour, marker="o" if dense else LOOKS[i % len(LOOKS)], markersize=8,
-                      markerfacecolor="white" if dense else colour, markeredgewidth=1.8, linewidth=1.8,
-                      linestyle="--" if dense else "-", elinewidth=1.4, label=curve, zorder=3 + dense)
+        means(axes, [1 - one for one in known], points, color=colour, label=curve, zorder=3 + dense,
+              marker="o" if dense else LOOKS[i % len(LOOKS)], markerfacecolor="white" if dense else colour,
+              markeredgewidth=1.8, linestyle="--" if dense else "-")
     if table.found:
         float_ = statistics.fmean(table.floats())
         axes.axhline(float_, color=FAINT, linewidth=1.4, linestyle=":", label="float", zorder=1)
         if kind != "pruned":
             axes.set_ylim(float_ - ROOM, float_ + ROOM / 8)
     axes.set_xticks([1 - one for one in sparsities], [f"{100 * one:g}" for one in sparsities])
-    axes.set_xticks([], minor=True)
-    axes.yaxis.set_major_formatter(lambda y, _: f"{y:g} %")
+    percents(axes)
     axes.set_xlabel("sparsity, %")
-    axes.grid(alpha=0.3, linewidth=0.8)
-    axes.set_axisbelow(True)

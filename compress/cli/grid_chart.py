@@ -3,7 +3,6 @@ the extra `plot`."""
 
 from __future__ import annotations
 
-import io
 import statistics
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,9 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nn.files import write_bytes
-
-from .charts import STYLE
+from .drawing import write_png
 from .low_bits import ACTIVATIONS, WEIGHTS, Bits, name
 
 WORST = 10.0  # points lost, at which the colours end: what is worse has its number
@@ -21,14 +18,7 @@ WORST = 10.0  # points lost, at which the colours end: what is worse has its num
 
 def draw(table: Any, kinds: Mapping[str, str], path: Path) -> None:
     """Write the PNG: a panel for each of `kinds`, with its title. Nothing without matplotlib."""
-    try:
-        from matplotlib import rc_context
-    except ModuleNotFoundError:
-        return
-    with rc_context(STYLE):
-        buffer = io.BytesIO()
-        figure(table, kinds).savefig(buffer, format="png", dpi="figure")
-        write_bytes(path, buffer.getvalue())
+    write_png(figure, path, table, kinds)
 
 
 def figure(table: Any, kinds: Mapping[str, str]) -> Any:

@@ -117,9 +117,9 @@ def _fit(model: nn.Module, x: np.ndarray, y: np.ndarray, steps: int, budget: Bud
 
 def _distilled(teacher: nn.Module, images: nn.data.Digits, epochs: int, budget: Budget,
                seed: int) -> nn.Module:
-    """A new network taught by what the other says of every image, its labels or not (Hinton et al. 2015)."""
-    said = compress.convert(teacher, images.x_train[:512])(images.x_train)
-    soft = nn.functional.softmax(nn.Tensor(said), 1).data
+    """A new network taught by the other's soft targets of every image (Hinton et al. 2015)."""
+    logits = compress.convert(teacher, images.x_train[:512])(images.x_train)
+    soft = nn.functional.softmax(nn.Tensor(logits), 1).data
     model = nn.models.digits_cnn(rng=np.random.default_rng([seed, 2]), size=images.x_train.shape[-1])
     steps = epochs * ceil(len(soft) / budget.batch)
     _fit(model, images.x_train, soft, steps, budget, seed, CHANGE)

@@ -17,10 +17,10 @@ from ..search.front import Parts, additive, pareto_front
 from ..search.goal import Goal, Outcome
 from ..search.halving import Rung, rungs, successive_halving
 from ..table import whole
-from . import cells, outputs, search_chart, searched
+from . import cells, outputs, search_chart, search_space
 from .cells import Cells, Measuring, with_error
 from .job import Options
-from .searched import CONTROL, HELD_OUT, JOINT, TEST, Accuracies, Trial
+from .search_space import CONTROL, HELD_OUT, JOINT, TEST, Accuracies, Trial
 
 SEEDS = 3
 PICTURE = "search.png"
@@ -143,8 +143,8 @@ def run(options: Options, goal: Goal, network: str) -> Search:
     if path.exists() and not outputs.free(path):
         raise nn.FileError(f"--out: {str(path)!r} is not of a run of ours; choose another --out")
     seeds = tuple(range(options.seed, options.seed + options.seeds))
-    every, most = searched.candidates(network), options.budget.tune
-    with Measuring(table, options, searched.measured, _total(len(every), most) * len(seeds)) as measure:
+    every, most = search_space.candidates(network), options.budget.tune
+    with Measuring(table, options, search_space.measured, _total(len(every), most) * len(seeds)) as measure:
 
         def outcomes(some: Sequence[Parts], epochs: int) -> list[Outcome]:
             trials = [Trial(network, JOINT.join(parts), epochs, timed=timed) for parts in some]
@@ -173,7 +173,8 @@ def _test(found: Search, measure: Measuring, path: Path) -> None:
     control = found.control(found.table.mean(own, found.seeds).nbytes)
     measure((control, seed) for seed in found.seeds)
     options = measure.options
-    measure.workers.alone(searched.save, cells.data_of(options), options.budget, found.seeds[0], own, path)
+    measure.workers.alone(search_space.save, cells.data_of(options), options.budget, found.seeds[0], own,
+                          path)
 
 
 def _total(candidates: int, most: int) -> int:

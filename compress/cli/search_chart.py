@@ -3,30 +3,21 @@ measured, and beside it, dashed, where that would be if techniques added up. It 
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
-from nn.files import write_bytes
-
 from ..search.front import Parts, additive, pareto_front
 from ..search.goal import Outcome
-from .charts import COLOURS, FAINT, INK, STYLE, ticks
-from .searched import JOINT
+from .charts import COLOURS, FAINT, INK, ticks
+from .drawing import write_png
+from .search_space import JOINT
 
 UNITS = {"nbytes": ("size of the file", " kB", 1000.0), "milliseconds": ("time of 256 images", " ms", 1.0)}
 
 
 def draw(found: Any, path: Path) -> None:
     """Write the PNG of a `search.Search`. Nothing without matplotlib."""
-    try:
-        from matplotlib import rc_context
-    except ModuleNotFoundError:
-        return
-    with rc_context(STYLE):
-        buffer = io.BytesIO()
-        figure(found).savefig(buffer, format="png", dpi="figure")
-        write_bytes(path, buffer.getvalue())
+    write_png(figure, path, found)
 
 
 def figure(found: Any) -> Any:

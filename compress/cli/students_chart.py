@@ -3,16 +3,13 @@ it. It needs the extra `plot`."""
 
 from __future__ import annotations
 
-import io
 import statistics
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nn.files import write_bytes
-
-from .cells import standard_error
-from .charts import COLOURS, FAINT, INK, STYLE
+from .charts import COLOURS, FAINT, INK
+from .drawing import means, over_seeds, percents, write_png
 
 LOOKS = ("o", "s", "D")
 BESIDE = 2**0.06  # by which marks of one size stand apart
@@ -20,14 +17,7 @@ BESIDE = 2**0.06  # by which marks of one size stand apart
 
 def draw(table: Any, tasks: Mapping[Any, str], ways: Mapping[str, str], path: Path) -> None:
     """Write the PNG: a panel for each of `tasks`, with its title. Nothing without matplotlib."""
-    try:
-        from matplotlib import rc_context
-    except ModuleNotFoundError:
-        return
-    with rc_context(STYLE):
-        buffer = io.BytesIO()
-        figure(table, tasks, ways).savefig(buffer, format="png", dpi="figure")
-        write_bytes(path, buffer.getvalue())
+    write_png(figure, path, table, tasks, ways)
 
 
 def figure(table: Any, tasks: Mapping[Any, str], ways: Mapping[str, str]) -> Any:
@@ -42,9 +32,8 @@ def figure(table: Any, tasks: Mapping[Any, str], ways: Mapping[str, str]) -> Any
     panels[0].set_ylabel("accuracy on test images")
     handles, labels = panels[0].get_legend_handles_labels()
     drawn.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False, fontsize=13)
-    count = table.seeds()
-    drawn.supxlabel(f"all trained for equal epochs; mean of {count} seed{'s' * (count != 1)}, bars: standard "
-                    "error", fontsize=12, color="#555555")
+    drawn.supxlabel(f"all trained for equal epochs; {over_seeds(table.seeds())}", fontsize=12,
+                    color="#555555")
     return drawn
 
 
@@ -55,16 +44,11 @@ def _panel(axes: Any, table: Any, task: Any, ways: Mapping[str, str]) -> None:
     for i, ((way, name), colour, look) in enumerate(zip(ways.items(), (INK, *COLOURS), LOOKS, strict=False)):
         points = [table.of(task, part, way) for part in parts]
         x = [part * BESIDE ** (i - 1) for part in parts]
-        axes.errorbar(x, [statistics.fmean(some) for some in points],
-                      yerr=[standard_error(some) if len(some) > 1 else 0.0 for some in points], color=colour,
-                      marker=look, markersize=8, linewidth=1.8, elinewidth=1.4, capsize=3,
-                      label=f"student, from {name}", linestyle="-" if way == "soft" else "--")
+        means(axes, x, points, color=colour, marker=look, capsize=3, label=f"student, from {name}",
+              linestyle="-" if way == "soft" else "--")
     if parts:
         axes.axhline(statistics.fmean(table.teacher(task)), color=FAINT, linewidth=1.4, linestyle=":",
                      label="the teacher itself", zorder=1)
     axes.set_xticks(parts, [f"1/{1 / part:g}" for part in parts])
-    axes.set_xticks([], minor=True)
-    axes.yaxis.set_major_formatter(lambda y, _: f"{y:g} %")
+    percents(axes)
     axes.set_xlabel("part of the teacher's weights")
-    axes.grid(alpha=0.3, linewidth=0.8)
-    axes.set_axisbelow(True)

@@ -90,8 +90,8 @@ def with_wrong_labels(data: nn.data.Digits, share: float, seed: int) -> nn.data.
 
 def _loss(trainer: Trainer, teacher: nn.Module, way: str, value: float) -> Any:
     if way == "soft":
-        said = nn.distill.record(teacher, trainer.data.x_train)
-        return nn.distill.Distillation(said, temperature=value)
+        logits = nn.distill.record(teacher, trainer.data.x_train)
+        return nn.distill.Distillation(logits, temperature=value)
     return partial(cross_entropy, label_smoothing=value)
 
 

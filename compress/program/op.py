@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from nn.registration import register
 from nn.sizes import Size
 
 from ..stored import Stored
@@ -171,7 +172,8 @@ class Op:
 
     name: in a Program; "" of a base of others. arity: how many values it reads, None for any number. roles:
     the constants that it reads, and whether it must have each; those of the base if none are named.
-    attributes: what each is where a call does not say, in the order in which they are read."""
+    attributes: what each is where a call does not say, in the order in which they are read. TypeError if
+    another row has the name."""
 
     roles: dict[str, bool] = {}
     attributes: dict[str, Any] = {}
@@ -181,7 +183,7 @@ class Op:
         cls.name, cls.arity, cls.roles = name, arity, roles or cls.roles
         cls.attributes = cls.attributes | attributes
         if name:
-            OPS[name] = cls()
+            register(OPS, name, cls(), "the op")
 
     def wrong(self, call: Call) -> str:
         """What a call has that this op does not take, or lacks; "" where it is sound."""

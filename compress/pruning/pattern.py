@@ -13,6 +13,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from nn.registration import register
+
 from ..stored import complete
 from ..transform import Invariant
 
@@ -35,10 +37,7 @@ class Pattern:
     def __init_subclass__(cls, *, name: str) -> None:
         cls.name = name
         complete(cls, Pattern, ("labels",))
-        known = PATTERNS.get(name, cls)
-        if (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
-            raise TypeError(f"{cls.__name__}: the pattern {name!r} is {known.__name__} already")
-        PATTERNS[name] = cls
+        register(PATTERNS, name, cls, "the pattern")
 
     # What a subclass says ----------------------------------------------------------------------------
 

@@ -12,6 +12,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from nn.registration import register
+
 from ..stored import complete
 from ..transform import Context
 
@@ -34,10 +36,7 @@ class Score:
     def __init_subclass__(cls, *, name: str) -> None:
         cls.name = name
         complete(cls, Score, ("saliency",))
-        known = SCORES.get(name, cls)
-        if (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
-            raise TypeError(f"{cls.__name__}: the score {name!r} is {known.__name__} already")
-        SCORES[name] = cls
+        register(SCORES, name, cls, "the score")
 
     def saliency(self, w: np.ndarray, context: Context) -> np.ndarray:
         """How much each weight matters: floats of the shape of `w`, finite, none negative.

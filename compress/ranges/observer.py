@@ -12,6 +12,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from nn.registration import register
+
 OBSERVERS: dict[str, type[Observer]] = {}  # by name
 
 
@@ -19,14 +21,15 @@ class Observer:
     """The range of one value of a network. An observer is made for each, and is shown its batches in turn.
 
     name: what `Quantize(ranges=...)` calls it. rows: how many examples of the calibration data are a batch of
-    it. A subclass writes `see` and `range`."""
+    it. A subclass writes `see` and `range`; TypeError if another has its
+    name."""
 
     name: ClassVar[str]
     rows: ClassVar[int] = 256
 
     def __init_subclass__(cls, *, name: str) -> None:
         cls.name = name
-        OBSERVERS[name] = cls
+        register(OBSERVERS, name, cls, "the observer")
 
     def see(self, x: np.ndarray) -> None:
         """One more batch of the value: float32 of any shape, finite, at least one number."""

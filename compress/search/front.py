@@ -21,9 +21,11 @@ def combinations(axes: Sequence[Sequence[str]]) -> Iterator[Parts]:
 def pareto_front(outcomes: Mapping[Recipe, Outcome], cost: str = "nbytes") -> list[Recipe]:
     """Those that no other beats, from the cheapest to the most accurate: none takes as little or less and is
     as accurate or more, but for equals. outcomes: of each recipe. cost: "nbytes" or "milliseconds". Raises
-    ValueError for another."""
+    ValueError for another, and for milliseconds of an outcome that was not timed."""
     if cost not in ("nbytes", "milliseconds"):
         raise ValueError(f'pareto_front: cost must be "nbytes" or "milliseconds", got {cost!r}')
+    if cost == "milliseconds" and any(one.milliseconds is None for one in outcomes.values()):
+        raise ValueError("pareto_front: cost is milliseconds, but an outcome was not timed")
     at = {one: (getattr(outcome, cost), -outcome.points) for one, outcome in outcomes.items()}
     found: list[Recipe] = []
     for one in sorted(at, key=at.__getitem__):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
@@ -14,11 +15,20 @@ Recipe = TypeVar("Recipe", bound=Hashable)
 @dataclass(frozen=True)
 class Outcome:
     """What a recipe gave on held-out data. points: accuracy, in points against the float network of equal
-    training; nbytes: of its file; milliseconds: of a run, None where it was not timed."""
+    training; nbytes: of its file; milliseconds: of a run, None where it was not timed. Raises TypeError for
+    what is no number, ValueError for NaN and infinity, which have no place in an order, and for bytes or
+    milliseconds that are not above 0."""
 
     points: float
     nbytes: float
     milliseconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if number("Outcome", "points", self.points, -math.inf) == -math.inf:
+            raise ValueError("Outcome: points must be finite, got -inf")
+        number("Outcome", "nbytes", self.nbytes, above=True)
+        if self.milliseconds is not None:
+            number("Outcome", "milliseconds", self.milliseconds, above=True)
 
 
 @dataclass(frozen=True)
@@ -79,19 +89,19 @@ class Goal:
         return {one: self._missed(outcomes[one]) for one in found}
 
     def _missed(self, outcome: Outcome) -> str:
-        said = []
+        missed = []
         for name, unit in (("nbytes", "bytes"), ("milliseconds", "ms")):
             limit, got = getattr(self, name), getattr(outcome, name)
             if limit is not None and got > limit:
-                said.append(f"{got:,.6g} {unit} where {limit:,.6g} are wanted, {got / limit:.2f} times as "
-                            "many")
+                missed.append(f"{got:,.6g} {unit} where {limit:,.6g} are wanted, {got / limit:.2f} times as "
+                              "many")
         if self.shortfall(outcome):
-            said.append(f"{outcome.points:+.2f} points where {-self.margin:+.2f} is wanted, "
-                        f"{self.shortfall(outcome):.2f} short")
-        return "; ".join(said)
+            missed.append(f"{outcome.points:+.2f} points where {-self.margin:+.2f} is wanted, "
+                          f"{self.shortfall(outcome):.2f} short")
+        return "; ".join(missed)
 
     def __str__(self) -> str:
-        said = [f"at most {self.nbytes:,.6g} bytes"] if self.nbytes is not None else []
-        said += [f"at most {self.milliseconds:,.6g} ms"] if self.milliseconds is not None else []
-        said += [f"at most {self.margin:g} points lost"] if self.margin is not None else []
-        return ", ".join(said)
+        parts = [f"at most {self.nbytes:,.6g} bytes"] if self.nbytes is not None else []
+        parts += [f"at most {self.milliseconds:,.6g} ms"] if self.milliseconds is not None else []
+        parts += [f"at most {self.margin:g} points lost"] if self.margin is not None else []
+        return ", ".join(parts)

@@ -59,13 +59,13 @@ def successive_halving(candidates: Sequence[Candidate],
         raise ValueError(f"successive_halving: candidates has {twice!r} twice")
     left, found = list(candidates), []
     for number, epochs in rungs(len(left), most, factor):
-        asked = left[:number]
-        asked.sort(key=candidates.index)
-        outcomes = list(measure(asked, epochs))
-        if len(outcomes) != len(asked):
-            raise ValueError(f"successive_halving: measure was asked for {len(asked)} candidates and gave "
+        chosen = left[:number]
+        chosen.sort(key=candidates.index)
+        outcomes = list(measure(chosen, epochs))
+        if len(outcomes) != len(chosen):
+            raise ValueError(f"successive_halving: measure was asked for {len(chosen)} candidates and gave "
                              f"{len(outcomes)} outcomes")
-        pairs = sorted(zip(asked, outcomes, strict=True), key=lambda pair: key(pair[1]))
+        pairs = sorted(zip(chosen, outcomes, strict=True), key=lambda pair: key(pair[1]))
         left = [one for one, _ in pairs]
         found.append(Rung(epochs, dict(pairs)))
     return found

@@ -24,7 +24,7 @@ from ..formats.straight_through import STRAIGHT_THROUGH
 from ..lloyd import STARTS, lloyd
 from ..transform import Context, Invariant, Transform
 from .shared import FLOATS, PrunedSharedWeight, SharedWeight, scaled, smallest_form
-from .shared_integers import INTEGERS, MOST, as_integers, times
+from .shared_integers import INT8, INTEGERS, as_integers, times
 
 
 def _shared_vjp(g: np.ndarray, saved: tuple, needs: tuple) -> tuple[np.ndarray]:
@@ -73,8 +73,8 @@ class Cluster(Transform):
     way with Adam, by 99 % with SGD). start: "optimal", or from where Lloyd's iteration finds the values:
     "linear", "density", "random", "k-means++", for comparison; those that draw draw the same every time.
     activations: None, reals; or "int8-dynamic", int8 that are made inside of the call, with a scale for each
-    row of a linear layer's input, or each image (formats/dynamic.py): the values are then rounded to integers
-    −127…127 of one scale, straight through as they train, and products are of integers (shared_integers.py).
+    row of a linear layer's input, or each image (formats/dynamic.py): the values are then rounded to int8 of
+    one scale, straight through as they train, and products are of integers (shared_integers.py).
 
     Raises TypeError or ValueError for bits that are not 2…8 and for another gradient, start or activations.
     A layer with fewer different weights than values can't be shared (ValueError): its recipe wants fewer
@@ -243,4 +243,4 @@ def error_of_integers(centroids: np.ndarray) -> float:
     """How far rounding to integers of one scale moves one of these at most: half a step, in float32; or all
     of what is too small for a scale."""
     largest = float(np.abs(centroids).max(initial=0))
-    return largest / (2 * MOST) * (1 + 2.0**-14) + min(largest, LEAST)
+    return largest / (2 * INT8.most) * (1 + 2.0**-14) + min(largest, LEAST)

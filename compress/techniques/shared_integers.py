@@ -1,4 +1,4 @@
-"""Shared weights whose values are integers, −127…127, times one scale: for activations of int8.
+"""Shared weights whose values are integers of int8 times one scale: for activations of int8.
 
 The products of integers are what the hardware multiplies fastest, and a value takes a byte of the file. A
 factor for each output channel, as a folded batch norm has, goes into its scale: the integers stay shared."""
@@ -13,11 +13,12 @@ from nn.kernels import codebook_gemm, qgemm
 from nn.kernels.codebook_gemm import NIBBLES
 from nn.kernels.nbit_gemm import quantized
 
+from ..formats.format import format_named
 from ..stored import Part, Stored, from_matrix, per_channel
 from .shared import EXPANDS, PrunedSharedWeight, SharedWeight
 
-MOST = 127  # the largest magnitude of a value
-TABLES = {"codebook": Part("tables", np.int8, (None,)), "scale": Part("tables", np.float32, (None,))}
+INT8 = format_named("int8")  # of the values
+TABLES = {"codebook": Part("tables", INT8.dtype, (None,)), "scale": Part("tables", np.float32, (None,))}
 
 
 class _Integers(Stored, abstract=True):
@@ -26,7 +27,7 @@ class _Integers(Stored, abstract=True):
     Products want positive scales, so a sign is given to the integers of its channel, and with the scale 0
     these are 0."""
 
-    most = MOST
+    most = INT8.most
 
     @cached_property
     def scale(self) -> np.ndarray:
@@ -37,9 +38,9 @@ class _Integers(Stored, abstract=True):
     def check(self, who: str) -> None:
         super().check(who)
         codebook, scale = self.held["codebook"].astype(int), self.held["scale"]
-        if np.abs(codebook).max(initial=0) != MOST and codebook.any():
-            raise ValueError(f"{who}: the largest of a codebook of integers is ±{MOST}, unless all are 0; "
-                             f"got {codebook.min()}…{codebook.max()}")
+        if np.abs(codebook).max(initial=0) != self.most and codebook.any():
+            raise ValueError(f"{who}: the largest of a codebook of integers is ±{self.most}, unless all are "
+                             f"0; got {codebook.min()}…{codebook.max()}")
         if len(scale) not in (1, self.shape[0]):
             raise ValueError(f"{who}: scale must be one number or {self.shape[0]}; got {len(scale)}")
 
@@ -53,7 +54,7 @@ class _Integers(Stored, abstract=True):
 
     def multipliers(self) -> np.ndarray:
         """The integers by which they multiply, int8 (out, in): weight = scale · integer."""
-        return self.integers() * np.sign(self.held["scale"]).astype(np.int8)[:, None]
+        return self.integers() * np.sign(self.held["scale"]).astype(INT8.dtype)[:, None]
 
     def decode(self) -> np.ndarray:
         return times(from_matrix(self.integers(), self.shape), self.held["scale"])
@@ -68,7 +69,7 @@ class _Integers(Stored, abstract=True):
 
     def operand(self, kernel: Any = None) -> Any:
         """For `codebook_gemm` the codes, and the integers as floats, which it rounds to themselves: the
-        largest is 127. For `qgemm` the integers."""
+        largest is the largest of int8. For `qgemm` the integers."""
         if kernel is qgemm:
             return qgemm.pack(self.multipliers().T)
         return codebook_gemm.pack(self.codes(), self.codebook().astype(np.float32))
@@ -100,7 +101,7 @@ class PrunedSharedIntegers(_Integers, PrunedSharedWeight):
 
     def codebook(self) -> np.ndarray:
         """Behind the others stands that of the pruned."""
-        return np.append(self.held["codebook"], np.int8(0))
+        return np.append(self.held["codebook"], INT8.dtype(0))
 
     def codes(self) -> np.ndarray:
         """The codes as the matrix (out, in), uint8."""
@@ -117,7 +118,7 @@ def as_integers(codebook: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The integers that stand for the numbers of a codebook, int8, and their scale (1,): as `codebook_gemm`
     rounds them."""
     integers, scale = quantized(codebook[None], len(codebook))
-    return integers[0].astype(np.int8), scale[0]
+    return integers[0].astype(INT8.dtype), scale[0]
 
 
 def times(integers: np.ndarray, scale: np.ndarray) -> np.ndarray:

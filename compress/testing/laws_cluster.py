@@ -105,7 +105,7 @@ def stores_bits_a_weight(subject: Subject, case: Case) -> None:
 
 
 def multiplies_integers(subject: Subject, case: Case) -> None:
-    """With activations of int8 a weight is one scale times integers −127…127, those that `multipliers` gives.
+    """With activations of int8 a weight is one scale times int8, those that `multipliers` gives.
     What `codebook_gemm` makes of the stored values is their exact sum with the integers of a row, times both
     scales: three float32 roundings."""
     if last(subject).activations is None:

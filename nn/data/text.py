@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..arguments import count, instance, number
+from ..arguments import count, instance, is_int, number
 from ..files import FileError
 
 
@@ -43,8 +43,10 @@ class Vocabulary:
 
     def decode(self, tokens: np.ndarray) -> str:
         """The text of tokens (N,); for `unknown`, and where bytes are no UTF-8, it has �. Raises ValueError
-        for what is no token."""
+        for what is no token, TypeError for what are no integers."""
         tokens = np.asarray(tokens)
+        if tokens.ndim != 1 or (tokens.size and tokens.dtype.kind not in "iu"):
+            raise TypeError(f"decode: wanted tokens (N,), integers, got {tokens.dtype} {tokens.shape}")
         if tokens.size and not 0 <= tokens.min() <= tokens.max() < self.size:
             raise ValueError(f"decode: tokens go from 0 to {self.unknown}, got {tokens.min()} to "
                              f"{tokens.max()}")
@@ -67,8 +69,8 @@ class Windows(NamedTuple):
     def validation_split(self, size: int) -> Windows:
         """The training part alone, with its last `size` windows as the test part, to choose by. Raises
         ValueError if that leaves no window in one of the parts."""
-        if not 0 < size < len(self.x_train):
-            raise ValueError(f"validation_split: size must be in 1..{len(self.x_train) - 1}, got {size}")
+        if not is_int(size) or not 0 < size < len(self.x_train):
+            raise ValueError(f"validation_split: size must be in 1..{len(self.x_train) - 1}, got {size!r}")
         return Windows(self.x_train[:-size], self.y_train[:-size], self.x_train[-size:], self.y_train[-size:],
                        self.vocabulary)
 

@@ -1,4 +1,4 @@
-"""Distillation: a small network, the student, learns from what a larger one, the teacher, says.
+"""Distillation: a small network, the student, learns from what a larger one, the teacher, gives.
 
     loss = nn.distill.Distillation(teacher, temperature=4, soft=0.9)
     nn.train.fit(student, x, y, loss=loss, epochs=10, optimizer=optimizer, rng=rng)

@@ -1,4 +1,4 @@
-"""The loss of a student: what its teacher says, mixed with the labels."""
+"""The loss of a student: soft targets of its teacher, mixed with the labels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Distillation(BatchLoss):
     """soft · T²·KL(teacher at T ‖ student at T) + (1 − soft) · cross-entropy of the labels, for
     `fit(student, …, loss=Distillation(teacher))` (Hinton, Vinyals & Dean 2015, §2).
 
-    teacher: a Module, or a function of arrays (a compress.Program), which is asked about each batch as it is
+    teacher: a Module, or a function of arrays (a compress.Program), which is run on each batch as it is
     trained on, augmented or not; a list of those, of which the student learns the mean; or the array that
     nn.distill.record made of the training's x. temperature: T > 0, in units of the logits. soft: the part of
     the soft targets, from 0 (labels alone) to 1 (labels are not looked at: y may be anything, for an x that
@@ -34,18 +34,19 @@ class Distillation(BatchLoss):
     def __call__(self, model: Module, inputs: np.ndarray, targets: np.ndarray,
                  rows: np.ndarray | None) -> tuple[Any, Tensor]:
         """The student's outputs for a batch, and the loss."""
-        said = self.teachers.logits(inputs, rows)
+        teacher_logits = self.teachers.logits(inputs, rows)
         if self.soft == 1:
             outputs, loss = model(Tensor(inputs)), 0.0
         else:
             outputs, hard = loss_of_batch(None, model, inputs, targets)
             loss = (1 - self.soft) * hard
-        if not isinstance(outputs, Tensor) or outputs.ndim != 2 or outputs.shape[1] != said.shape[-1]:
+        classes = teacher_logits.shape[-1]
+        if not isinstance(outputs, Tensor) or outputs.ndim != 2 or outputs.shape[1] != classes:
             got = getattr(outputs, "shape", type(outputs).__name__)
-            raise ValueError(f"Distillation: the student gives {got}, the teacher {said.shape[-1]} classes; "
-                             "wanted logits (N, classes) of both, of the same classes")
+            raise ValueError(f"Distillation: the student gives {got}, the teacher {classes} classes; wanted "
+                             "logits (N, classes) of both, of the same classes")
         t = self.temperature
-        return outputs, loss + self.soft * soft_loss(outputs, soft_targets(said, t), t)
+        return outputs, loss + self.soft * soft_loss(outputs, soft_targets(teacher_logits, t), t)
 
     def check(self, model: Module, x: np.ndarray, y: np.ndarray) -> None:
         """Raises ValueError for a teacher that was recorded for another number of examples."""

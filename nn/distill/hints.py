@@ -16,7 +16,7 @@ from ..objective import AnyLoss, BatchLoss, loss_of_batch
 from ..parameter import Parameter
 from ..resume import described
 from ..tensor import Tensor
-from .listening import layers_named, listening, the_one
+from .outputs import capture, layers_named, only_output
 from .teacher import Teachers
 
 
@@ -41,6 +41,7 @@ class Hints(BatchLoss):
                  rng: np.random.Generator | None = None) -> None:
         for name, value in (("student", student), ("teacher", teacher)):
             instance("Hints", name, value, Module, "a Module")
+        instance("Hints", "example", example, np.ndarray, "an array of images (N, …)")
         if not isinstance(layers, Mapping) or not layers:
             raise ValueError(f"Hints: layers must map layers of the student to layers of the teacher, got "
                              f"{layers!r}")
@@ -49,11 +50,11 @@ class Hints(BatchLoss):
         own, theirs = self._layers(student)
         if {id(one) for one in own.values()} & {id(one) for one in theirs.values()}:
             raise ValueError("Hints: the student and the teacher share a layer, which has nothing to learn")
-        _, (own_heard,) = listening(lambda: _quietly(student, example), own)
-        _, (their_heard,) = listening(lambda: _quietly(teacher, example), theirs)
+        _, (student_outputs,) = capture(lambda: _evaluated(student, example), own)
+        _, (teacher_outputs,) = capture(lambda: _evaluated(teacher, example), theirs)
         self.regressors = {
-            name: _regressor(name, the_one("Hints", "the student's", name, own_heard[name]).shape,
-                             the_one("Hints", "the teacher's", other, their_heard[other]).shape, rng)
+            name: _regressor(name, only_output("Hints", "the student's", name, student_outputs[name]).shape,
+                             only_output("Hints", "the teacher's", other, teacher_outputs[other]).shape, rng)
             for name, other in self.layers.items()}
 
     def parameters(self) -> Iterator[Parameter]:
@@ -74,17 +75,17 @@ class Hints(BatchLoss):
                 return model(Tensor(inputs)), 0.0
             return loss_of_batch(self.loss, model, inputs, targets, rows)
 
-        (outputs, total), (own_heard, their_heard) = listening(run, own, theirs)
-        if not any(their_heard.values()):  # the other loss has not asked this teacher
-            _, (their_heard,) = listening(lambda: _quietly(self.teacher, inputs), theirs)
+        (outputs, total), (student_outputs, teacher_outputs) = capture(run, own, theirs)
+        if not any(teacher_outputs.values()):  # the other loss has not run this teacher
+            _, (teacher_outputs,) = capture(lambda: _evaluated(self.teacher, inputs), theirs)
         for name, other in self.layers.items():
-            mine = the_one("Hints", "the student's", name, own_heard[name])
+            mine = only_output("Hints", "the student's", name, student_outputs[name])
             if not mine.requires_grad:
                 raise ValueError(f"Hints: no gradient reaches the student's layer {name!r}: it is frozen, or "
                                  "inside of nn.checkpoint")
             regressor = self.regressors[name]
             mine = mine if regressor is None else regressor(mine)
-            hint = the_one("Hints", "the teacher's", other, their_heard[other]).detach()
+            hint = only_output("Hints", "the teacher's", other, teacher_outputs[other]).detach()
             total = total + self.weight * F.mse_loss(mine, hint)
         return outputs, total
 
@@ -103,12 +104,12 @@ class Hints(BatchLoss):
                 f"{described(loss=self.loss)})")
 
 
-def _quietly(model: Module, inputs: np.ndarray) -> Any:
-    def ask() -> Any:
+def _evaluated(model: Module, inputs: np.ndarray) -> Any:
+    def run() -> Any:
         with no_grad():
             return model(Tensor(inputs))
 
-    return in_mode(model, False, ask)
+    return in_mode(model, False, run)
 
 
 def _regressor(name: str, own: tuple[int, ...], theirs: tuple[int, ...],

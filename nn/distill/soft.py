@@ -1,4 +1,4 @@
-"""Soft targets: what a teacher thinks of all classes, and how far a student is from it.
+"""Soft targets: the probabilities that a teacher gives all classes, and how far a student is from them.
 
 A teacher's second choice says what an image also looks like, and is nearly nothing beside the first. Divided
 by a temperature T > 1 before softmax, the logits v of the teacher give a softer distribution, in which it
@@ -17,14 +17,15 @@ def soft_targets(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
     """softmax(logits/T): probabilities (N, C) of the logits (N, C) of one teacher, or the mean of those of K
     teachers, logits (K, N, C) (Hinton et al. 2015, §1: the arithmetic mean of their distributions).
 
-    temperature: T > 0. Raises TypeError for what are no floats, ValueError for another shape, for NaN and
-    infinity, which no softmax can use, and for a temperature that is not > 0."""
+    temperature: T > 0; near 0 the largest logit has all. They are computed in float64, and have the dtype of
+    the logits. Raises TypeError for what are no floats, ValueError for another shape, for NaN and infinity,
+    which no softmax can use, and for a temperature that is not > 0."""
     temperature = number("soft_targets", "temperature", temperature, above=True)
-    checked_logits("soft_targets", "logits", logits)
-    scaled = logits / logits.dtype.type(temperature)
-    powers = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
+    v = checked_logits("soft_targets", "logits", logits).astype(np.float64)
+    with np.errstate(over="ignore"):  # −∞ has the probability 0
+        powers = np.exp((v - v.max(axis=-1, keepdims=True)) / temperature)
     p = powers / powers.sum(axis=-1, keepdims=True)
-    return p if p.ndim == 2 else p.mean(axis=0)
+    return (p if p.ndim == 2 else p.mean(axis=0)).astype(logits.dtype)
 
 
 def soft_loss(logits: Tensor, targets: np.ndarray, temperature: float = 1.0) -> Tensor:
@@ -35,11 +36,17 @@ def soft_loss(logits: Tensor, targets: np.ndarray, temperature: float = 1.0) -> 
     other), and the factor T² keeps their size, so that a mixture with hard labels stays what it is as T
     changes (Hinton et al. 2015, §2). As T → ∞ the gradient of example n becomes (zₙ − vₙ)/(N·C) for logits of
     mean 0, that of a square (§2.1, eq. 4). "batchmean", not "mean": a divergence is a sum over classes.
-    Raises ValueError for shapes that differ, a number of classes above all, and a temperature not > 0."""
+    Raises TypeError for targets that are no array, ValueError for shapes that differ, a number of classes
+    above all, for targets below 0 or of a sum other than 1 (a teacher's logits are none: soft_targets makes
+    them), and for a temperature not > 0."""
     temperature = number("soft_loss", "temperature", temperature, above=True)
+    instance("soft_loss", "targets", targets, np.ndarray, "an array of probabilities")
     if logits.ndim != 2 or logits.shape != targets.shape:
         raise ValueError(f"soft_loss: the student's logits are {logits.shape}, and the teacher's targets "
                          f"{targets.shape}; wanted (N, classes), with equal classes")
+    if not (targets >= 0).all() or not np.allclose(targets.sum(axis=1, dtype=np.float64), 1, atol=1e-2):
+        raise ValueError("soft_loss: targets must be probabilities, rows of sum 1, as soft_targets makes "
+                         "them")
     log_q = F.log_softmax(logits / temperature, 1)
     return temperature**2 * F.kl_div(log_q, targets.astype(log_q.dtype, copy=False), "batchmean")
 

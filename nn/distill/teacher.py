@@ -1,4 +1,4 @@
-"""What a teacher says: asked now, or recorded before the training."""
+"""The logits of a teacher: computed for each batch, or recorded before the training."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Teacher: TypeAlias = "Model | Sequence[Model] | np.ndarray"
 
 
 class Teachers:
-    """One or several networks that are asked about the examples of a batch, or what they were recorded to say
-    of all examples, an array. Asked, they are in evaluation mode, and nothing is recorded for backward: no
-    gradient reaches them, and no batch their running statistics. Their mode is restored."""
+    """One or several networks, or an array: their logits for all examples, recorded. Networks run in
+    evaluation mode, and nothing is recorded for backward: no gradient reaches them, and no batch their
+    running statistics. Their mode is restored."""
 
     def __init__(self, who: str, teacher: Teacher) -> None:
         self.who, self.recorded, self.models = who, None, ()
@@ -29,8 +29,9 @@ class Teachers:
             self.recorded = checked_logits(who, "the recorded teacher's logits", teacher)
             return
         models = tuple(teacher) if isinstance(teacher, (list, tuple)) else (teacher,)
-        if not models or not all(map(callable, models)):
-            got = "none" if not models else next(type(m).__name__ for m in models if not callable(m))
+        wrong = [type(m).__name__ for m in models if isinstance(m, type) or not callable(m)]
+        if wrong or not models:
+            got = wrong[0] if wrong else "none"
             raise TypeError(f"{who}: teacher must be a Module, a function of arrays, a list of those, or an "
                             f"array of what they gave (nn.distill.record), got {got}")
         self.models = models
@@ -39,14 +40,14 @@ class Teachers:
         """(N, C) of one teacher, (K, N, C) of several, for a batch: `inputs`, or else these `rows` of what
         was recorded. Raises ValueError where the rows are not known, and for logits that can't be taught."""
         if self.recorded is None:
-            said = [_asked(self.who, model, inputs) for model in self.models]
-            if len({one.shape for one in said}) > 1:
+            each = [_logits(self.who, model, inputs) for model in self.models]
+            if len({one.shape for one in each}) > 1:
                 raise ValueError(f"{self.who}: the teachers have different numbers of classes: "
-                                 f"{[one.shape[1] for one in said]}")
-            return said[0] if len(said) == 1 else np.stack(said)
+                                 f"{[one.shape[1] for one in each]}")
+            return each[0] if len(each) == 1 else np.stack(each)
         if rows is None:
             raise ValueError(f"{self.who}: the teacher was recorded for x, and augment makes other examples "
-                             "of it; give the teacher itself, which is asked about each batch")
+                             "of it; give the teacher itself, which is run on each batch")
         return self.recorded[..., rows, :]
 
     def check(self, examples: int) -> None:
@@ -58,16 +59,16 @@ class Teachers:
     def __repr__(self) -> str:
         if self.recorded is not None:
             return f"recorded {fingerprint(self.recorded)}"
-        return ", ".join(map(_known_by, self.models))
+        return ", ".join(map(_described, self.models))
 
 
 def record(teacher: Model | Sequence[Model], x: np.ndarray, *, batch_size: int = 256) -> np.ndarray:
-    """What a teacher says of all examples x (N, …), once and for all: logits (N, C), of K teachers (K, N, C).
+    """The logits (N, C) of a teacher for all examples x (N, …), of K teachers (K, N, C), computed once.
 
-    As the teacher of a Distillation that saves asking it in every epoch. It is for a training on these very
+    As the teacher of a Distillation that saves running it in every epoch. It is for a training on these very
     examples, in this order and without `augment`: fit shuffles, and hands on which rows a batch has.
     teacher: a Module, or a function that maps arrays to arrays, or a list of those; batch_size: how many
-    examples are asked about at a time. Raises TypeError or ValueError for what can't teach."""
+    examples at a time. Raises TypeError or ValueError for what can't teach."""
     count("record", "batch_size", batch_size)
     teachers = Teachers("record", teacher)
     if teachers.recorded is not None:
@@ -79,12 +80,12 @@ def record(teacher: Model | Sequence[Model], x: np.ndarray, *, batch_size: int =
     return np.concatenate(parts, axis=-2)
 
 
-def _asked(who, model, inputs):
-    def ask():
+def _logits(who, model, inputs):
+    def run():
         with no_grad():
             return model(Tensor(inputs) if isinstance(model, Module) else inputs)
 
-    out = in_mode(model, False, ask)
+    out = in_mode(model, False, run)
     out = out.data if isinstance(out, Tensor) else out
     if not isinstance(out, np.ndarray) or out.ndim != 2 or len(out) != len(inputs):
         got = getattr(out, "shape", type(out).__name__)
@@ -92,7 +93,7 @@ def _asked(who, model, inputs):
     return checked_logits(who, "the teacher's logits", out)
 
 
-def _known_by(model: Any) -> str:
+def _described(model: Any) -> str:
     """A teacher as text: of a Module its class and a checksum of its state."""
     if not isinstance(model, Module):
         return repr(model)

@@ -56,10 +56,15 @@ def flags(module: Module, **values: bool) -> None:
 def shape_of(module: Module, x: Tensor) -> tuple[int, ...]:
     """The shape of an input, after a check that it is a Tensor or an array."""
     if not isinstance(x, (Tensor, np.ndarray)):
-        raise TypeError(f"{module!r}: wanted a Tensor or an array, got {type(x).__name__}")
+        raise TypeError(f"{_name(module)}: wanted a Tensor or an array, got {type(x).__name__}")
     return x.shape
 
 
 def wrong_input(module: Module, x: Tensor, wanted: str) -> ValueError:
     """The error of an input whose shape does not fit."""
-    return ValueError(f"{module!r}: wanted an input of shape {wanted}, got {tuple(x.shape)}")
+    return ValueError(f"{_name(module)}: wanted an input of shape {wanted}, got {tuple(x.shape)}")
+
+
+def _name(module: Module) -> str:
+    """A layer as it prints, but one of several layers, whose tree would fill the screen, by its class."""
+    return type(module).__name__ if any(True for _ in module.children()) else repr(module)

@@ -53,13 +53,15 @@ class Contrastive(Module):
 
     network: a Module whose features(x) gives (N, in_features); it is trained itself, not a copy, all but what
     its features do not need. head: a Module in the place of ProjectionHead(in_features). rng: draws the
-    head's weights. Raises TypeError for a network without features, ValueError for invalid sizes."""
+    head's weights. Raises TypeError for a network without features and a head that is no Module,
+    ValueError for invalid sizes."""
 
     def __init__(self, network: Module, in_features: int, head: Module | None = None,
                  rng: np.random.Generator | None = None) -> None:
         self.network = with_features("Contrastive", network)
         count("Contrastive", "in_features", in_features)
-        self.head = ProjectionHead(in_features, rng=rng) if head is None else head
+        self.head = ProjectionHead(in_features, rng=rng) if head is None else instance(
+            "Contrastive", "head", head, Module, "a Module")
 
     def forward(self, views: Tensor) -> Tensor:
         """views (N, 2, …), of which each (2N, …) is a batch of images for the network → (N, 2, D)."""
@@ -72,10 +74,13 @@ class Contrastive(Module):
 def contrastive_loss(temperature: float = 0.5) -> Callable[[Tensor, Tensor], Tensor]:
     """F.nt_xent for `fit`, of a Contrastive's output (N, 2, D); the targets are not looked at. Raises
     ValueError for a temperature that is not above 0, TypeError for one that is no number; when it is called,
-    ValueError for a batch of one: choose a batch_size that leaves no single image at the end of an epoch."""
+    ValueError for outputs of another shape, and for a batch of one: choose a batch_size that leaves no single
+    image at the end of an epoch."""
     temperature = number("contrastive_loss", "temperature", temperature, above=True)
 
     def loss(z: Tensor, targets: Tensor) -> Tensor:
+        if z.ndim != 3 or z.shape[1] != 2:
+            raise ValueError(f"contrastive_loss: z must be (N, 2, D), as Contrastive gives it, got {z.shape}")
         return F.nt_xent(z[:, 0], z[:, 1], temperature)
 
     return loss

@@ -70,9 +70,11 @@ class Reconstruction(Module):
 
 def reconstruction_loss(images: Tensor, targets: Tensor) -> Tensor:
     """The mean of (image − target)² over what is hidden, for `fit`: images (N, C, H, W), targets (N, 2, C, H,
-    W) as Masks makes them. Raises ValueError for other shapes."""
+    W) as Masks makes them. Raises ValueError for other shapes, and where nothing is hidden."""
     if targets.ndim != images.ndim + 1 or targets.shape != (len(images), 2, *images.shape[1:]):
         raise ValueError(f"reconstruction_loss: images {images.shape} want targets (N, 2, …) of their shape, "
                          f"as Masks makes them, got {targets.shape}")
     mask = targets[:, 1]
+    if not mask.data.any():
+        raise ValueError("reconstruction_loss: nothing is hidden: targets[:, 1] must be 1 somewhere")
     return ((images - targets[:, 0]) ** 2 * mask).sum() / mask.sum()

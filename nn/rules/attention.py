@@ -5,19 +5,19 @@ kernels `attention` and `attention_grad` compute it without a matrix of all weig
 here too, for a second derivative, and for the gradient of a mask, which is such a matrix.
 """
 
-from math import prod
+from math import inf, prod
 
 import numpy as np
 
 from .. import kernels
+from ..arguments import number
 from .choices import only
 from .record import rule
 from .samples import cases
 from .softmax import softmax
 
 
-def _check(q, k, v, mask, is_causal):
-    op = "scaled_dot_product_attention"
+def _check(op, q, k, v, mask, is_causal):
     if min(q.ndim, k.ndim, v.ndim) < 2 or q.shape[-1] != k.shape[-1] or k.shape[-2] != v.shape[-2]:
         raise ValueError(f"{op}: query {q.shape}, key {k.shape} and value {v.shape} do not fit; "
                          "wanted (…, L, E), (…, S, E) and (…, S, V)")
@@ -25,7 +25,18 @@ def _check(q, k, v, mask, is_causal):
         raise ValueError(f"{op}: attn_mask and is_causal both came; put the causal part into the mask")
     if mask is not None and mask.dtype.kind not in "bf":
         raise TypeError(f"{op}: attn_mask is {mask.dtype}, wanted booleans (True: look there) or floats to "
-                        f"add")
+                        "add")
+    given = [x.shape[:-2] for x in (q, k, v)] + ([] if mask is None else [mask.shape[:-2]])
+    try:
+        np.broadcast_shapes(*given)
+        if mask is not None:
+            scores = q.shape[-2], k.shape[-2]
+            if np.broadcast_shapes(mask.shape[-2:], scores) != scores:
+                raise ValueError
+    except ValueError:
+        came = "" if mask is None else f", attn_mask {mask.shape}"
+        raise ValueError(f"{op}: query {q.shape}, key {k.shape}, value {v.shape}{came} do not fit: the axes "
+                         "before the last two must broadcast, and a mask to (…, L, S)") from None
 
 
 def _weights(q, k, mask, is_causal, scale):
@@ -95,8 +106,10 @@ def _with_that_of_the_mask(g, q, k, v, mask, scale):
         ((3, 4), (2, 5, 4), (5, 2), (3, 5), {"scale": 0.3}),
         ((2, 3, 4), (2, 5, 4), (2, 5, 3), np.arange(15).reshape(3, 5) % 4 < 3, {})))
 def scaled_dot_product_attention(q, k, v, mask, *, is_causal=False, scale=None):
-    _check(q, k, v, mask, is_causal)
-    how = {"scale": (q.shape[-1] or 1) ** -0.5 if scale is None else float(scale), "causal": bool(is_causal)}
+    op = "scaled_dot_product_attention"
+    _check(op, q, k, v, mask, is_causal)
+    scale = (q.shape[-1] or 1) ** -0.5 if scale is None else number(op, "scale", scale, -inf)
+    how = {"scale": scale, "causal": bool(is_causal)}
     batch, *heads = _as_heads(q, k, v, mask)
     y, lse = kernels.attention(*heads, **how)
     return y.reshape(*batch, *y.shape[2:]), (*heads[:3], y, lse, heads[3], how, batch)

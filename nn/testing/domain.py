@@ -15,6 +15,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from ..kernels import native
+from ..registration import register
 from .case import STYLES, Case, floats, integers, near
 
 U = 2.0 ** -24                             # unit roundoff of float32
@@ -45,10 +46,7 @@ class Domain:
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         if "name" in vars(cls):
-            known = type(DOMAINS.get(cls.name, self := cls()))
-            if (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
-                raise TypeError(f"{cls.__name__}: the domain of {cls.name} is {known.__name__} already")
-            DOMAINS[cls.name] = self
+            register(DOMAINS, cls.name, cls(), "the domain of")
 
     def sizes(self) -> tuple[st.SearchStrategy[int], ...]:
         """Where M, K and N are drawn from."""

@@ -13,7 +13,7 @@ import pytest
 import compress
 import nn
 from compress import Chain, Cluster, Huffman, Prune, Quantize, Rans
-from compress.coding import EXPANDS, coded_class, symbols_of, varint
+from compress.coding import EXPANDS, symbols_of, varint
 from compress.dense import DenseWeight
 from compress.formats.bits import pack_bits
 from compress.program.files import to_bytes
@@ -177,8 +177,8 @@ def test_a_coder_leaves_what_a_layer_reads_as_it_is():
 
 
 def test_kinds_of_files():
-    assert class_of("pruned-shared+huffman") is coded_class(Huffman, PrunedSharedWeight)
-    assert class_of("int8+rans") is coded_class(Rans, STORED["int8"])
+    assert class_of("pruned-shared+huffman") is Huffman.coded(PrunedSharedWeight)
+    assert class_of("int8+rans") is Rans.coded(STORED["int8"])
     for kind in ("shared+zip", "+huffman", "none+rans", "shared+huffman+rans", "shared+"):
         with pytest.raises(ValueError, match="no stored form is called"):
             class_of(kind)

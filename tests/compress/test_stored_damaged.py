@@ -45,8 +45,8 @@ def forms() -> dict[str, Stored]:
                 parameter = subject.finished(array)
                 stored = parameter.parametrization.encode(parameter.data)
                 found.setdefault(stored.plain.kind, stored.plain.from_arrays(stored.held, stored.shape))
-    coded = [make(type(one)).of(one) for one in found.values() if one.symbol_bits(one.held)
-             for make in CODED.values()]
+    coded = [coding.coded(type(one)).of(one) for one in found.values() if one.symbol_bits(one.held)
+             for coding in CODED.values()]
     return found | {one.kind: one for one in coded}
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nn
-from nn.language import cached, sample, whole
+from nn.language import cached, next_token_loss, sample, whole
 from nn.models import CachedStep, CharTransformer, char_transformer
 
 EPS = np.finfo(np.float32).eps
@@ -118,7 +118,7 @@ def test_errors_name_what_is_wrong():
         model(vocabulary=0)
     with pytest.raises(ValueError, match="7 tokens came, and the context is 6"):
         logits(network, np.zeros((1, 7), int))
-    with pytest.raises(ValueError, match=r"\(N, T\)"):
+    with pytest.raises(ValueError, match=r"^CharTransformer: wanted an input of shape \(N, T\), got \(3,\)$"):
         logits(network, np.zeros(3, int))
     with pytest.raises(ValueError, match="7 tokens came, and the model's context is 6"):
         sample(predict, np.arange(4), 5, rng=rng)
@@ -130,6 +130,20 @@ def test_errors_name_what_is_wrong():
         sample(predict, np.arange(2), 5, temperature=-1, rng=rng)
     with pytest.raises(TypeError, match="rng"):
         sample(predict, np.arange(2), 5, rng=0)
+    for prompt in ("abc", [0.5], [[1, 2]]):
+        with pytest.raises(TypeError, match=r"the prompt must be tokens \(T,\), integers"):
+            sample(predict, prompt, 5, rng=rng)
+    for bad in (np.full(3, np.nan), np.zeros((1, 3)), np.array([0, np.inf]), np.full(3, -np.inf), []):
+        for temperature in (0, 1):
+            with pytest.raises(ValueError, match=r"predict must give logits \(vocabulary,\)"):
+                sample(lambda tokens, bad=bad: bad, [1], 2, temperature=temperature, rng=rng)
+    with pytest.raises(ValueError, match="whole: context must be a whole number >= 1, got 0"):
+        whole(network, 0)
+    with pytest.raises(TypeError, match="cached: model must be a CharTransformer, got int"):
+        cached(CachedStep(network), 3)
+    for shape, tokens in (((2, 3, 5), (3, 2)), ((2, 3, 5), (2, 4)), ((6, 5), (6,))):
+        with pytest.raises(ValueError, match=r"next_token_loss: logits .* do not fit; wanted \(N, T, voc"):
+            next_token_loss(nn.zeros(*shape), nn.zeros(*tokens, dtype=int))
     step = CachedStep.example(network, np.zeros((1, 1), int)) | {"position": np.array([[6]])}
     with pytest.raises(IndexError, match="rows 0 to 5"):
         CachedStep(network)(*map(nn.Tensor, step.values()))

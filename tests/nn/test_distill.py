@@ -190,6 +190,7 @@ def test_a_temperature_is_above_zero():
     (TypeError, "teacher must be a Module, .* got str", "teacher", {}),
     (TypeError, "teacher must be a Module, .* got none", [], {}),
     (TypeError, "teacher must be a Module, .* got int", [network(), 3], {}),
+    (TypeError, "teacher must be a Module, .* got type", nn.layers.Linear, {}),
     (TypeError, "logits must be floats, got int64", np.zeros((4, 3), int), {}),
     (ValueError, r"logits must be \(N, classes\) .* got \(4,\)", np.zeros(4), {}),
     (ValueError, r"logits have NaN or infinity, for example at \(1, 0\)", np.array([[0.0], [np.nan]]), {}),
@@ -219,6 +220,27 @@ def test_what_cannot_teach_this_student_is_refused_before_the_first_step(message
     with pytest.raises(ValueError, match=message):
         run(student, Distillation(teacher), x, y)
     assert all((student.state_dict()[name] == before[name]).all() for name in before)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_near_temperature_0_the_largest_logit_has_all(dtype):
+    logits = np.array([[1.0, 2.0, -3.0], [5.0, 4.0, 5.0]], dtype)
+    with np.errstate(all="raise", under="ignore"):
+        p = soft_targets(logits * (np.finfo(dtype).max / dtype(8)), 1e-300)
+    assert p.dtype == dtype
+    np.testing.assert_array_equal(p, [[0, 1, 0], [0.5, 0, 0.5]])
+
+
+def test_logits_are_no_soft_targets():
+    logits, good = nn.zeros(2, 3), np.full((2, 3), 1 / 3)
+    for targets in (np.array([[1.0, 2.0, -2.0], [0, 0, 1]]), 2 * good, good * np.nan, np.ones((2, 3))):
+        with pytest.raises(ValueError, match="targets must be probabilities, rows of sum 1"):
+            soft_loss(logits, targets)
+    for targets in (nn.Tensor(good), good.tolist()):
+        with pytest.raises(TypeError, match="soft_loss: targets must be an array of probabilities"):
+            soft_loss(logits, targets)
+    soft_loss(logits, good.astype(np.float16))
+    soft_loss(logits, np.eye(3)[:2])
 
 
 def test_record_refuses_what_it_cannot_ask():

@@ -1,4 +1,4 @@
-"""Hints: between which shapes a regressor leads, and which layers can't be listened to."""
+"""Hints: between which shapes a regressor leads, and of which layers the outputs can't be captured."""
 
 import numpy as np
 import pytest
@@ -78,20 +78,20 @@ def test_the_other_loss_is_added():
             alone(student, X, Y, None)[1].item() + other.item(), rel=1e-5)
 
 
-def test_hints_within_hints_all_listen():
+def test_hints_within_hints_all_get_their_outputs():
     teacher, student = convolutions(5, seed=1), convolutions(2)
     inner = Hints(student, teacher, {"3": "3"}, X[:1])
     both = Hints(student, teacher, {"0": "0"}, X[:1], loss=inner)
     assert len(list(both.parameters())) == 2
     assert train(student, both)[0].loss > 0
-    assert ambient.context.listener is None
+    assert ambient.context.forward_hook is None
 
 
-def test_who_listened_before_hears_on():
+def test_a_forward_hook_from_before_is_called_too():
     heard = []
     student = convolutions(2)
     hints = Hints(student, convolutions(5), {"0": "0"}, X[:1])
-    with within("listener", lambda module, out: heard.append(module)):
+    with within("forward_hook", lambda module, out: heard.append(module)):
         hints(student, X, Y, None)
     assert set(student.modules()) <= set(heard)
 
@@ -122,6 +122,7 @@ class Twice(nn.Module):
     (ValueError, "'attention' gives a tuple", {"student": Twice(), "layers": {"attention": "3"}}),
     (TypeError, "teacher must be a Module, got list", {"teacher": [convolutions(2)]}),
     (TypeError, "student must be a Module", {"student": None}),
+    (TypeError, "example must be an array of images", {"example": None}),
     (ValueError, "weight must be >= 0", {"weight": -1}),
     (ValueError, "weight must be >= 0", {"weight": float("nan")}),
 ])
@@ -177,7 +178,7 @@ def test_a_network_that_is_simulated_runs_no_layers():
         Hints(model, convolutions(5), {"0": "0"}, X[:1])
 
 
-def test_nobody_listens_after_ctrl_c():
+def test_no_forward_hook_stays_after_ctrl_c():
     student, teacher = convolutions(2), convolutions(5)
     hints = Hints(student, teacher, {"0": "0"}, X[:1])
     for model in (student, teacher):
@@ -185,7 +186,7 @@ def test_nobody_listens_after_ctrl_c():
         with pytest.raises(KeyboardInterrupt):
             train(student, hints)
         del model[2].forward
-        assert ambient.context.listener is None
+        assert ambient.context.forward_hook is None
         assert ambient.context.recording
         assert teacher.training
         assert student.training

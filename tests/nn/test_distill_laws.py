@@ -32,7 +32,7 @@ def test_law_kills(law, way, name):
     def holds(case):
         law(way, case)
 
-    with np.errstate(all="ignore"), pytest.raises(AssertionError):
+    with np.errstate(all="ignore"), pytest.raises((AssertionError, ValueError)):  # targets that are NaN
         holds()
 
 

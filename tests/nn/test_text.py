@@ -109,7 +109,17 @@ def test_bad_input_is_named(tmp_path):
         windows("text", 4)
     with pytest.raises(ValueError, match="held_out"):
         windows(b"text" * 9, 4, 0)
+    for tokens in ([0.0], [[0]], "abc"):
+        with pytest.raises(TypeError, match=r"decode: wanted tokens \(N,\), integers"):
+            Vocabulary(b"abc").decode(tokens)
     data = windows(b"abcd" * 20, 4)
+    for size in (0, 1.5, "1", len(data.x_train)):
+        with pytest.raises(ValueError, match="validation_split: size must be in 1"):
+            data.validation_split(size)
+    with pytest.raises(ValueError, match="of this vocabulary go from 0 to 2, and y has 0 to 3"):
+        bits_per_byte(lambda x: None, data.x_test, data.y_test, Vocabulary(b"ab"))
+    with pytest.raises(TypeError, match=r"vocabulary must be a nn\.data\.Vocabulary"):
+        bits_per_byte(lambda x: None, data.x_test, data.y_test, None)
     with pytest.raises(ValueError, match="must give logits"):
         bits_per_byte(lambda x: np.zeros((*x.shape, 2)), data.x_test, data.y_test, data.vocabulary)
     with pytest.raises(FloatingPointError, match="not finite"):

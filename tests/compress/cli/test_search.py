@@ -10,10 +10,10 @@ import pytest
 import compress
 import nn
 from compress import Goal
-from compress.cli import command, job, search, searched
+from compress.cli import command, job, search, search_space
 from compress.cli.cells import Measuring
 from compress.cli.experiment import Data
-from compress.cli.searched import CONTROL, HELD_OUT, TEST, Accuracies, Trial
+from compress.cli.search_space import CONTROL, HELD_OUT, TEST, Accuracies, Trial
 from compress.cli.techniques import NETWORKS
 from compress.search.front import combinations
 
@@ -30,7 +30,7 @@ def folder(monkeypatch, tmp_path):
 @pytest.fixture
 def few(monkeypatch, folder):
     """The command in an empty folder, with few recipes."""
-    monkeypatch.setattr(searched, "candidates", lambda network: FEW)
+    monkeypatch.setattr(search_space, "candidates", lambda network: FEW)
     small = ("--network", "mlp", "--quick", "--seeds", "1", "--threads", "1")
     return lambda *options: command(["search", *small, *options])
 
@@ -62,22 +62,22 @@ def test_it_finds_a_recipe_trains_it_on_all_images_and_tests_it_once(few, folder
 @pytest.mark.parametrize("network", ["cnn", "mlp"])
 def test_every_candidate_is_a_recipe_that_trains_and_converts(network):
     """Each part of each axis once, beside one of the others; and no two that destroy each other."""
-    every = searched.candidates(network)
+    every = search_space.candidates(network)
     assert ("taught",) in every
-    assert len(every) < len(list(combinations(searched.AXES[network]))) or network == "cnn"
+    assert len(every) < len(list(combinations(search_space.AXES[network]))) or network == "cnn"
     assert not [parts for parts in every if "rank 4" in parts and "int8" in parts]
     for parts in [every[1], every[len(every) // 2], every[-1]]:
         model = NETWORKS[network].build(0.2, rng=np.random.default_rng(0))
-        made = searched.recipe(network, parts, 3)
-        whole = any(part in searched.STORED for part in parts)  # the end is stored so, too
-        assert (searched.END[network] in made.chains(model)) == whole
+        made = search_space.recipe(network, parts, 3)
+        whole = any(part in search_space.STORED for part in parts)  # the end is stored so, too
+        assert (search_space.END[network] in made.chains(model)) == whole
         compress.prepare(model, made, np.zeros((4, 1, 8, 8), np.float32))  # rehearses to convert it
 
 
 def test_parts_are_trained_at_the_least_of_their_rates():
-    assert searched.rate("mlp", ("rank 4", "taught")) == searched.rate("mlp", ("rank 4",)) == 3
-    assert searched.rate("mlp", ("pruned 50%", "int8")) == searched.rate("mlp", ("int8",)) < 1
-    assert searched.rate("cnn", ("taught",)) == 1
+    assert search_space.rate("mlp", ("rank 4", "taught")) == search_space.rate("mlp", ("rank 4",)) == 3
+    assert search_space.rate("mlp", ("pruned 50%", "int8")) == search_space.rate("mlp", ("int8",)) < 1
+    assert search_space.rate("cnn", ("taught",)) == 1
 
 
 class Fake:
@@ -102,8 +102,8 @@ class Fake:
 def fake(monkeypatch, folder):
     """Search with what is known: run(goal, fake, seeds)."""
     every = [*combinations([["a", "b"], ["c"], ["d"]])]
-    monkeypatch.setattr(searched, "candidates", lambda network: every)
-    monkeypatch.setattr(search.searched, "save", lambda *rest: 0)
+    monkeypatch.setattr(search_space, "candidates", lambda network: every)
+    monkeypatch.setattr(search.search_space, "save", lambda *rest: 0)
 
     class Pool:
         def alone(self, function, *arguments):
@@ -189,9 +189,9 @@ def test_milliseconds_are_measured_where_they_are_wanted(fake):
 
 def test_a_trial_is_timed_and_a_teacher_is_heard():
     data, budget = Data(limit=64), job.QUICK
-    timed = searched.measured(data, budget, 0, Trial("mlp", "int8", 1, timed=True), lambda epochs: None)
+    timed = search_space.measured(data, budget, 0, Trial("mlp", "int8", 1, timed=True), lambda epochs: None)
     assert timed.milliseconds > 0
-    alone, taught = (searched.made(data, budget, 0, Trial("mlp", recipe, 1), lambda epochs: None)
+    alone, taught = (search_space.made(data, budget, 0, Trial("mlp", recipe, 1), lambda epochs: None)
                      for recipe in ("int8", "int8 + taught"))
     x = nn.data.digits().x_test[:9]
     assert (alone(x) != taught(x)).any()

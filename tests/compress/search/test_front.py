@@ -54,3 +54,5 @@ def test_combinations_have_at_most_one_part_of_each_axis():
 def test_another_cost_is_refused():
     with pytest.raises(ValueError, match='cost must be "nbytes" or "milliseconds", got \'macs\''):
         pareto_front({}, "macs")
+    with pytest.raises(ValueError, match="cost is milliseconds, but an outcome was not timed"):
+        pareto_front({"a": Outcome(0, 1, 2.0), "b": Outcome(0, 1)}, "milliseconds")

@@ -68,8 +68,13 @@ def test_the_nearest_are_the_best_within_the_limit_and_the_smallest_within_the_m
     (ValueError, "Goal: margin must be >= 0 .*got -0.5", lambda: Goal(margin=-0.5)),
     (ValueError, "Goal: margin .*nan", lambda: Goal(margin=math.nan)),
     (TypeError, "Goal: nbytes must be a number, got '12k'", lambda: Goal(nbytes="12k")),
-    (ValueError, "was not timed", lambda: Goal(milliseconds=1).key(Outcome(0, 1)))])
-def test_what_is_no_goal_is_refused(error, message, call):
+    (ValueError, "was not timed", lambda: Goal(milliseconds=1).key(Outcome(0, 1))),
+    (ValueError, "Outcome: points must be .*got nan", lambda: Outcome(math.nan, 1)),
+    (ValueError, "Outcome: points must be finite, got -inf", lambda: Outcome(-math.inf, 1)),
+    (ValueError, "Outcome: nbytes must be > 0 .*got 0", lambda: Outcome(0, 0)),
+    (ValueError, "Outcome: milliseconds must be > 0 .*got 0", lambda: Outcome(0, 1, 0)),
+    (TypeError, "Outcome: points must be a number, got None", lambda: Outcome(None, 1))])
+def test_what_is_no_goal_or_outcome_is_refused(error, message, call):
     with pytest.raises(error, match=message):
         call()
 

@@ -83,6 +83,8 @@ def test_the_last_layer_is_not_touched_and_hidden_pixels_are_learned():
      lambda: Masks()(images(4)[0].reshape(4, 64), np.arange(4), rng())),
     (TypeError, "Masks: x must be a NumPy array", lambda: Masks()([1.0], np.arange(1), rng())),
     (TypeError, "Reconstruction: network must be a Module", lambda: Reconstruction(None, 3, (1, 8, 8))),
+    (ValueError, "reconstruction_loss: nothing is hidden",
+     lambda: reconstruction_loss(nn.zeros(2, 1, 8, 8), nn.zeros(2, 2, 1, 8, 8))),
     (ValueError, r"want targets \(N, 2, …\).*\(2, 1, 8, 8\)",
      lambda: reconstruction_loss(nn.Tensor(images(2)[0]), nn.Tensor(images(2)[0])))])
 def test_bad_input_is_refused(error, message, call):

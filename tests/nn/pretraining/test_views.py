@@ -96,6 +96,12 @@ class NoFeatures(nn.Module):
      lambda: Contrastive(nn.models.digits_mlp(0.1), 10)(nn.Tensor(images(4)[0]))),
     (ValueError, "contrastive_loss: temperature must be > 0 .*got 0", lambda: contrastive_loss(0)),
     (TypeError, "contrastive_loss: temperature", lambda: contrastive_loss(None)),
+    (TypeError, "Contrastive: head must be a Module, got int",
+     lambda: Contrastive(nn.models.digits_mlp(0.1), 10, head=3)),
+    (ValueError, r"contrastive_loss: z must be \(N, 2, D\).*got \(4, 3, 8\)",
+     lambda: contrastive_loss()(nn.zeros(4, 3, 8), None)),
+    (ValueError, r"contrastive_loss: z must be \(N, 2, D\).*got \(4, 8\)",
+     lambda: contrastive_loss()(nn.zeros(4, 8), None)),
     (ValueError, "nt_xent: wants at least 2 images, got 1: a batch of one",
      lambda: contrastive_loss()(nn.Tensor(np.ones((1, 2, 3), np.float32)), None))])
 def test_bad_input_is_refused(error, message, call):

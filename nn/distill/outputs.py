@@ -1,4 +1,4 @@
-"""To hear what layers of a network give while it runs."""
+"""The outputs of layers in the middle of a network, captured while it runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..context import ambient, within
 from ..module import Module
 from ..tensor import Tensor
 
-Heard = dict[str, list[Any]]  # by the name of a layer: its outputs, in the order in which it ran
+Outputs = dict[str, list[Any]]  # by the name of a layer: its outputs, in the order in which it ran
 
 
 def layers_named(who: str, whose: str, model: Module, names: Iterable[str]) -> dict[str, Module]:
@@ -21,28 +21,28 @@ def layers_named(who: str, whose: str, model: Module, names: Iterable[str]) -> d
     return {name: there[name] for name in names}
 
 
-def listening(body: Callable[[], Any], *layers: dict[str, Module]) -> tuple[Any, list[Heard]]:
-    """body(), and what these layers gave in this thread meanwhile, a dictionary for each that came.
+def capture(body: Callable[[], Any], *layers: dict[str, Module]) -> tuple[Any, list[Outputs]]:
+    """body(), and the outputs of these layers in this thread meanwhile, a dictionary for each that came.
 
-    Whoever listened before goes on listening. What a layer gives inside of nn.checkpoint is heard without its
+    A forward hook that is there already is called, too. Outputs inside of nn.checkpoint come without their
     graph, of which nothing is left there for backward."""
-    heard: list[Heard] = [{name: [] for name in some} for some in layers]
-    places = {id(module): into[name] for some, into in zip(layers, heard, strict=True)
+    captured: list[Outputs] = [{name: [] for name in some} for some in layers]
+    places = {id(module): into[name] for some, into in zip(layers, captured, strict=True)
               for name, module in some.items()}
-    before = ambient.context.listener
+    before = ambient.context.forward_hook
 
-    def hear(module: Module, out: Any) -> None:
+    def hook(module: Module, out: Any) -> None:
         if id(module) in places:
             cut = ambient.context.numbers is not None and isinstance(out, Tensor)
             places[id(module)].append(out.detach() if cut else out)
         if before is not None:
             before(module, out)
 
-    with within("listener", hear):
-        return body(), heard
+    with within("forward_hook", hook):
+        return body(), captured
 
 
-def the_one(who: str, whose: str, name: str, outputs: list[Any]) -> Tensor:
+def only_output(who: str, whose: str, name: str, outputs: list[Any]) -> Tensor:
     """The Tensor that a layer gave. Raises ValueError for one that ran never or more than once, or gave
     something else."""
     if len(outputs) != 1:

@@ -148,8 +148,8 @@ def made(data: Data, budget: Budget, seed: int, trial: Trial, tick: Tick) -> com
     how = {}
     if any(part.taught for part in named(trial.network, parts)):
         teacher = _float(data, budget, seed, trial.network, trial.on)[1]
-        said = nn.distill.record(teacher, trainer.data.x_train)
-        how = {"loss": nn.distill.Distillation(said, temperature=1, soft=0.5)}
+        logits = nn.distill.record(teacher, trainer.data.x_train)
+        how = {"loss": nn.distill.Distillation(logits, temperature=1, soft=0.5)}
     model = copy.deepcopy(_base(data, replace(budget, tune=0), seed, trial.network, trial.on))
     attached = recipe(trial.network, parts, trainer.steps * trial.epochs)
     if attached is not None:
