@@ -150,6 +150,8 @@ API int nn_attention(int variant, const nn_attention_geometry *g, const void *q,
         return 0;
     work w = { g, q, k, v, mask, out, lse, rows_of(variant, g, GROUP), rows_of(variant, g, g->l % GROUP), 0, chunks,
                copied_row_bytes(4 * g->e) / 4, copied_row_bytes(4 * KEYS) / 4 };
+    if (g->l <= FEW)
+        return nn_attention_few(w.last.scores, g, q, k, v, mask, out, lse);
     w.softmax = BESIDE(softmax_f32, w.last.scores);
     double cycles = nn_cycles(w.last.scores, g->s, g->l, g->e) + nn_cycles(w.last.values, g->v, g->l, g->s);
     nn_cut cut = nn_cut_rows(all, 1, 1, cycles * (double)(g->n * g->heads));

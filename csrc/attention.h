@@ -117,3 +117,7 @@ static inline float *take(char **scratch, int64_t floats)
     *scratch += round_up(4 * floats, LINE);
     return here;
 }
+
+enum { FEW = 4 }; /* queries that attention_few.c takes; `row`: of the chosen instruction set. Returns 0 or NN_NO_MEMORY. */
+int nn_attention_few(const nn_micro *row, const nn_attention_geometry *g, const float *q, const float *k,
+                     const float *v, const void *mask, float *out, float *lse);

@@ -2,6 +2,7 @@
  * words the header vec_*.h that was included before this one defines. */
 #pragma once
 
+#include "attention_row.h"
 #include "bits.h"
 #include "bsr.h"
 #include "codes.h"

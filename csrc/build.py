@@ -70,19 +70,23 @@ ffi.set_source(
 
 
 def build(out: Path, flags: list[str]) -> None:
-    """Compile to out/_kernels.abi3.so, written beside and renamed: a running process keeps the old one."""
+    """Compile to out/_kernels.abi3.so, written beside and renamed: a running process keeps the old one. What is
+    compiled on the way lies elsewhere: a build that is killed leaves nothing in the package."""
     compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
     if shutil.which(compiler[0]) is None:
         raise OSError(f"no C compiler: {compiler[0]} is not there; install one, or name it in CC")
     out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out) as scratch:
+    with tempfile.TemporaryDirectory() as scratch:
         glue, library = Path(scratch, "_kernels.c"), Path(scratch, "_kernels.abi3.so")
         with contextlib.redirect_stdout(None):   # it would announce the file
             ffi.emit_c_code(str(glue))
         subprocess.run([*compiler, "-shared", "-fPIC", *CFLAGS, *flags, f"-I{sysconfig.get_path('include')}",
                         f"-I{HERE}", str(glue), *map(str, SOURCES), "-o", str(library), "-lm"],
                        check=True)
-        os.replace(library, out / library.name)
+        beside = out / f"{library.name}.new"   # a rename is whole within one file system only
+        shutil.copyfile(library, beside)
+        shutil.copymode(library, beside)
+        os.replace(beside, out / library.name)
     print(f"built {out / library.name}")
 
 

@@ -97,6 +97,12 @@ TARGET static INLINE __m256i first_lanes(int64_t some) /* all ones in so many la
 #define STORE_ANY(p, v) _mm256_storeu_ps(p, v)
 #define LOAD_FIRST(p, some) _mm256_maskload_ps(p, first_lanes(some))
 #define STORE_FIRST(p, some, v) _mm256_maskstore_ps(p, first_lanes(some), v)
+TARGET static INLINE __m256 SUMS_OF(const __m256 *v) /* pairs of neighbours, of these again, then both halves */
+{
+    __m256 low = _mm256_hadd_ps(_mm256_hadd_ps(v[0], v[1]), _mm256_hadd_ps(v[2], v[3]));
+    __m256 high = _mm256_hadd_ps(_mm256_hadd_ps(v[4], v[5]), _mm256_hadd_ps(v[6], v[7]));
+    return _mm256_add_ps(_mm256_permute2f128_ps(low, high, 0x20), _mm256_permute2f128_ps(low, high, 0x31));
+}
 
 /* Four vectors of int32 as bytes, clamped to 16 bits, more by `zero` (int16), then clamped to 0..255; and the 16 bytes of
  * row r of these. ROUNDED_FROM is ROUNDED of what may be less than `low`: what does not fit into int32 becomes -2^31. */

@@ -70,6 +70,21 @@ TARGET static INLINE __mmask16 first_lanes(int64_t some) { return (__mmask16)((1
 #define STORE_ANY(p, v) _mm512_storeu_ps(p, v)
 #define LOAD_FIRST(p, some) _mm512_maskz_loadu_ps(first_lanes(some), p)
 #define STORE_FIRST(p, some, v) _mm512_mask_storeu_ps(p, first_lanes(some), v)
+TARGET static INLINE __m512 SUMS_OF(const __m512 *v) /* sums within 16 bytes, then of all four of these */
+{
+    __m512 quarter[4];
+    UNROLL for (int i = 0; i < 4; i++, v += 4)
+    {
+        __m512 a = _mm512_add_ps(_mm512_unpacklo_ps(v[0], v[1]), _mm512_unpackhi_ps(v[0], v[1]));
+        __m512 b = _mm512_add_ps(_mm512_unpacklo_ps(v[2], v[3]), _mm512_unpackhi_ps(v[2], v[3]));
+        quarter[i] = _mm512_add_ps(_mm512_shuffle_ps(a, b, 0x44), _mm512_shuffle_ps(a, b, 0xee));
+    }
+    __m512 low = _mm512_add_ps(_mm512_shuffle_f32x4(quarter[0], quarter[1], 0x88),
+                               _mm512_shuffle_f32x4(quarter[0], quarter[1], 0xdd));
+    __m512 high = _mm512_add_ps(_mm512_shuffle_f32x4(quarter[2], quarter[3], 0x88),
+                                _mm512_shuffle_f32x4(quarter[2], quarter[3], 0xdd));
+    return _mm512_add_ps(_mm512_shuffle_f32x4(low, high, 0x88), _mm512_shuffle_f32x4(low, high, 0xdd));
+}
 
 /* Bytes, as vec_avx2.h says. */
 TARGET static INLINE __m512i ROUNDED_FROM(__m512 low, __m512 x)

@@ -49,6 +49,15 @@ static INLINE void STORE_FIRST(float *p, int64_t some, four v)
         p[i] = v[i];
 }
 
+/* Lane i: the sum of the lanes of v[i]. */
+static INLINE four SUMS_OF(const four *v)
+{
+    four sums;
+    for (int i = 0; i < LANES; i++)
+        sums[i] = v[i][0] + v[i][1] + (v[i][2] + v[i][3]);
+    return sums;
+}
+
 /* Sums are modulo 2^32. */
 #define V_I four_ints
 #define ZERO_I() (four_ints){ 0 }

@@ -153,6 +153,8 @@ def clipped(clip: tuple[float | None, float | None]) -> str:
 # What an attribute may be, and how a student reads it.
 KINDS: dict[str, tuple[Callable[[Any], bool], Callable[[Any], str]]] = {
     "int": (lambda value: type(value) is int, str),
+    "flag": (lambda value: isinstance(value, bool), lambda value: ""),  # said where it is not as usual
+    "number": (lambda value: type(value) in (int, float) and abs(value) < 1e39, "{:g}".format),
     "text": (lambda value: isinstance(value, str), str),
     "pair": (lambda value: _tuple(value, int) and len(value) == 2, _across),
     "axes": (lambda value: _tuple(value, int), lambda value: " ".join(map(str, value))),
@@ -164,7 +166,8 @@ KINDS: dict[str, tuple[Callable[[Any], bool], Callable[[Any], str]]] = {
 ATTRIBUTES = {"kernel": ("pair", ""), "stride": ("pair", "stride "), "dilation": ("pair", "dilation "),
               "padding": ("pair", "padded "), "groups": ("int", "groups "), "algorithm": ("text", "by "),
               "axis": ("int", "axis "), "axes": ("axes", ""), "shape": ("shape", ""), "clip": ("clip", ""),
-              "rounding": ("text", ""), "activations": ("text", "activations ")}
+              "rounding": ("text", ""), "activations": ("text", "activations "),
+              "causal": ("flag", "causal"), "scale": ("number", "scale ")}
 
 
 class Op:

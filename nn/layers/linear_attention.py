@@ -41,28 +41,28 @@ def gaussian(features: int, width: int, orthogonal: bool, rng: np.random.Generat
 
 
 class LinearAttention(Module):
-    """Attention by features: `of(x, keys)` gives those of queries or of keys, (…, L, E) → (…, L, features).
+    """Attention by features: `of(x)` gives those of queries or of keys as φ and m, (…, L, features) and
+    (…, L, 1), for φ·e^m: so neither overflows. Of a query, e^m cancels.
 
-    It must give both with the same projection, and may scale those of a query by a factor of its own, those
-    of all keys by one: these cancel.
+    What `of` makes of a key must not depend on other keys: then a causal layer sees no future, to the bit.
     """
 
-    of: Callable[[Tensor, bool], Tensor]  # a method of each subclass
+    of: Callable[[Tensor], tuple[Tensor, Tensor]]  # a method of each subclass
 
     def forward(self, query: Operand, key: Operand, value: Operand, is_causal: bool = False) -> Tensor:
         """(…, L, E), (…, S, E), (…, S, V) → (…, L, V). is_causal: query i sees the keys 0 … i; then L = S.
         Raises ValueError for shapes that do not fit."""
         query, key, value = _checked(self, query, key, value)
-        q, k = self.of(query, False), self.of(key, True)
+        (q, _), (k, m) = self.of(query), self.of(key)
         ones = np.ones((*value.shape[:-1], 1), value.dtype)  # with them, the sum of the weights is a column
         values = F.cat([value, Tensor(ones)], -1)
         if is_causal:
             if query.shape[-2] != key.shape[-2]:
                 raise ValueError(f"{type(self).__name__}: is_causal needs as many queries as keys, got "
                                  f"{query.shape[-2]} and {key.shape[-2]}")
-            found = _causal(q, k, values)
-        else:
-            found = q @ (k.mT @ values)
+            found = _causal(q, k, m, values)
+        else:  # less the largest m of all keys, which cancels
+            found = q @ (k.mT @ (values * (m - m.amax(-2, keepdim=True).detach()).exp()))
         return found[..., :-1] / found[..., -1:]
 
 
@@ -74,18 +74,27 @@ def _checked(layer, *arrays):
     return arrays
 
 
-def _causal(q, k, values):
-    """Query i times the sum over keys 0 … i of their features times values: prefix sums of whole chunks, and
-    within a chunk its own products (Katharopoulos et al. 2020, eq. 9 to 11, a chunk at a time)."""
+def _causal(q, k, m, values):
+    """Query i times the sum over keys 0 … i of their features times values: sums of the chunks before, and
+    within a chunk its own products (Katharopoulos et al. 2020, eq. 9 to 11, a chunk at a time).
+
+    What is subtracted from m is the largest so far, of the keys 0 … i: not one of a key to come."""
     length = q.shape[-2]
     chunk = min(CHUNK, max(length, 1))
     more = -length % chunk
-    q, k, values = (F.pad(x, (0, 0, 0, more)) if more else x for x in (q, k, values))
+    q, k, m, values = (F.pad(x, (0, 0, 0, more)) if more else x for x in (q, k, m, values))
     chunks = (length + more) // chunk
-    q, k, values = (x.reshape(*x.shape[:-2], chunks, chunk, x.shape[-1]) for x in (q, k, values))
-    sums = k.mT @ values
-    within = (q @ k.mT) * np.tri(chunk, dtype=q.dtype)
-    found = q @ (sums.cumsum(-3) - sums) + within @ values
+    top = np.maximum.accumulate(m.data, axis=-2)
+    q, k, m, values, top = (x.reshape(*x.shape[:-2], chunks, chunk, x.shape[-1])
+                            for x in (q, k, m, values, top))
+    last = top[..., -1:, :]  # of each chunk; and of the one before it
+    before = np.concatenate([top[..., :1, :1, :], last[..., :-1, :, :]], -3)
+    sums = k.mT @ (values * (m - last).exp())
+    past = [Tensor(np.zeros_like(sums.data[..., 0, :, :]))]
+    for i in range(chunks - 1):
+        past.append(past[-1] * np.exp(before - last)[..., i, :, :] + sums[..., i, :, :])
+    sees = F.where(np.tri(chunk, dtype=bool), m.mT - top, -np.inf).exp()
+    found = q @ F.stack(past, -3) * np.exp(before - top) + (q @ k.mT * sees) @ values
     return found.reshape(*found.shape[:-3], chunks * chunk, found.shape[-1])[..., :length, :]
 
 
@@ -120,8 +129,8 @@ class FavorAttention(RandomFeatures):
 
     embed_dim: the width E of queries and keys. features: how many; the error falls as 1/√features, where q
     and k are small. orthogonal: whether ω are at right angles. eps: added to every feature, so that no sum is
-    0; a share of the largest feature of all keys, also of those to come. rng: draws ω; nn.random.generator()
-    if left out. Raises ValueError for invalid sizes.
+    0; a share of the largest of the same query or key. rng: draws ω; nn.random.generator() if left out.
+    Raises ValueError for invalid sizes.
     """
 
     def __init__(self, embed_dim: int, features: int = 256, orthogonal: bool = True, eps: float = 1e-6, *,
@@ -129,11 +138,11 @@ class FavorAttention(RandomFeatures):
         super().__init__(embed_dim, features, orthogonal, rng=rng)
         self.eps = eps
 
-    def of(self, x: Tensor, keys: bool) -> Tensor:
-        """exp(ω·x − ½‖x‖²), with the largest exponent of a query, or of all keys, taken from it."""
+    def of(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """exp(ω·x − ½‖x‖²), as exp(ω·x − m) with the largest ω·x as m, and m − ½‖x‖²."""
         inner, half = self.projected(x)
-        exponent = inner - half
-        return (exponent - exponent.amax((-2, -1) if keys else -1, keepdim=True).detach()).exp() + self.eps
+        m = inner.amax(-1, keepdim=True)
+        return (inner - m).exp() + self.eps, m - half
 
 
 class RandomFourierAttention(RandomFeatures):
@@ -145,11 +154,10 @@ class RandomFourierAttention(RandomFeatures):
     ValueError for invalid sizes.
     """
 
-    def of(self, x: Tensor, keys: bool) -> Tensor:
-        """Without the factor of a query, which cancels."""
+    def of(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(cos ω·x, sin ω·x), and ½‖x‖²."""
         inner, half = self.projected(x)
-        waves = F.cat([inner.cos(), inner.sin()], -1)
-        return waves * (half - half.amax(-2, keepdim=True).detach()).exp() if keys else waves
+        return F.cat([inner.cos(), inner.sin()], -1), half
 
 
 class RandomFeatureAttention(RandomFeatures):
@@ -166,11 +174,11 @@ class RandomFeatureAttention(RandomFeatures):
         super().__init__(embed_dim, features, orthogonal, rng=rng)
         self.sigma = Parameter(np.full((), sigma, np.float32))
 
-    def of(self, x: Tensor, keys: bool) -> Tensor:
-        """(cos ω·x̂/σ, sin ω·x̂/σ) for x̂ = x/‖x‖."""
+    def of(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(cos ω·x̂/σ, sin ω·x̂/σ) for x̂ = x/‖x‖, and 0."""
         length = ((x * x).sum(-1, keepdim=True) + 1e-12) ** 0.5
         inner = x / length @ self.projection.T.astype(x.dtype, copy=False) / self.sigma.parametrized()
-        return F.cat([inner.cos(), inner.sin()], -1)
+        return F.cat([inner.cos(), inner.sin()], -1), Tensor(np.zeros_like(length.data))
 
 
 class NystromAttention(Module):

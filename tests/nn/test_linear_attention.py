@@ -17,7 +17,7 @@ def pair(norm, seed=0):
 
 
 def estimates(layer, x, y):
-    """e^(x·y) by each ω of a layer alone; its features, without the factors that a layer takes out."""
+    """e^(x·y) by each ω of a layer alone."""
     inner, half = layer.projected(nn.Tensor(np.stack([x, y]) * layer.embed_dim ** 0.25))
     a, b = (inner - half).exp().data
     return a * b
@@ -93,20 +93,62 @@ LAYERS = {"favor": lambda rng: nn.FavorAttention(16, 32, eps=0.0, rng=rng),
           "rfa": lambda rng: nn.RandomFeatureAttention(16, 256, rng=rng)}
 
 
+def features(layer, x):
+    """φ of an array x."""
+    phi, m = layer.of(nn.Tensor(x))
+    return phi.data * np.exp(m.data)
+
+
 @pytest.mark.parametrize("name", LAYERS)
 @pytest.mark.parametrize("length", [1, 5, 128, 300])
 def test_causal_is_the_sum_over_the_past(name, length):
     q, k, v = inputs(length)
     layer = LAYERS[name](np.random.default_rng(0))
-    weights = (layer.of(nn.Tensor(q), False) @ layer.of(nn.Tensor(k), True).mT).data * np.tri(length)
+    weights = features(layer, q) @ features(layer, k).mT * np.tri(length)
     want = weights @ v / weights.sum(-1, keepdims=True)
     np.testing.assert_allclose(layer(q, k, v, is_causal=True).data, want, rtol=1e-9, atol=1e-12)
-    changed = [x.copy() for x in (q, k, v)]
-    for x in changed[1:]:
-        x[:, length // 2 + 1:] = -1
-    before = slice(0, length // 2 + 1)
-    got = layer(*changed, is_causal=True).data
-    np.testing.assert_allclose(got[:, before], want[:, before], rtol=1e-6, atol=1e-9)
+
+
+CAUSAL = LAYERS | {"favor with eps": lambda rng: nn.FavorAttention(16, 32, eps=1e-3, rng=rng),
+                   "softmax": lambda rng: F.scaled_dot_product_attention}
+
+
+@pytest.mark.parametrize("spread", [0.25, 9.0])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", CAUSAL)
+def test_a_causal_layer_sees_no_future_to_the_bit(name, dtype, spread):
+    """Keys to come are also so long that e^m of all before would be 0 beside theirs."""
+    layer = CAUSAL[name](np.random.default_rng(0))
+    q, k, v = (x.astype(dtype) for x in inputs(300))
+    want = layer(q, k, v, is_causal=True).data
+    rng = np.random.default_rng(1)
+    for at in (0, 1, 100, 127, 128, 129, 298):
+        later = [x.copy() for x in (k, v)]
+        for x in later:
+            x[:, at + 1:] = spread * rng.standard_normal(x[:, at + 1:].shape)
+        got = layer(q, *later, is_causal=True).data
+        np.testing.assert_array_equal(got[:, :at + 1], want[:, :at + 1])
+        assert np.isfinite(got).all()
+
+
+def test_gradients_of_a_causal_layer_are_those_of_the_sum():
+    """Of the product of all queries and keys, masked; some of three chunks."""
+    arrays = inputs(260, spread=0.5)
+    g = np.random.default_rng(5).standard_normal(arrays[2].shape)
+    for name in ("favor with eps", "fourier", "rfa"):
+        layer, found = CAUSAL[name](np.random.default_rng(0)), []
+        for chunked in (True, False):
+            q, k, v = (nn.Tensor(x, requires_grad=True) for x in arrays)
+            if chunked:
+                y = layer(q, k, v, is_causal=True)
+            else:
+                (a, _), (b, m) = layer.of(q), layer.of(k)
+                weights = a @ b.mT * m.mT.exp() * np.tri(260)
+                y = weights @ v / weights.sum(-1, keepdim=True)
+            (y * g).sum().backward()
+            found.append([x.grad for x in (q, k, v)])
+        for got, want in zip(*found, strict=True):
+            np.testing.assert_allclose(got, want, rtol=1e-7, atol=1e-8 * np.abs(want).max())
 
 
 @pytest.mark.parametrize("name", LAYERS)

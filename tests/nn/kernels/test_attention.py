@@ -61,6 +61,21 @@ def test_many_groups_of_queries_and_blocks_of_keys(causal):
     near(gradients, domain.wanted(case, None, gradients), "attention_grad")
 
 
+@pytest.mark.parametrize("queries", [1, 2, 4, 5])
+@pytest.mark.parametrize("width", [1, 4, 15, 16, 17, 40])
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_few_queries(queries, width, causal):
+    """What they have a loop of their own for (attention_few.c); and one more."""
+    rng, domain = np.random.default_rng(width), DOMAINS["attention"]
+    for keys in (1, 3, 16, 129):
+        q, k, v = (rng.standard_normal((2, n, width), np.float32) for n in (queries, keys, keys))
+        for mask in ([], [rng.standard_normal((2, 1, keys), np.float32)],
+                     [(rng.random((1, queries, keys)) < 0.5).astype(np.uint8)]):
+            case = Case((q, k, v, *mask), {"scale": 0.7, "causal": causal})
+            got = domain.flat(attention)(*case.args, **case.options)
+            near(got, domain.wanted(case, None, got), "attention")
+
+
 @needs_c
 def test_heads_may_lie_apart_and_results_lie_like_them():
     """As MultiheadAttention has them: q, k and v of all heads side by side."""
