@@ -23,7 +23,7 @@ from nn.explain import BLUE, FAST, GREEN, GREY, ORANGE, Guesses, note, style, ti
 from nn.layers.linear_attention import gaussian
 
 LENGTHS = [128, 256, 512, 1024] if FAST else [128, 256, 512, 1024, 2048, 4096, 8192]
-DRAWS, SECONDS = (20_000, 0.02) if FAST else (400_000, 0.3)
+DRAWS, SECONDS = (20_000, 0.02) if FAST else (400_000, 0.2)
 E = 64  # the width of queries and keys
 style()
 guesses = Guesses()
@@ -48,7 +48,7 @@ def off(found, wanted):
 # $2N^2E$ multiply-accumulates for the two products, $N^2$ exponentials, and a matrix of $4N^2$ bytes.
 #
 # **Before you run the cell:** 8 heads of $N = 8192$: how many megabytes are their weights? And by which
-# factor does the time grow, measured, from 512 to 1024?
+# factor does the time grow, measured, from 1024 to 2048?
 
 # %%
 yours_bytes, yours_growth = None, None
@@ -61,9 +61,9 @@ def written_out(q, k, v):
 
 
 compare("megabytes of weights, 8 heads of 8192", 8 * 4 * 8192**2 / 1e6, yours_bytes)
-few, many = inputs(512), inputs(1024)
-times = nn.timing.race({512: lambda: written_out(*few), 1024: lambda: written_out(*many)}, SECONDS)
-compare("time for 1024 over that for 512", times[1024] / times[512], yours_growth, theory=4)
+few, many = inputs(1024), inputs(2048)
+times = nn.timing.race({1024: lambda: written_out(*few), 2048: lambda: written_out(*many)}, SECONDS)
+compare("time for 2048 over that for 1024", times[2048] / times[1024], yours_growth, theory=4)
 
 # %% [markdown]
 # ## 2. No N × N matrix
@@ -350,7 +350,7 @@ with nn.no_grad():
     for n in LENGTHS:
         arrays = inputs(n, 0.25)
         calls = {name: partial(call, *arrays) for name, call in CALLS.items()}
-        for name, seconds in nn.timing.race(calls, SECONDS, rounds=7).items():
+        for name, seconds in nn.timing.race(calls, SECONDS, rounds=5).items():
             taken[name].append(1e3 * seconds)
 
 
