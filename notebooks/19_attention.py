@@ -322,7 +322,7 @@ for axes, (spread, curves) in zip(both, found.items(), strict=True):
     axes.set(xlabel="features, or landmarks", title=f"q and k of standard deviation {spread:g}")
     ticks(axes, x=COUNTS)
 both[0].set(ylabel="error / size of the result")
-both[1].legend(frameon=False, loc="lower left")
+both[0].legend(frameon=False, loc="upper left")
 plt.show()
 
 # %% [markdown]
