@@ -15,7 +15,7 @@ HERE = ROOT / "notebooks"
 TEXT = (HERE / "README.md").read_text(encoding="utf-8")
 ASSIGNMENTS = {1: "autograd", 2: "convolution", 3: "memory", 4: "integers", 5: "kernel", 6: "pruning",
                7: "sharing", 8: "factoring", 9: "testing", 10: "rounding", 11: "surgeon", 12: "coding",
-               13: "teaching"}
+               13: "teaching", 14: "features"}
 NOTEBOOKS = [f"{number:02}" for number in (*range(12), *range(13, 22))]    # 12 is left out
 
 
@@ -43,7 +43,7 @@ def test_every_notebook_has_a_week_and_no_other_is_named():
 
 def test_every_assignment_has_a_week_by_its_number():
     weeks = rows("The weeks")
-    assert [week for week, *_ in weeks] == [str(number) for number in range(1, 15)]
+    assert [week for week, *_ in weeks] == [str(number) for number in range(1, 16)]
     named = dict(re.match(r"(\d+) `(\w+)`", row[3]).groups() for row in weeks[1:])
     assert {int(number): name for number, name in named.items()} == ASSIGNMENTS
     folder = ROOT / "compress" / "classroom" / "assignments"

@@ -18,7 +18,7 @@ from .graded import Property, properties
 
 FOLDER = Path(__file__).resolve().parent / "assignments"
 ORDER = ("autograd", "convolution", "memory", "integers", "kernel", "pruning", "sharing", "factoring",
-         "testing", "rounding", "surgeon", "coding", "teaching")
+         "testing", "rounding", "surgeon", "coding", "teaching", "features")
 OTHERS = ("second", "third")  # the further right solutions of an assignment
 
 

@@ -69,6 +69,18 @@ def test_orthogonal_projections_are_at_right_angles_and_vary_less():
     assert spread[1] < spread[0]
 
 
+def test_orthogonal_projections_have_no_bias():
+    """Each row is normal: with the signs that LAPACK leaves, row i never points to one side of axis i."""
+    rng = np.random.default_rng(4)
+    rows = np.stack([gaussian(E, E, True, rng) for _ in range(4000)]).astype(float)
+    for axis in range(E):
+        assert near(rows[:, axis, axis], 0)
+    x, y = pair(0.5)
+    for sign in (1, -1):
+        means = np.exp(rows @ (sign * (x + y)) - 0.5 * (x @ x + y @ y)).mean(1)
+        assert near(means, np.exp(x @ y))
+
+
 def inputs(length, seed=0, width=16, spread=0.25):
     rng = np.random.default_rng(seed)
     q, k = (rng.standard_normal((2, length, width)) * spread for _ in range(2))
