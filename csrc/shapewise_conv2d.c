@@ -22,8 +22,8 @@
 enum { BLOCK_BYTES = 256 * 1024, SLICE = 2048 };
 
 /* store_pixels_f32 of conv2d.c. */
-typedef void store_pixels_f32_micro(int rows, int cols, int nr, const float *tile, const float *bias, int relu, float *out,
-                                    const int64_t *to);
+typedef void store_pixels_f32_micro(int rows, int cols, int nr, const float *tile, const float *bias, int relu,
+                                    float *out, const int64_t *to);
 
 /* One convolution under way. Tap t has the columns first[t] .. first[t + 1], of these channels. */
 typedef struct {

@@ -3,7 +3,7 @@
     direct       filters of float32 or integers, implicit GEMM (Chetlur et al. 2014): no patches are laid out
     winograd     float32 3×3 filters: 16 multiplications for 2×2 outputs, directly 36 (Lavin & Gray 2016)
     sparse       float32 filters of which few weights are not 0: each is multiplied where it meets the image
-    shapewise    float32 filters that are 0 in the same columns: those that are left are gathered (Wen et al. 2016)
+    shapewise    float32 filters that are 0 in the same columns: the others are gathered (Wen et al. 2016)
     im2col       any weight: patches are laid out as rows (Chellapilla, Puri & Simard 2006)
     depthwise    a filter for each channel
     bits         filters and images of signs, as bits

@@ -38,8 +38,8 @@ class ColumnsWeight(SparseForm):
         mask, values, every = self.held["mask"], self.held["values"], prod(self.shape[1:])
         bits = np.unpackbits(mask, bitorder="little")
         if len(mask) != -(-every // 8) or bits[every:].any() or values.shape != (self.shape[0], bits.sum()):
-            raise ValueError(f"{who}: {len(mask)} bytes of mask and values of shape {values.shape} do not fit "
-                             f"{self.shape[0]} rows of {every} columns")
+            raise ValueError(f"{who}: {len(mask)} bytes of mask and values of shape {values.shape} do not "
+                             f"fit {self.shape[0]} rows of {every} columns")
         super().check(who)
 
     def found(self) -> Found:

@@ -22,12 +22,11 @@ def shapewise_conv2d(x: np.ndarray, w: np.ndarray, columns: np.ndarray, kernel_s
     """`conv2d` of float32 images x (N, H, W, C) with filters (O, C, kH, kW) of which only some columns are
     kept → (N, H', W', O): shape-wise sparsity (Wen et al. 2016).
 
-    w (O, kept): the columns that are kept, of all filters; the column (a·kW + b)·C + c is filters[:, c, a, b].
-    columns (kept,): which they are, rising. All others are zero, and what they would meet is not read.
-    kernel_size: (kH, kW), int32. relu: the result is max(y, 0). `shapewise_conv2d.pack(filters)`, of dense
-    filters, or `.pack(w, columns, kernel_size, channels)`, checks them once. Of the matrix of `im2col` no
-    more than some rows of the kept columns is built at a time. Each element is within γ_{kept+1} · (|w|·|x| +
-    |bias|).
+    w (O, kept): the columns that are kept; column (a·kW + b)·C + c is filters[:, c, a, b]. columns (kept,):
+    which they are, rising. All others are zero, and what they would meet is not read. kernel_size: (kH, kW),
+    int32. relu: the result is max(y, 0). `shapewise_conv2d.pack(filters)`, of dense filters, or `.pack(w,
+    columns, kernel_size, channels)`, checks them once. Of the matrix of `im2col` no more than some rows of
+    the kept columns is built at a time. Each element is within γ_{kept+1} · (|w|·|x| + |bias|).
     """
     met = taps(pad(x, padding), tuple(map(int, kernel_size)), stride, dilation)
     # Like a row of im2col for each tap and channel, with all pixels that it meets: (kH·kW·C, N, H', W').

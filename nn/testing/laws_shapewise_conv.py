@@ -17,8 +17,8 @@ from .laws_float import is_exact_on_small_integers, propagates_nan_and_infinity
 
 
 def convolves_with_what_is_kept(f: Implementation, case: Case) -> None:
-    """With every column kept, with those that are not zero, with 16- and 32-bit columns, and packed from dense
-    filters: one convolution."""
+    """With every column kept, with those that are not zero, with 16- and 32-bit columns, and packed from
+    dense filters: one convolution."""
     w = f.domain.dense(case).astype(np.float32)
     full, bare = (f.domain.keeping(case, w, kept) for kept in (np.ones(w.shape[1:], bool), w.any(axis=0)))
     alike(f, f(full), f(bare), full, "with zeros kept", reordered=True)

@@ -61,16 +61,16 @@ def _ours(x: np.ndarray, w: np.ndarray) -> Timer:
     if not np.allclose(shapewise_conv2d(x, packed, padding=1, out=out), conv2d.reference(x, w, padding=1),
                        atol=1e-3):
         raise RuntimeError("bench: shapewise_conv2d differs from the dense convolution")
-    return timer("shapewise_conv2d(x, w, padding=1, out=out)", shapewise_conv2d=shapewise_conv2d, x=x, w=packed,
-                 out=out)
+    names = {"shapewise_conv2d": shapewise_conv2d, "x": x, "w": packed, "out": out}
+    return timer("shapewise_conv2d(x, w, padding=1, out=out)", **names)
 
 
 def _work(variant: Variant) -> variants.Work:
     x, w, order = _operands(128, 28)
     w *= order >= 0.75
     with use(variant):
-        return variants.Work("3×3, 128→128 at 28², 75% of columns deleted", 28 * 28 * int(np.count_nonzero(w)),
-                             _ours(x, w))
+        macs = 28 * 28 * int(np.count_nonzero(w))
+        return variants.Work("3×3, 128→128 at 28², 75% of columns deleted", macs, _ours(x, w))
 
 
 def sample(rng: np.random.Generator) -> Sample:

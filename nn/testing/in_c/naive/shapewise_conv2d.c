@@ -1,5 +1,5 @@
-/* shapewise_conv2d: each kept number of a filter times the pixel that it meets. Zeros of the padding are multiplied too.
- * (kernel_size is kH, kW.) */
+/* shapewise_conv2d: each kept number of a filter times the pixel that it meets. Zeros of the padding are multiplied
+ * too. (kernel_size is kH, kW.) */
 #include "shapewise_conv2d.h"
 
 SIGNATURE
