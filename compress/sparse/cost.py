@@ -34,7 +34,7 @@ from nn.kernels import (
 CSR = 2.5                    # breaks even at 60 % zeros; measured: 43 to 61 %, by the rows of x
 CONVOLVED = 3.0              # CSR in `sparse_conv2d`, beside `conv2d`: at 67 %; measured: 57 to 76 % of 3×3
 BLOCKS = {4: 1.4, 8: 1.3}    # by the rows of a block: at 29 % and 23 % of its blocks
-GATHERED = 30.0              # to gather a number for `shapewise_conv2d`; measured: 24 to 41
+GATHERED = 30.0              # to gather a number (`shapewise_conv2d`); measured: 24 to 41 at 14² to 56²
 PATCH = 8.0                  # to lay out a number of a patch (im2col), float32; measured: 6 to 9
 
 # Of integers, beside `qgemm`. A call takes as long with a row of x as with 64 (AVX2: 32), so that how many
