@@ -3,6 +3,7 @@
     direct       filters of float32 or integers, implicit GEMM (Chetlur et al. 2014): no patches are laid out
     winograd     float32 3×3 filters: 16 multiplications for 2×2 outputs, directly 36 (Lavin & Gray 2016)
     sparse       float32 filters of which few weights are not 0: each is multiplied where it meets the image
+    shapewise    float32 filters that are 0 in the same columns: the others are gathered (Wen et al. 2016)
     im2col       any weight: patches are laid out as rows (Chellapilla, Puri & Simard 2006)
     depthwise    a filter for each channel
     bits         filters and images of signs, as bits
@@ -13,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from nn.kernels import bgemm, conv2d, gemm, qgemm, qspmm_bsr, qspmm_csr, sparse_conv2d
+from nn.kernels import bgemm, conv2d, gemm, qgemm, qspmm_bsr, qspmm_csr, shapewise_conv2d, sparse_conv2d
 
 from ..formats.format import FORMATS
 from ..formats.quantized import MaskedWeight
@@ -55,7 +56,7 @@ def algorithm(line: Any, size: tuple[int, int]) -> str:
         rows = of_pixels(line)
         kernel = weight.kernel_with(None) if rows else weight.convolved_with(dense_cost(line, size))
         if kernel not in (gemm, conv2d):  # else it has too few zeros, and is multiplied densely
-            return "sparse" if kernel is sparse_conv2d else "im2col"
+            return {sparse_conv2d: "sparse", shapewise_conv2d: "shapewise"}.get(kernel, "im2col")
     elif weight.kind != "dense" or wanted == "im2col":
         return "im2col"
     if not by_winograd(line, size):

@@ -7,9 +7,9 @@ vectors that the dense one keeps in registers; so it pays from a fraction of zer
 
 besides: what a product costs whatever the zeros. Nothing is timed, and nothing asked but shape and zeros: a
 Program runs the same way on every machine. The costs are measured on Zen 4 with AVX-512 (`espalier bench
-spmm_csr spmm_bsr sparse_conv2d qspmm_bsr qspmm_csr`), with 16 to 256 rows of x; with a single row
-`spmm_csr` waits for its indices, and breaks even at 84 to 88 % zeros. On another machine the break-even may
-be another."""
+spmm_csr spmm_bsr sparse_conv2d shapewise_conv2d qspmm_bsr qspmm_csr`), with 16 to 256 rows of x; with a
+single row `spmm_csr` waits for its indices, and breaks even at 84 to 88 % zeros. On another machine the
+break-even may be another."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from nn.kernels import (
     qgemm,
     qspmm_bsr,
     qspmm_csr,
+    shapewise_conv2d,
     sparse_conv2d,
     spmm_bsr,
     spmm_csr,
@@ -33,6 +34,7 @@ from nn.kernels import (
 CSR = 2.5                    # breaks even at 60 % zeros; measured: 43 to 61 %, by the rows of x
 CONVOLVED = 3.0              # CSR in `sparse_conv2d`, beside `conv2d`: at 67 %; measured: 57 to 76 % of 3×3
 BLOCKS = {4: 1.4, 8: 1.3}    # by the rows of a block: at 29 % and 23 % of its blocks
+GATHERED = 30.0              # to gather a number (`shapewise_conv2d`); measured: 24 to 41 at 14² to 56²
 PATCH = 8.0                  # to lay out a number of a patch (im2col), float32; measured: 6 to 9
 
 # Of integers, beside `qgemm`. A call takes as long with a row of x as with 64 (AVX2: 32), so that how many
@@ -83,11 +85,18 @@ def products(positions: np.ndarray, shape: tuple[int, ...]) -> list[Product]:
 
 def convolutions(positions: np.ndarray, shape: tuple[int, ...], dense: float = 1.0) -> list[Product]:
     """The same of filters: the dense convolution, a multiply-add of which costs `dense` (less than 1 by
-    Winograd's algorithm), the sparse one, and products of blocks with patches that are laid out."""
-    laid = PATCH * prod(shape[1:])
+    Winograd's algorithm), the sparse one, products of blocks with patches that are laid out, and the one of
+    whole columns."""
+    laid, columns = PATCH * prod(shape[1:]), len(columns_at(positions, shape))
     return [Product(conv2d, 1, dense, prod(shape), prod(shape)),
             Product(sparse_conv2d, 1, CONVOLVED, len(positions), prod(shape)),
-            *in_blocks(spmm_bsr, BLOCKS, positions, shape, laid)]
+            *in_blocks(spmm_bsr, BLOCKS, positions, shape, laid),
+            Product(shapewise_conv2d, shape[0], 1 + GATHERED / shape[0], columns, prod(shape[1:]))]
+
+
+def columns_at(positions: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The columns of the matrix that have any of these positions, rising."""
+    return np.unique(positions % max(prod(shape[1:]), 1))
 
 
 def of_integers(positions: np.ndarray, shape: tuple[int, ...]) -> list[Product]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nn.kernels import conv2d, gemm, sparse_conv2d, spmm_bsr, spmm_csr, spmm_nm
+from nn.kernels import conv2d, gemm, shapewise_conv2d, sparse_conv2d, spmm_bsr, spmm_csr, spmm_nm
 
 from ..stored import Stored, as_matrix, from_matrix
 from .cost import cheapest, convolutions, height, products
@@ -83,6 +83,8 @@ class SparseForm(Stored, abstract=True):
             return spmm_csr.pack(*self.rows(), prod(self.shape[1:]))
         if kernel is sparse_conv2d:  # (the filters of a signal are one pixel high)
             return sparse_conv2d.pack(*self.rows(), (1, *self.shape[2:])[-2:], self.shape[1])
+        if kernel is shapewise_conv2d:
+            return kernel.pack(self.decode().reshape(*self.shape[:2], *(1, *self.shape[2:])[-2:]))
         if kernel is spmm_bsr:
             positions, values = self.found()
             rows = height(positions, self.shape)
@@ -150,9 +152,15 @@ def values_at(at: np.ndarray, blocks: np.ndarray, columns: int) -> Found:
     return positions[order], blocks[block, within][order]
 
 
+def in_columns(kept: np.ndarray, columns: np.ndarray, shape: tuple[int, ...]) -> Found:
+    """(positions, values) of the columns (out, kept) of a weight."""
+    row, which = np.nonzero(kept)
+    return row * prod(shape[1:]) + columns[which], kept[row, which]
+
+
 def dense_filters(w: Any) -> np.ndarray:
-    """The filters (O, C, kH, kW) of an operand of `sparse_conv2d`."""
-    positions, values = READ[sparse_conv2d](w.unpack(), w.shape)
+    """The filters (O, C, kH, kW) of an operand of `sparse_conv2d` or `shapewise_conv2d`."""
+    positions, values = READ[w.kernel](w.unpack(), w.shape)
     matrix = np.zeros(prod(w.shape), np.float32)
     matrix[positions] = values
     return from_matrix(matrix.reshape(w.shape[0], -1), w.shape)
@@ -168,6 +176,7 @@ def _of_matrix(matrix: np.ndarray) -> Found:
 READ: Mapping[Any, Any] = {
     spmm_csr: lambda w, shape: (positions_in(w[1], w[2], prod(shape[1:])), w[0]),
     sparse_conv2d: lambda w, shape: (positions_in(w[1], w[2], prod(shape[1:])), w[0]),
+    shapewise_conv2d: lambda w, shape: in_columns(*w[:2], shape),
     spmm_bsr: lambda w, shape: values_in(*w[:3], prod(shape[1:])),
     gemm: lambda w, shape: _of_matrix(np.ascontiguousarray(w.T)),
     conv2d: lambda w, shape: _of_matrix(as_matrix(w.reshape(shape)))}

@@ -19,6 +19,7 @@ from nn.kernels import (
     qgemm,
     qspmm_bsr,
     qspmm_csr,
+    shapewise_conv2d,
     sparse_conv2d,
     spmm_bsr,
     winograd_conv2d,
@@ -97,7 +98,7 @@ def _of_images(shape: tuple[int, ...], rows: int, window: Window) -> Callable[[A
             filters = winograd_conv2d.pack(from_matrix(w, shape))
             return lambda: winograd_conv2d(x, filters, padding=how["padding"], out=y)
         operand = _operand(kernel, w, shape, rows)
-        if kernel in (conv2d, sparse_conv2d, qconv2d):
+        if kernel in (conv2d, sparse_conv2d, shapewise_conv2d, qconv2d):
             return lambda: kernel(x, operand, **how, out=y)
         patches = np.empty((*y.shape[:3], prod(shape[1:])), x.dtype)
         laid, out = (array.reshape(-1, array.shape[3]) for array in (patches, y))

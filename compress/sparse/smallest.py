@@ -5,13 +5,14 @@ import numpy as np
 from ..stored import as_matrix
 from .bitmask import BitmaskWeight
 from .blocks import EightRows, FourRows
+from .columns import ColumnsWeight
 from .csr import SparseWeight
 from .form import SparseForm
 from .gaps import GapsWeight
 from .two_of_four import TwoOfFour
 
 FORMS: tuple[type[SparseForm], ...] = (TwoOfFour, BitmaskWeight, GapsWeight, FourRows, EightRows,
-                                       SparseWeight)
+                                       SparseWeight, ColumnsWeight)
 
 
 def forms(w: np.ndarray) -> dict[str, SparseForm]:

@@ -7,7 +7,8 @@
                     tensor-train format (tt_matmul); bgemm, of +1 and −1 as bits, which sign_bits makes of
                     floats; pow2_gemm, of powers of two
     convolutions    conv2d(x, w, ...), depthwise_conv2d, winograd_conv2d; qconv2d and qdepthwise_conv2d;
-                    bconv2d, of bits; sparse_conv2d; all channels last; the gradients of the first two; im2col
+                    bconv2d, of bits; sparse_conv2d, of single weights; shapewise_conv2d, of whole
+                    columns; all channels last; the gradients of the first two; im2col
     layers          relu, erf, gelu, batch_norm, max_pool2d, avg_pool2d, softmax_cross_entropy, attention;
                     relu_grad, ...
     integers        quantize, dequantize, requantize, qadd, qmax_pool2d, qavg_pool2d; transpose

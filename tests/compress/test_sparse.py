@@ -13,6 +13,7 @@ from compress import Prune
 from compress.sparse import cost
 from compress.sparse.bitmask import BitmaskWeight
 from compress.sparse.blocks import EightRows, FourRows
+from compress.sparse.columns import ColumnsWeight
 from compress.sparse.csr import SparseWeight
 from compress.sparse.form import blocks_of, values_in
 from compress.sparse.gaps import GapsWeight
@@ -31,14 +32,14 @@ def sparse(shape, zeros, seed, style="element"):
     if style == "2:4":
         return Prune(pattern="2:4").encode(w, Prune(pattern="2:4").fit(w, compress.Context())).decode()
     matrix = as_matrix(w)
-    heights = {"element": 1, "4x1": 4, "8x1": 8}[style]
+    heights = {"element": 1, "4x1": 4, "8x1": 8, "column": len(matrix)}[style]
     alive = rng.random((-(-len(matrix) // heights), matrix.shape[1])) >= zeros
     matrix *= np.repeat(alive, heights, axis=0)[:len(matrix)]
     return compress.stored.from_matrix(matrix, shape)
 
 
 weights = st.builds(sparse, st.sampled_from(SHAPES), st.sampled_from([0.0, 0.3, 0.6, 0.9, 1.0]),
-                    st.integers(0, 2**31), st.sampled_from(["element", "4x1", "8x1"]))
+                    st.integers(0, 2**31), st.sampled_from(["element", "4x1", "8x1", "column"]))
 halves = st.builds(sparse, st.sampled_from([(3, 8), (10, 12), (8, 4, 1, 1), (5, 4, 3, 3)]), st.just(0.5),
                    st.integers(0, 2**31), st.just("2:4"))
 
@@ -64,6 +65,8 @@ def test_bytes_are_those_of_the_formula_and_the_smallest_is_taken(w):
     n, alive = w.size, np.count_nonzero(w)
     found = {kind: form.nbytes for kind, form in forms(w).items()}
     assert found["bitmask"] == 4 * alive + -(-n // 8)
+    columns = np.count_nonzero(as_matrix(w).any(axis=0))
+    assert found["columns"] == 4 * len(w) * columns + -(-(n // len(w)) // 8)
     assert found["csr"] == 6 * alive + 4 * (len(w) + 1)
     assert found["gaps"] <= 4 * alive + -(-n // 8) + 1  # with gaps of one bit it is the mask
     if "2:4" in found:
@@ -78,6 +81,7 @@ def test_blocks_take_one_index_for_their_rows():
     assert found["bsr8"].itemised()["indices"] < found["gaps"].itemised()["indices"] / 4
     assert isinstance(smallest(sparse((64, 256), 0.9, 0, "4x1")), FourRows)
     assert isinstance(smallest(sparse((64, 256), 0.9, 0)), GapsWeight)
+    assert isinstance(smallest(sparse((64, 256), 0.9, 0, "column")), ColumnsWeight)
     assert isinstance(smallest(sparse((64, 256), 0.4, 0)), BitmaskWeight)
     assert isinstance(smallest(sparse((64, 256), 0.5, 0, "2:4")), TwoOfFour)
 
@@ -121,10 +125,11 @@ def test_the_model_of_cost_by_hand():
 
 def test_the_model_of_the_cost_of_convolutions_by_hand():
     positions, shape = np.flatnonzero(np.ones((64, 72))), (64, 8, 3, 3)
-    dense, single, four, eight = cost.convolutions(positions, shape)
+    dense, single, four, eight, columns = cost.convolutions(positions, shape)
     assert single.break_even(dense) == pytest.approx(1 - 1 / cost.CONVOLVED)
     assert four.break_even(dense) == pytest.approx(1 - (1 - cost.PATCH / 64) / cost.BLOCKS[4])
-    assert [one.zeros for one in (single, four, eight)] == [0, 0, 0]
+    assert columns.break_even(dense) == pytest.approx(1 - 1 / (1 + cost.GATHERED / 64))
+    assert [one.zeros for one in (single, four, eight, columns)] == [0, 0, 0, 0]
     faster, single, *_ = cost.convolutions(positions, shape, dense=0.5)  # as Winograd's way may be
     assert single.break_even(faster) == pytest.approx(1 - 0.5 / cost.CONVOLVED)
 
@@ -182,7 +187,8 @@ def test_another_array_in_a_file_is_refused(form, name):
             read(form.kind, arrays | {name: wrong.reshape(shape).astype(arrays[name].dtype)}, w.shape)
 
 
-@pytest.mark.parametrize("form", [SparseWeight, GapsWeight, BitmaskWeight, FourRows, EightRows])
+@pytest.mark.parametrize("form", [SparseWeight, GapsWeight, BitmaskWeight, FourRows, EightRows,
+                                  ColumnsWeight])
 def test_damage_anywhere_is_an_error_or_another_weight(form):
     """Every bit of every array flipped: what is read is what is written, or a ValueError."""
     w = sparse((5, 6), 0.6, 3)

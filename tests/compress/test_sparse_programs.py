@@ -83,6 +83,30 @@ def test_a_convolution_with_many_zeros_is_held_once_and_multiplies_no_zero(zeros
                                 if there is not None]
 
 
+def test_a_convolution_with_deleted_columns_gathers_those_that_are_left():
+    rng = np.random.default_rng(0)
+    model = nn.Sequential(nn.Conv2d(16, 64, 3, padding=1, stride=2, rng=rng), nn.ReLU())
+    x = rng.standard_normal((2, 16, 9, 9)).astype(np.float32)
+    program = compress.convert(compress.prepare(model, Prune(0.75, pattern="shape"), x))
+    step, = (step for step in program.bound.steps if step.macs)
+    assert (step.kernel, step.macs) == ("shapewise_conv2d", 25 * 64 * 36)
+    found = compress.report(program, measured=True).zeros["0.weight"]
+    assert (found.product, found.zeros, found.rows) == ("shapewise_conv2d", 0.75, 64)
+    assert found.zeros > found.break_even
+    assert 0 <= found.measured <= 1
+    stored = program.constants["0.weight"]
+    assert (stored.kind, stored.nbytes) == ("columns", 4 * 64 * 36 + 16 * 9 // 8)
+    with nn.no_grad():
+        wanted = model.eval()(nn.Tensor(x)).data
+    np.testing.assert_allclose(program(x), wanted, rtol=1e-4, atol=1e-4)
+    bad = x.copy()
+    bad[0, :, 4, 4] = np.nan  # 0 · NaN is NaN, for whoever multiplies
+    found = program(bad)
+    with nn.no_grad():
+        np.testing.assert_array_equal(np.isnan(found), np.isnan(model(nn.Tensor(bad)).data))
+    np.testing.assert_allclose(found[1], wanted[1], rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("style", ["4x1", "8x1"])
 def test_patches_are_laid_out_for_blocks_where_that_pays(style):
     rng = np.random.default_rng(0)

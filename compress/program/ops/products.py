@@ -22,12 +22,14 @@ from nn.kernels import (
     qdepthwise_conv2d,
     qspmm_bsr,
     qspmm_csr,
+    shapewise_conv2d,
     sparse_conv2d,
     winograd_conv2d,
 )
 from nn.kernels.requantization import ROUNDINGS
 
 from ...overflow import int32_sums
+from ...sparse.cost import columns_at
 from ...sparse.form import dense_filters
 from ...stored import Stored, from_matrix
 from ..algorithms import ALGORITHMS, algorithm, filters, on_integers
@@ -42,7 +44,7 @@ from .signs import filters_of_bits, sums_of_bits
 from .sums import multiplier, numbers, said, sums
 
 KERNELS = {"direct": conv2d, "depthwise": depthwise_conv2d, "winograd": winograd_conv2d,
-           "sparse": sparse_conv2d}  # of float images
+           "sparse": sparse_conv2d, "shapewise": shapewise_conv2d}  # of float images
 
 
 class _Product(Op, roles={"weight": True, "bias": False}):
@@ -177,11 +179,15 @@ class Conv2d(_Product, name="conv2d", stride=(1, 1), dilation=(1, 1), padding=(0
             options, windows = {"padding": line["padding"]}, f", tiles of 2×2{windows}"
         elif by == "sparse":
             macs = rows * columns * len(line.weight().found()[0])
-        checks = by in ("winograd", "sparse")  # NaN would spread over a tile, or be left out
+        elif by == "shapewise":
+            kept = columns_at(line.weight().found()[0], line.weight().shape)
+            macs = rows * columns * line.weight().shape[0] * len(kept)
+        packs = by in ("sparse", "shapewise")
+        checks = packs or by == "winograd"  # NaN would spread over a tile, or be left out
 
         def load(constants: Mapping[str, Any], grids: Mapping[str, Any]) -> tuple:
             weight, bias = numbers(line, constants)
-            if by == "sparse":
+            if packs:
                 return weight.operand(kernel), bias
             return kernel.pack(weight.decode().reshape(filters(weight)), **groups), bias
 

@@ -65,6 +65,12 @@ def test_packed_of_another_shape(kernel, weight, shape):
     ("spmm_csr", TypeError, (W8,)), ("spmm_csr", ValueError, (W[0],)), ("spmm_csr", TypeError, (W, W)),
     ("sparse_conv2d", TypeError, (W8,)), ("sparse_conv2d", ValueError, (W,)),
     ("sparse_conv2d", TypeError, (W, W)), ("sparse_conv2d", ValueError, (np.ones((2, 3, 0, 1), F),)),
+    ("shapewise_conv2d", TypeError, (W8,)), ("shapewise_conv2d", ValueError, (W,)),
+    ("shapewise_conv2d", TypeError, (W, W)), ("shapewise_conv2d", ValueError, (np.ones((2, 3, 0, 1), F),)),
+    *[("shapewise_conv2d", error, (np.ones((2, 2), F), np.array(columns, np.int32), 3, c))
+      for error, columns, c in (
+        (ValueError, [3, 36], 4), (ValueError, [3, 3], 4), (ValueError, [-1, 3], 4), (ValueError, [3], 4),
+        (TypeError, [3, 4], 4.5))],
     *[("sparse_conv2d", error, (np.ones(1, F), np.array([index], np.int32), np.array([0, 1], np.int32), 3, c))
       for error, index, c in ((ValueError, 36, 4), (TypeError, 3, 4.5))],
     ("spmm_csr", ValueError, (np.ones(1, F), np.array([4], np.int32), np.array([0, 1], np.int32), 4)),

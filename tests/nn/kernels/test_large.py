@@ -86,6 +86,17 @@ def test_sparse_conv2d(shape, filters, how):
     all_meet(kernels.sparse_conv2d, domain.storing(Case((x,), how), w, rng.random(filters) < 0.1))
 
 
+@pytest.mark.parametrize(("shape", "filters", "how"), [
+    ((1, 24, 41, 60), (66, 60, 3, 3), {"padding": 1}), ((2, 9, 9, 1300), (129, 1300, 1, 1), {}),
+    ((1, 61, 30, 8), (5, 8, 7, 5), {"stride": (3, 2), "padding": (2, 1), "dilation": (1, 2)})],
+    ids=["blocks", "slices", "strides"])
+def test_shapewise_conv2d(shape, filters, how):
+    rng = np.random.default_rng(0)
+    x, w = floats(rng, shape, "uniform"), floats(rng, filters, "uniform")
+    domain = DOMAINS["shapewise_conv2d"]
+    all_meet(kernels.shapewise_conv2d, domain.keeping(Case((x,), how), w, rng.random(filters[1:]) < 0.5))
+
+
 @pytest.mark.parametrize(("m", "k", "n"), FLOAT)
 @pytest.mark.parametrize("size", [16, 32, 256])
 def test_codebook_gemm(m, k, n, size):

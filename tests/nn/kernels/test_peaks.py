@@ -5,8 +5,8 @@ import pytest
 from nn import kernels
 from nn.kernels import best_route, call_cost, copy_speed, native, peak_routes, peaks, route_of, use
 
-FLOATS = ("gemm", "conv2d", "depthwise_conv2d", "spmm_csr", "sparse_conv2d", "codebook_gemm", "tt_matmul",
-          "winograd_conv2d", "half_gemm", "spmm_bsr", "spmm_nm")
+FLOATS = ("gemm", "conv2d", "depthwise_conv2d", "spmm_csr", "sparse_conv2d", "shapewise_conv2d",
+          "codebook_gemm", "tt_matmul", "winograd_conv2d", "half_gemm", "spmm_bsr", "spmm_nm")
 VECTORS = [route for route in peak_routes() if not route.endswith("_scalar")]
 needs_peaks = pytest.mark.skipif(not VECTORS, reason="no vector instructions here")
 
