@@ -90,7 +90,7 @@ def test_every_score_of_pruning_has_a_say(score):
 
 def test_scores_choose_otherwise_than_magnitude():
     model, x, y = cnn(), example(1, 8, 8, n=20), np.arange(20) % 10
-    ours = [name for name, score in SCORES.items() if score.__module__.startswith("compress.")]  # not a test's
+    ours = [name for name, one in SCORES.items() if one.__module__.startswith("compress.")]  # not a test's
     chosen = {score: str(compress.prune_channels(model, x, fraction=0.5, score=score, targets=y
                                                  ).surgery.channels) for score in ours}
     assert len(set(chosen.values())) == len(ours) - 1    # "l1" is "magnitude"
