@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, ClassVar
+from typing import Any
 
 from ..table import whole
 from . import cells, few_labels_chart
@@ -32,15 +32,12 @@ NOTES = (
 class Table(Cells):
     """The accuracy of every method and number of labels that is finished, by seed."""
 
-    what: ClassVar[str] = "table of few labels"
-    file: ClassVar[str] = "few-labels.json"
-    setting: ClassVar[type] = Labelling
-    outcome: ClassVar[type] = Accuracy
+    what, file, setting, outcome = "table of few labels", "few-labels.json", Labelling, Accuracy
 
     def of(self, method: str, labels: int | None) -> dict[int, float]:
         """In percent, of each seed that is finished."""
-        asked = Labelling(method, labels)
-        return {seed: 100 * one.test for (own, seed), one in self.found.items() if own == asked}
+        wanted = Labelling(method, labels)
+        return {seed: 100 * one.test for (own, seed), one in self.found.items() if own == wanted}
 
     def differences(self, method: str, labels: int | None) -> list[float]:
         """In points, of each seed that is finished, against augmentation alone."""

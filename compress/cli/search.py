@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import nn
 
@@ -30,10 +30,7 @@ PICTURE = "search.png"
 class Table(Cells):
     """The accuracies of every trial that is finished, by seed."""
 
-    what: ClassVar[str] = "search"
-    file: ClassVar[str] = "search.json"
-    setting: ClassVar[type] = Trial
-    outcome: ClassVar[type] = Accuracies
+    what, file, setting, outcome = "search", "search.json", Trial, Accuracies
 
     def of(self, trial: Trial, seeds: Sequence[int]) -> list[Accuracies]:
         """Of each seed."""
