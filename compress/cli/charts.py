@@ -74,9 +74,12 @@ def _scores(ledger: Ledger, label: str, unit: str, value: Callable[[Row], float]
         _frame(axes, panels[network][1], value, unit, ledger.metric)
         axes.set_xlabel(label)
     figure.supylabel(f"{ledger.metric.name} on test {ledger.metric.examples}", fontsize=15)
-    bars = "" if len(ledger.seeds) == 1 else f"     bars: least and largest of {len(ledger.seeds)} seeds"
-    key = f"hollow: dense network of the same bytes and training, tied to its row{bars}"
-    key += "     rows of --all: only in the table" * (len(ledger.rows) < len(every))
+    keys = ["hollow: dense network of the same bytes and training, tied to its row"]
+    if len(ledger.seeds) > 1:
+        keys.append(f"bars: least and largest of {len(ledger.seeds)} seeds")
+    if len(ledger.rows) < len(every):
+        keys.append("rows of --all: only in the table")
+    key = ("\n" if len(networks) == 1 else "     ").join(keys)  # one panel is too narrow for all in a line
     figure.supxlabel(key, fontsize=12, color="#555555")
     figure.draw_without_rendering()  # lays the panels out: from here on pixels are known
     figure.set_layout_engine("none")

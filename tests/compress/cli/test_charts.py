@@ -148,3 +148,15 @@ def test_the_bars_of_layers_sum_to_the_file(figures):
     assert 1000 * sum(widths.values()) == pytest.approx(total)
     titles = [axes.get_title() for axes in figures["layer-bytes"].axes]
     assert titles == ["conv1", "conv2", "conv3", "fc", "file header", "fc1", "fc2", "fc3", "file header"]
+
+
+@pytest.mark.parametrize("networks", [("cnn", "mlp"), ("mlp",)])
+def test_what_stands_below_a_chart_is_not_cut_off(networks):
+    some = replace(ledger(), rows=tuple(row for row in ledger().rows if row.network in networks))
+    with rc_context(charts.STYLE):
+        figure = charts.figures(some)["accuracy-bytes"]
+        figure.draw_without_rendering()
+        found = extents(figure.texts)
+    assert len(found) == 2  # what is on the axis, and the key
+    assert (found[:, :2] >= 0).all()
+    assert (found[:, 2:] <= figure.bbox.max).all()
