@@ -70,8 +70,8 @@ ffi.set_source(
 
 
 def build(out: Path, flags: list[str]) -> None:
-    """Compile to out/_kernels.abi3.so, written beside and renamed: a running process keeps the old one. What is
-    compiled on the way lies elsewhere: a build that is killed leaves nothing in the package."""
+    """Compile to out/_kernels.abi3.so, written beside and renamed: a running process keeps the old one.
+    What is compiled on the way lies elsewhere: a build that is killed leaves nothing in the package."""
     compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
     if shutil.which(compiler[0]) is None:
         raise OSError(f"no C compiler: {compiler[0]} is not there; install one, or name it in CC")

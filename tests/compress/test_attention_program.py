@@ -10,6 +10,7 @@ from compress.program.call import Call
 from compress.program.program import Program
 from compress.program.value import ProgramError, Value
 from nn import functional as F
+from nn.sizes import Size
 
 RNG = np.random.default_rng(0)
 MASKS = {"none": None, "booleans": np.tri(5, 6, dtype=bool), "of keys": RNG.random((1, 6)) < 0.5,
@@ -94,7 +95,6 @@ SHAPES = {"q": ("N", 5, 4), "k": ("N", 6, 4), "v": ("N", 6, 3)}
     ({}, {"scale": "x"}, r"scale must be"), ({"mask": (1, 1, 1, 1, 1)}, {}, r"a mask of"),
     ({"mask": ("N", 5, 6), "more": ("N", 5, 6)}, {}, r"takes 3 inputs")])
 def test_a_program_that_is_wrong_is_refused(changed, attributes, said):
-    from nn.sizes import Size
     inputs = {name: Value("float32", tuple(Size(n) if n == "N" else n for n in shape))
               for name, shape in (SHAPES | changed).items()}
     call = Call("attention", tuple(inputs), "y", {}, attributes)

@@ -2,7 +2,8 @@
 
     found = attention(q, k, v, causal)
 
-A mask is a fourth value, or a constant: booleans, true where a query may look, or float32 to add to scores."""
+A mask is a fourth value, or a constant: booleans, true where a query may look, or float32 to add to
+scores."""
 
 from collections.abc import Mapping
 from typing import Any
