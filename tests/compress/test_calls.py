@@ -225,6 +225,10 @@ BAD_LINES = {
     "pool larger than the image": ([max_pool(kernel=(9, 9))], {}, IMAGE, "empty or too large"),
     "average with no stride": (
         [line("avg_pool2d", kernel=(2, 2), stride=(0, 1))], {}, IMAGE, "kernel and stride must be positive"),
+    "attention without values": ([line("attention", "x", "x")], {}, FLAT, "takes 3 inputs"),
+    "attention to keys of another width": (
+        [line("reshape", shape=(N, 3, 1), output="z"), line("attention", "x", "z", "z")], {}, FLAT,
+            "do not fit"),
     "no such rule": ([rule("nothing")], {}, FLAT, "there is no rule 'nothing'"),
     "rule that says nothing of its result": ([line("numpy: tanh")], {}, FLAT,
                                              "makes must be a dtype and a shape"),
