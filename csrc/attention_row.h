@@ -43,7 +43,7 @@ typedef void attention_mean_micro(int64_t keys, int64_t columns, float *s, const
         UNROLL for (int r = 0; r < 4; r++) sum[r] =                                                                \
             MULTIPLY_ADD_F(sum[r], ALL_F(s[k + r]), LOAD(v + (k + r) * v_row + (j)));                              \
     for (; k < keys; k++)                                                                                          \
-        sum[k % 4] = MULTIPLY_ADD_F(sum[k % 4], ALL_F(s[k]), LOAD(v + k * v_row + (j)));                           \
+        sum[0] = MULTIPLY_ADD_F(sum[0], ALL_F(s[k]), LOAD(v + k * v_row + (j)));                                   \
     const V_F mean = MULTIPLY_F(ADD_F(ADD_F(sum[0], sum[1]), ADD_F(sum[2], sum[3])), share);
 
 #define LOAD_REST(p) LOAD_FIRST(p, columns - whole)
