@@ -147,6 +147,8 @@ def test_several_programs_threads_at_once():
 
 @NEEDS_C
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.skipif("asan" in os.environ.get("LD_PRELOAD", ""),
+                    reason="AddressSanitizer's locks may be held in a fork of a process with threads")
 def test_a_fork_has_threads_of_its_own():
     run = child(WORK + """
 import warnings
