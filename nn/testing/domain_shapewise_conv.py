@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from ..kernels import conv2d
 from .case import STYLES, Case, floats, near
 from .domain import SEEDS, TINY, gamma
-from .domain_conv import Convolution
+from .domain_sparse_conv import SparseConv2d
 
 
-class ShapewiseConv2d(Convolution):
+class ShapewiseConv2d(SparseConv2d):
     """f32 convolution; the arguments are x, w, columns, kernel_size."""
 
     name = "shapewise_conv2d"
@@ -49,19 +48,10 @@ class ShapewiseConv2d(Convolution):
         w[:, columns] = of(kept.astype(np.float64))
         return np.ascontiguousarray(np.moveaxis(w.reshape(len(kept), kh, kw, c), 3, 1))
 
-    def exactly(self, case: Case) -> np.ndarray:
-        """(N,H',W',O) the convolution with dense filters, in float64."""
-        return self._dense_convolution(case)
-
     def bound(self, case: Case) -> np.ndarray:
         """(N,H',W',O) γ_{k+1}·(|w|·|x| + |bias|), k the columns; and underflow's share."""
         k = len(case.args[2])
         return gamma(k + 1) * self._dense_convolution(case, np.abs) + k * TINY
-
-    def _dense_convolution(self, case: Case, of=lambda v: v) -> np.ndarray:
-        bias = case.options.get("bias")
-        options = {**case.options, "bias": None if bias is None else of(bias.astype(np.float64))}
-        return conv2d.reference(of(case.args[0].astype(np.float64)), self.dense(case, of), **options)
 
     def empties(self, case: Case) -> dict[str, Case]:
         """No images, no filters, no channels."""
@@ -70,11 +60,3 @@ class ShapewiseConv2d(Convolution):
         return {"N": self.images(case, slice(0, 0)),
                 "O": case.on(x, w[:0], columns, size, bias=None if bias is None else bias[:0]),
                 "C": case.on(x[..., :0], w[:, :0], columns[:0], size)}
-
-    def weight(self, case: Case) -> tuple[np.ndarray, ...]:
-        """What is packed, and what `unpack` must give back."""
-        return case.args[1:]
-
-    def to_pack(self, case: Case) -> tuple:
-        """Columns don't say how many channels the filters have."""
-        return *case.args[1:], case.args[0].shape[3]
