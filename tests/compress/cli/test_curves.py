@@ -41,13 +41,6 @@ def test_it_measures_every_cell_once(few, capsys, monkeypatch):
     assert json.loads(capsys.readouterr().out) == found
 
 
-@pytest.mark.parametrize("options", [["--all"], ["--technique", "int8"], ["--grid"],
-                                     ["--recipe", "deep-compression"]])
-def test_what_makes_no_sense_with_it(few, capsys, options):
-    assert few(*options) == 2
-    assert "--curves" in capsys.readouterr().err
-
-
 def test_a_table_of_a_grid_is_not_taken_for_one_of_curves(few, capsys):
     path = Path("espalier-runs")
     path.mkdir()

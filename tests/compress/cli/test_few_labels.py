@@ -51,13 +51,6 @@ def test_it_measures_every_cell_once(few, capsys, monkeypatch):
     assert json.loads(capsys.readouterr().out) == found
 
 
-@pytest.mark.parametrize("options", [["--all"], ["--technique", "int8"], ["--grid"], ["--curves"],
-                                     ["--recipe", "deep-compression"]])
-def test_what_makes_no_sense_with_it(few, capsys, options):
-    assert few(*options) == 2
-    assert "--few-labels" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("labels", [10, 20, 50])
 def test_labels_are_of_every_class_as_many_and_drawn_by_the_seed(labels):
     y = nn.data.digits().y_train

@@ -45,13 +45,6 @@ def test_it_chooses_and_measures_every_cell_once(few, capsys, monkeypatch):
     assert json.loads(capsys.readouterr().out) == found
 
 
-@pytest.mark.parametrize("options", [["--all"], ["--technique", "int8"], ["--grid"], ["--curves"],
-                                     ["--recipe", "deep-compression"]])
-def test_what_makes_no_sense_with_it(few, capsys, options):
-    assert few(*options) == 2
-    assert "--students" in capsys.readouterr().err
-
-
 def test_validation_chooses_by_the_mean_and_of_equals_the_first():
     seen = {("smoothed", 0.1): (0.8, 0.9), ("smoothed", 0.2): (0.7, 0.99), ("soft", 1.0): (0.9, 0.8),
             ("soft", 4.0): (0.8, 0.9)}

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compress.cli import bench, command, job
+from compress.cli import TABLES, bench, command, job
 from tests.compress.cli.test_job import environment, write_idx, write_mnist
 
 
@@ -89,6 +89,16 @@ def test_no_option_is_proposed_that_would_not_be_valid_there(options, capsys):
 )
 def test_options_that_make_no_sense(options, message, capsys):
     assert message in refused(capsys, *options)
+    assert not list(Path().iterdir())
+
+
+@pytest.mark.parametrize("options", [["--all"], ["--technique", "int8"], ["--recipe", "deep-compression"],
+                                     *([name] for name in TABLES)], ids=lambda options: options[0])
+@pytest.mark.parametrize("name", TABLES)
+def test_a_run_of_its_own_goes_with_nothing_else(name, options, capsys):
+    if options == [name]:
+        pytest.skip("that is the run itself")
+    assert name in refused(capsys, name, "--quick", *options)
     assert not list(Path().iterdir())
 
 
