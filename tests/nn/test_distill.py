@@ -41,7 +41,7 @@ def run(model, loss, x, y, **how):
 def test_it_is_the_composition_of_pytorch(i):
     z, v, y, p, (temperature, soft), loss, gradient = (
         GOLDEN[f"{i}.{name}"] for name in ("z", "v", "y", "p", "settings", "loss", "grad"))
-    targets = soft_targets(v, temperature)
+    targets = soft_targets(list(v), temperature)
     np.testing.assert_allclose(targets, p, rtol=1e-12)
     logits = nn.Tensor(z, requires_grad=True)
     mine = soft * soft_loss(logits, targets, temperature)
@@ -65,7 +65,7 @@ def test_a_step_of_fit_has_that_loss(i):
             return self.logits[x.data[:, 0].astype(int)]
 
     model, x = Table(), np.arange(len(z))[:, None].astype(np.float64)
-    teaches = Distillation(v, temperature=temperature, soft=soft)
+    teaches = Distillation(list(v), temperature=temperature, soft=soft)
     epoch, = nn.train.fit(model, x, y, epochs=1, batch_size=len(z), loss=teaches, rng=rng(),
                           optimizer=nn.optim.SGD(model.parameters(), lr=1.0), progress=False)
     np.testing.assert_allclose(epoch.loss, loss, rtol=1e-12)
@@ -143,6 +143,48 @@ def test_targets_may_be_probabilities():
     assert 0 <= log[-1].accuracy <= 1
 
 
+# Token by token
+
+
+def language(width, seed):
+    return nn.models.CharTransformer(7, width, 1, 2, 5, rng=rng(seed))
+
+
+def windows():
+    tokens = rng().integers(0, 7, (24, 6))
+    return tokens[:, :-1], tokens[:, 1:]
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_language_model_learns_from_another(several):
+    """Its teacher asked or recorded; without labels it comes to say what the teacher does."""
+    x, y = windows()
+    teacher = [language(8, 1), language(8, 3)] if several else language(8, 1)
+    states = []
+    for one in (teacher, distill.record(teacher, x, batch_size=7)):
+        student = language(4, 2)
+        log = run(student, Distillation(one), x, y)
+        assert log[-1].accuracy is None
+        states.append(student.state_dict())
+    for name, value in states[0].items():
+        np.testing.assert_allclose(states[1][name], value, rtol=1e-4, atol=1e-5, err_msg=name)
+    student = language(4, 2)
+    log = run(student, Distillation(teacher, soft=1), x, np.zeros(24), epochs=40)
+    assert log[-1].loss < 0.2 * log[0].loss
+
+
+@pytest.mark.parametrize(("message", "y", "soft"), [
+    (r"\(N, T, classes\) where y has a class for each of T tokens, got \(16, 5, 7\), and y has \(16,\)",
+     np.zeros(24, int), 0.5),
+    (r"got \(16, 5, 7\), and y has \(16, 4\)", np.zeros((24, 4), int), 0.0),
+    (r"got \(16, 5, 7\), and y has \(16, 5\)", np.zeros((24, 5)), 0.5),
+    ("y has the class 7, but the model has 7 outputs", np.full((24, 5), 7), 0.5)])
+def test_labels_that_are_not_of_these_tokens_are_refused(message, y, soft):
+    x, _ = windows()
+    with pytest.raises(ValueError, match=message):
+        run(language(4, 2), Distillation(language(8, 1), soft=soft), x, y)
+
+
 # Every kind of student and teacher
 
 
@@ -204,13 +246,15 @@ NAN = np.full(3, np.nan, np.float32)
 
 
 @pytest.mark.parametrize(("message", "teacher"), [
-    (r"the student gives \(16, 3\), the teacher 5 classes", network(classes=5)),
-    (r"the student gives \(16, 3\), the teacher 5 classes", np.zeros((40, 5))),
-    (r"different numbers of classes: \[3, 4\]", [network(), network(classes=4)]),
+    (r"the student gives \(16, 3\), the teacher \(16, 5\)", network(classes=5)),
+    (r"the student gives \(16, 3\), the teacher \(16, 5\)", np.zeros((40, 5))),
+    (r"the student gives \(16, 3\), the teacher \(16, 2, 3\)", np.zeros((40, 2, 3))),
+    (r"logits of different shapes: \[\(16, 3\), \(16, 4\)\]", [network(), network(classes=4)]),
+    (r"logits of different shapes: \[\(16, 3\), \(16, 4\)\]", [network(), np.zeros((40, 4))]),
     ("recorded for 39 examples, and x has 40", np.zeros((39, 3))),
-    ("recorded for 41 examples, and x has 40", np.zeros((2, 41, 3))),
-    (r"must give logits \(16, classes\), got \(3,\)", lambda x: np.zeros(3)),
-    (r"must give logits \(16, classes\), got list", lambda x: [0, 1]),
+    ("recorded for 41 examples, and x has 40", [network(), np.zeros((41, 3))]),
+    (r"give logits \(16, classes\) or \(16, T, classes\), got \(3,\)", lambda x: np.zeros(3)),
+    (r"give logits \(16, classes\) or \(16, T, classes\), got list", lambda x: [0, 1]),
     ("the teacher's logits have NaN", lambda x: np.zeros((len(x), 3)) + NAN),
 ])
 def test_what_cannot_teach_this_student_is_refused_before_the_first_step(message, teacher):
