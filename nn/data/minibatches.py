@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from ..arguments import count, instance
+from ..arguments import count, flag, instance
 
 Batch = tuple[np.ndarray, np.ndarray]
 Augmentation = Callable[[np.ndarray, np.ndarray, np.random.Generator], Batch]
@@ -22,6 +22,7 @@ def batches(x: np.ndarray, y: np.ndarray, size: int, rng: np.random.Generator,
         instance("batches", name, array, np.ndarray, "a NumPy array")
     instance("batches", "rng", rng, np.random.Generator, "a numpy.random.Generator")
     count("batches", "size", size)
+    flag("batches", "shuffle", shuffle)
     if x.ndim == 0 or y.ndim == 0 or len(x) != len(y) or len(x) == 0:
         raise ValueError(f"batches: x and y must have equally many rows (> 0), got {x.shape} and {y.shape}")
     return ((x[rows], y[rows]) for rows in rows_of_batches(len(x), size, rng, shuffle))

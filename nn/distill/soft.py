@@ -36,10 +36,11 @@ def soft_loss(logits: Tensor, targets: np.ndarray, temperature: float = 1.0) -> 
     """T²·KL(p ‖ softmax(z/T)), the mean over the N examples, or over all their tokens: a scalar.
 
     logits: z (N, C), or (N, T, C) of tokens, of the student. targets: p of the same shape, as soft_targets
-    gives them for the same temperature T. Gradients through z/T fall as 1/T² (one T of the division, one of the targets, which approach each
-    other), and the factor T² keeps their size, so that a mixture with hard labels stays what it is as T
-    changes (Hinton et al. 2015, §2). As T → ∞ the gradient of example n becomes (zₙ − vₙ)/(N·C) for logits of
-    mean 0, that of a square (§2.1, eq. 4). "batchmean", not "mean": a divergence is a sum over classes.
+    gives them for the same temperature T. Gradients through z/T fall as 1/T² (one T of the division, one of
+    the targets, which approach each other), and the factor T² keeps their size, so that a mixture with hard
+    labels stays what it is as T changes (Hinton et al. 2015, §2). As T → ∞ the gradient of example n becomes
+    (zₙ − vₙ)/(N·C) for logits of mean 0, that of a square (§2.1, eq. 4). "batchmean", not "mean": a
+    divergence is a sum over classes.
     Raises TypeError for targets that are no array, ValueError for shapes that differ, a number of classes
     above all, for targets below 0 or of a sum other than 1 (a teacher's logits are none: soft_targets makes
     them), and for a temperature not > 0."""

@@ -93,7 +93,8 @@ def _logits(who, model, inputs):
     out = out.data if isinstance(out, Tensor) else out
     if not isinstance(out, np.ndarray) or out.ndim not in (2, 3) or len(out) != len(inputs):
         got, n = getattr(out, "shape", type(out).__name__), len(inputs)
-        raise ValueError(f"{who}: the teacher must give logits ({n}, classes) or ({n}, T, classes), got {got}")
+        raise ValueError(f"{who}: the teacher must give logits ({n}, classes) or ({n}, T, classes), got "
+                         f"{got}")
     return checked_logits(who, "the teacher's logits", out)
 
 

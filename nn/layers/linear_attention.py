@@ -55,6 +55,7 @@ class LinearAttention(Module):
         """(…, L, E), (…, S, E), (…, S, V) → (…, L, V). is_causal: query i sees the keys 0 … i; then L = S.
         Raises ValueError for shapes that do not fit."""
         query, key, value = _checked(self, query, key, value)
+        is_causal = flags(self, is_causal=is_causal)["is_causal"]
         (q, _), (k, m) = self.of(query), self.of(key)
         ones = np.ones((*value.shape[:-1], 1), value.dtype)  # with them, the sum of the weights is a column
         values = F.cat([value, Tensor(ones)], -1)
@@ -198,7 +199,7 @@ class NystromAttention(Module):
     def forward(self, query: Operand, key: Operand, value: Operand, is_causal: bool = False) -> Tensor:
         """(…, L, E), (…, S, E), (…, S, V) → (…, L, V). Raises ValueError for shapes that do not fit, and for
         is_causal."""
-        if is_causal:
+        if flags(self, is_causal=is_causal)["is_causal"]:
             raise ValueError("NystromAttention: is_causal is not possible: a landmark sees the future")
         query, key, value = _checked(self, query, key, value)
         query = query * (query.shape[-1] or 1) ** -0.5

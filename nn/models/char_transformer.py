@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import functional as F
 from .. import init
-from ..arguments import count
+from ..arguments import count, flag
 from ..context import no_grad
 from ..layers import Embedding, LayerNorm, Linear, ModuleList
 from ..layers.checks import shape_of, wrong_input
@@ -70,6 +70,7 @@ class CharTransformer(Module):
         for name, value in (("vocabulary", vocabulary), ("width", width), ("layers", layers),
                             ("heads", heads), ("context", context)):
             count("CharTransformer", name, value)
+        tied = flag("CharTransformer", "tied", tied)
         if width % heads:
             raise ValueError(f"CharTransformer: heads={heads} must divide width={width}")
         rng = chosen("CharTransformer", "rng", rng)

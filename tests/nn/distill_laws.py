@@ -124,7 +124,7 @@ def several_teachers_are_their_mean(way, case):
 
 
 def tokens_are_examples(way, case):
-    """Of logits (N, T, C) targets, loss and gradient are those of N·T examples: the mean is over all tokens."""
+    """Of logits (N, T, C) targets, loss and gradient are those of N·T examples: means over all tokens."""
     z, v = case.rng.uniform(-6, 6, (2, len(case.z), 3, CLASSES))
     of_tokens = way.soft_targets(v, case.temperature), *way.loss(z, v, case.temperature)
     z, v = (x.reshape(-1, CLASSES) for x in (z, v))
@@ -259,5 +259,5 @@ def so_many_labels_are_wrong(way, case):
 LAWS = [is_the_divergence, scales_with_the_temperature, gradient_becomes_the_difference,
         is_least_where_they_agree, does_not_see_a_constant, counts_each_example_alike,
         several_teachers_are_their_mean, tokens_are_examples, leaves_the_teacher_alone, mixes_by_the_part,
-        trains_token_by_token, recorded_is_asked, hints_are_squares, hints_teach_the_layers_below, smallest_is_the_first_that_is_enough,
-        so_many_labels_are_wrong]
+        trains_token_by_token, recorded_is_asked, hints_are_squares, hints_teach_the_layers_below,
+        smallest_is_the_first_that_is_enough, so_many_labels_are_wrong]
