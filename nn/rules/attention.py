@@ -21,6 +21,9 @@ def _check(op, q, k, v, mask, is_causal):
     if min(q.ndim, k.ndim, v.ndim) < 2 or q.shape[-1] != k.shape[-1] or k.shape[-2] != v.shape[-2]:
         raise ValueError(f"{op}: query {q.shape}, key {k.shape} and value {v.shape} do not fit; "
                          "wanted (…, L, E), (…, S, E) and (…, S, V)")
+    for name, x in (("query", q), ("key", k), ("value", v)):
+        if x.dtype.kind != "f":
+            raise TypeError(f"{op}: {name} is {x.dtype}, wanted floats")
     if mask is not None and is_causal:
         raise ValueError(f"{op}: attn_mask and is_causal both came; put the causal part into the mask")
     if mask is not None and mask.dtype.kind not in "bf":
