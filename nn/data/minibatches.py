@@ -28,6 +28,16 @@ def batches(x: np.ndarray, y: np.ndarray, size: int, rng: np.random.Generator,
     return ((x[rows], y[rows]) for rows in rows_of_batches(len(x), size, rng, shuffle))
 
 
+def changed(who: str, name: str, change: Augmentation, x: np.ndarray, y: np.ndarray,
+            rng: np.random.Generator) -> Batch:
+    """What `change`, the argument `name` of `who`, makes of a batch. Raises TypeError if that is no pair of
+    arrays."""
+    made = change(x, y, rng)
+    if not isinstance(made, tuple) or len(made) != 2 or not all(isinstance(a, np.ndarray) for a in made):
+        raise TypeError(f"{who}: {name} must return two arrays (x, y), got {type(made).__name__}")
+    return made
+
+
 def rows_of_batches(n: int, size: int, rng: np.random.Generator, shuffle: bool = True) -> list[np.ndarray]:
     """Which of n rows are in each batch: what `batches` takes."""
     order = rng.permutation(n) if shuffle else np.arange(n)

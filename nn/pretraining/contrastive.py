@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import functional as F
 from ..arguments import count, instance, number
-from ..data.minibatches import Augmentation, Batch
+from ..data.minibatches import Augmentation, Batch, changed
 from ..layers import Linear
 from ..module import Module
 from ..tensor import Tensor
@@ -21,7 +21,8 @@ from ..tensor import Tensor
 @dataclass(frozen=True)
 class Views:
     """Two changed views of each image, x (N, C, H, W) → (N, 2, C, H, W); y as `change` gives it for the
-    second. change: an augmentation, which is drawn anew for each. Raises TypeError for what is none."""
+    second. change: an augmentation, which is drawn anew for each. Raises TypeError for what is none, or makes
+    no pair (x, y), ValueError for views of different shapes."""
 
     change: Augmentation
 
@@ -29,7 +30,11 @@ class Views:
         instance("Views", "change", self.change, Callable, "a function (x, y, rng) → (x, y)")
 
     def __call__(self, x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Batch:
-        (first, _), (second, targets) = self.change(x, y, rng), self.change(x, y, rng)
+        first, _ = changed("Views", "change", self.change, x, y, rng)
+        second, targets = changed("Views", "change", self.change, x, y, rng)
+        if first.shape != second.shape:
+            raise ValueError(f"Views: change must give images of one shape, got {first.shape} and "
+                             f"{second.shape}")
         return np.stack([first, second], axis=1), targets
 
 

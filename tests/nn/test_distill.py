@@ -309,6 +309,17 @@ def test_smallest_says_how_far_the_largest_is_off():
         distill.smallest(lambda width: 0.9, [0.5], float("nan"))
 
 
+@pytest.mark.parametrize(("error", "message", "accuracy", "widths"), [
+    (TypeError, "smallest: accuracy must be a function of a width, got NoneType", None, [0.5]),
+    (TypeError, r"smallest: accuracy\(0\.5\) must be a number, got None", lambda width: None, [0.5]),
+    (ValueError, r"smallest: accuracy\(0\.5\) must be .* finite, got nan", lambda width: np.nan, [0.5]),
+    (TypeError, "smallest: widths must be a list of widths, got float", lambda width: 0.9, 0.5),
+    (TypeError, r"smallest: widths\[1\] must be a number, got 'all'", lambda width: 0.9, [0.5, "all"])])
+def test_smallest_names_what_is_no_number(error, message, accuracy, widths):
+    with pytest.raises(error, match=message):
+        distill.smallest(accuracy, widths, 0.5)
+
+
 @pytest.mark.parametrize(("error", "message", "arguments"), [
     (ValueError, r"share must be in \[0, 1\]", (np.array([0, 1]), 1.5, 2)),
     (ValueError, "classes must be a whole number >= 2", (np.array([0, 0]), 0.5, 1)),

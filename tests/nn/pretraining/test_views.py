@@ -88,6 +88,12 @@ class NoFeatures(nn.Module):
 
 @pytest.mark.parametrize(("error", "message", "call"), [
     (TypeError, "Views: change must be a function", lambda: Views(3)),
+    (TypeError, r"Views: change must return two arrays \(x, y\), got ndarray",
+     lambda: Views(lambda x, y, rng: x)(*images(), rng())),
+    (TypeError, r"Compose: steps\[1\] must return two arrays \(x, y\), got tuple",
+     lambda: Views(Compose((Shift(1), lambda x, y, rng: (x, None))))(*images(), rng())),
+    (ValueError, r"Views: change must give images of one shape, got \(12, 1, 8, [1-7]\) and",
+     lambda: Views(lambda x, y, rng: (x[..., :rng.integers(1, 8)], y))(*images(), rng())),
     (TypeError, "Contrastive: network must be a Module, got int", lambda: Contrastive(3, 10)),
     (TypeError, r"method features\(x\), which NoFeatures has not", lambda: Contrastive(NoFeatures(), 10)),
     (ValueError, "Contrastive: in_features must be .*got 0",
