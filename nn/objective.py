@@ -74,6 +74,9 @@ class Objective:
 
 
 def _cross_entropy(logits, classes):
+    if not isinstance(logits, Tensor):
+        raise TypeError(f"the model must give logits, a Tensor, got {type(logits).__name__}; for outputs of "
+                        "another kind there is loss=")
     if logits.ndim == 3 and classes.dtype.kind in "iu" and classes.shape == logits.shape[:2]:
         logits, classes = logits.reshape(-1, logits.shape[2]), classes.reshape(-1)  # token by token
     if logits.ndim != 2:

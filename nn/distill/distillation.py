@@ -10,7 +10,7 @@ from ..arguments import number
 from ..module import Module
 from ..objective import BatchLoss, loss_of_batch
 from ..tensor import Tensor
-from .soft import soft_loss, soft_targets
+from .soft import LIMITS, soft_loss, soft_targets
 from .teacher import Teacher, Teachers
 
 
@@ -29,7 +29,7 @@ class Distillation(BatchLoss):
 
     def __init__(self, teacher: Teacher, *, temperature: float = 4.0, soft: float = 0.9) -> None:
         self.teachers = Teachers("Distillation", teacher)
-        self.temperature = number("Distillation", "temperature", temperature, above=True)
+        self.temperature = number("Distillation", "temperature", temperature, *LIMITS, closed=True)
         self.soft = number("Distillation", "soft", soft, 0, 1, closed=True)
 
     def __call__(self, model: Module, inputs: np.ndarray, targets: np.ndarray,

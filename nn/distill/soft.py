@@ -32,6 +32,9 @@ def soft_targets(logits: np.ndarray | Sequence[np.ndarray], temperature: float =
     return (sum(_softmax(one, temperature) for one in each) / len(each)).astype(each[0].dtype)
 
 
+LIMITS = 1e-18, 1e18  # of a temperature T
+
+
 def soft_loss(logits: Tensor, targets: np.ndarray, temperature: float = 1.0) -> Tensor:
     """T²·KL(p ‖ softmax(z/T)), the mean over the N examples, or over all their tokens: a scalar.
 
@@ -43,9 +46,13 @@ def soft_loss(logits: Tensor, targets: np.ndarray, temperature: float = 1.0) -> 
     divergence is a sum over classes.
     Raises TypeError for targets that are no array, ValueError for shapes that differ, a number of classes
     above all, for targets below 0 or of a sum other than 1 (a teacher's logits are none: soft_targets makes
-    them), and for a temperature not > 0."""
-    temperature = number("soft_loss", "temperature", temperature, above=True)
+    them), and for a temperature that is not from 1e-18 to 1e18, so that T² is a float32 number."""
+    temperature = number("soft_loss", "temperature", temperature, *LIMITS, closed=True)
     instance("soft_loss", "targets", targets, np.ndarray, "an array of probabilities")
+    if targets.dtype.kind not in "fiub":
+        raise TypeError(f"soft_loss: targets must be an array of probabilities, got {targets.dtype}")
+    instance("soft_loss", "logits", logits, (Tensor, np.ndarray), "a Tensor or an array")
+    logits = logits if isinstance(logits, Tensor) else Tensor(logits)
     if logits.ndim not in (2, 3) or logits.shape != targets.shape or not logits.size:
         raise ValueError(f"soft_loss: the student's logits are {logits.shape}, and the teacher's targets "
                          f"{targets.shape}; wanted (N, classes) of both, or (N, T, classes)")

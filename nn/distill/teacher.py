@@ -80,6 +80,9 @@ def record(teacher: Model | Sequence[Model], x: np.ndarray, *,
     if not isinstance(x, np.ndarray) or not len(x):
         raise ValueError(f"record: x must be an array of N > 0 examples, got {getattr(x, 'shape', type(x))}")
     parts = [teachers.logits(x[i:i + batch_size], None) for i in range(0, len(x), batch_size)]
+    shapes = {logits.shape[1:] for of_batch in parts for logits in of_batch}
+    if len(shapes) > 1:
+        raise ValueError(f"record: the logits of different batches have different shapes: {sorted(shapes)}")
     every = [np.concatenate(of_one) for of_one in zip(*parts, strict=True)]
     return every if isinstance(teacher, (list, tuple)) else every[0]
 

@@ -5,6 +5,7 @@ representations" (SimCLR), algorithm 1."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from .. import functional as F
 from ..arguments import count, instance, number
 from ..data.minibatches import Augmentation, Batch, changed
 from ..layers import Linear
+from ..layers.checks import shape_of
 from ..module import Module
 from ..tensor import Tensor
 
@@ -70,10 +72,11 @@ class Contrastive(Module):
 
     def forward(self, views: Tensor) -> Tensor:
         """views (N, 2, …), of which each (2N, …) is a batch of images for the network → (N, 2, D)."""
-        if views.ndim < 3 or views.shape[1] != 2:
-            raise ValueError(f"Contrastive: views must be (N, 2, …), as Views makes them, got {views.shape}")
-        z = self.head(self.network.features(views.flatten(0, 1)))
-        return z.reshape(len(views), 2, -1)
+        shape = shape_of(self, views)
+        if len(shape) < 3 or shape[1] != 2:
+            raise ValueError(f"Contrastive: views must be (N, 2, …), as Views makes them, got {shape}")
+        z = self.head(self.network.features(F.flatten(views, 0, 1)))
+        return z.reshape(len(views), 2, math.prod(z.shape[1:]))
 
 
 def contrastive_loss(temperature: float = 0.5) -> Callable[[Tensor, Tensor], Tensor]:
@@ -84,6 +87,7 @@ def contrastive_loss(temperature: float = 0.5) -> Callable[[Tensor, Tensor], Ten
     temperature = number("contrastive_loss", "temperature", temperature, above=True)
 
     def loss(z: Tensor, targets: Tensor) -> Tensor:
+        instance("contrastive_loss", "z", z, (Tensor, np.ndarray), "a Tensor or an array")
         if z.ndim != 3 or z.shape[1] != 2:
             raise ValueError(f"contrastive_loss: z must be (N, 2, D), as Contrastive gives it, got {z.shape}")
         return F.nt_xent(z[:, 0], z[:, 1], temperature)

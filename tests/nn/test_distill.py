@@ -214,12 +214,22 @@ def test_a_program_may_teach():
 # What is refused
 
 
+@pytest.mark.parametrize("temperature", [1e-18, 1e18])
+def test_the_least_and_the_greatest_temperature_give_a_loss_that_is_finite(temperature):
+    x, y = examples(4)
+    _, loss = Distillation(network(), temperature=temperature)(network(3), x, y, None)
+    loss.backward()
+    assert np.isfinite(loss.item())
+
+
 def test_a_temperature_is_above_zero():
     for bad in (0, -1, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="temperature must be > 0"):
+            soft_targets(np.zeros((1, 2)), bad)
+    for bad in (0, -1, float("nan"), float("inf"), 1e-19, 1e19):
         for refused in (lambda t: Distillation(network(), temperature=t),
-                        lambda t: soft_targets(np.zeros((1, 2)), t),
                         lambda t: soft_loss(nn.zeros(1, 2), np.full((1, 2), 0.5), t)):
-            with pytest.raises(ValueError, match="temperature must be > 0"):
+            with pytest.raises(ValueError, match=r"temperature must be in \[1e-18, 1e\+18\]"):
                 refused(bad)
     for bad in ("4", None, True):
         with pytest.raises(TypeError, match="temperature must be a number"):
@@ -240,6 +250,19 @@ def test_a_temperature_is_above_zero():
 def test_what_is_no_teacher_is_refused(error, message, teacher, how):
     with pytest.raises(error, match=message):
         Distillation(teacher, **how)
+
+
+@pytest.mark.parametrize("loss", [None, Distillation(network())])
+def test_a_student_that_gives_a_tuple_is_named(loss):
+    class Two(nn.Module):
+        def __init__(self):
+            self.fc = nn.Linear(4, 3, rng=rng())
+
+        def forward(self, x):
+            return self.fc(x), x
+
+    with pytest.raises(TypeError, match="the model must give logits, a Tensor, got tuple"):
+        run(Two(), loss, *examples())
 
 
 NAN = np.full(3, np.nan, np.float32)
@@ -283,6 +306,11 @@ def test_logits_are_no_soft_targets():
     for targets in (nn.Tensor(good), good.tolist()):
         with pytest.raises(TypeError, match="soft_loss: targets must be an array of probabilities"):
             soft_loss(logits, targets)
+    with pytest.raises(TypeError, match="targets must be an array of probabilities, got <U1"):
+        soft_loss(logits, np.full((2, 3), "a"))
+    with pytest.raises(TypeError, match="soft_loss: logits must be a Tensor or an array, got int"):
+        soft_loss(3, good)
+    soft_loss(logits.data, good)
     soft_loss(logits, good.astype(np.float16))
     soft_loss(logits, np.eye(3)[:2])
 
@@ -293,6 +321,8 @@ def test_record_refuses_what_it_cannot_ask():
             (TypeError, "got an array", np.zeros((40, 3)), x, 8), (TypeError, "got str", "it", x, 8),
             (ValueError, "x must be an array of N > 0 examples", network(), x[:0], 8),
             (ValueError, "x must be an array", network(), [1.0], 8),
+            (ValueError, r"different batches have different shapes: \[\(4,\), \(8,\)\]",
+             lambda x: np.eye(len(x)), x[:12], 8),
             (ValueError, "batch_size must be a whole number >= 1", network(), x, 0)):
         with pytest.raises(error, match=message):
             distill.record(teacher, given, batch_size=size)
@@ -324,6 +354,7 @@ def test_smallest_names_what_is_no_number(error, message, accuracy, widths):
     (ValueError, r"share must be in \[0, 1\]", (np.array([0, 1]), 1.5, 2)),
     (ValueError, "classes must be a whole number >= 2", (np.array([0, 0]), 0.5, 1)),
     (ValueError, r"y must be in 0\.\.1, got 0\.\.2", (np.array([0, 2]), 0.5, 2)),
+    (ValueError, "y is uint8, which has no label 256", (np.array([0, 2], np.uint8), 0.5, 257)),
     (TypeError, "y must be integer classes", (np.array([0.0, 1.0]), 0.5, 2)),
 ])
 def test_wrong_labels_are_of_classes(error, message, arguments):

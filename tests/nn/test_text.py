@@ -133,10 +133,11 @@ def test_bad_input_is_named(tmp_path):
     (TypeError, r"y must be an array of tokens \(N, T\), integers, got float64", {"y": np.zeros((3, 4))}),
     (TypeError, "x must be an array of tokens .* got list", {"x": [[0]]}),
     (ValueError, r"\(N, T\) of one shape, .* got \(3, 4\) and \(2, 4\)", {"y": np.zeros((2, 4), int)}),
-    (ValueError, r"token at least, got \(0, 4\) and \(0, 4\)", dict.fromkeys("xy", np.zeros((0, 4), int))),
+    (ValueError, r"at least, got \(0, 4\) and \(0, 4\)", dict.fromkeys("xy", np.zeros((0, 4), int))),
     (ValueError, "bits_per_byte: batch_size must be a whole number >= 1, got 0", {"batch_size": 0})])
 def test_what_is_no_text_to_measure_on_is_named(error, message, how):
-    text = {"model": lambda x: np.zeros((*x.shape, 4)), "x": np.zeros((3, 4), int), "y": np.zeros((3, 4), int),
+    tokens = np.zeros((3, 4), int)
+    text = {"model": lambda x: np.zeros((*x.shape, 4)), "x": tokens, "y": tokens,
             "vocabulary": Vocabulary(b"abc")}
     assert bits_per_byte(**text) == 2
     with pytest.raises(error, match=message):
