@@ -20,6 +20,7 @@ from collections.abc import Callable
 import numpy as np
 
 from .. import functional as F
+from ..functional.half import rounded_once
 from ..module import Module
 from ..parameter import Parameter
 from ..random import chosen
@@ -52,6 +53,7 @@ class LinearAttention(Module):
 
     of: Callable[[Tensor], tuple[Tensor, Tensor]]  # a method of each subclass
 
+    @rounded_once
     def forward(self, query: Operand, key: Operand, value: Operand, is_causal: bool = False) -> Tensor:
         """(…, L, E), (…, S, E), (…, S, V) → (…, L, V). is_causal: query i sees the keys 0 … i; then L = S.
         Without keys all is 0. Raises ValueError for shapes that do not fit, TypeError for what are no floats.
@@ -215,6 +217,7 @@ class NystromAttention(Module):
         positive(self, landmarks=landmarks, iterations=iterations)
         self.landmarks, self.iterations = landmarks, iterations
 
+    @rounded_once
     def forward(self, query: Operand, key: Operand, value: Operand, is_causal: bool = False) -> Tensor:
         """(…, L, E), (…, S, E), (…, S, V) → (…, L, V). Raises ValueError for shapes that do not fit, and for
         is_causal."""

@@ -237,6 +237,17 @@ def test_what_does_not_fit_is_refused(call, said):
         call()
 
 
+@pytest.mark.parametrize("name", [*LAYERS, "nystrom"])
+@pytest.mark.parametrize("size", [0.0, 1e-4, 1.0, 300.0])
+def test_float16_is_computed_in_float32_and_rounded_once(name, size):
+    """Squares of 10⁻⁴ are 0 in float16, and those of 300 infinite."""
+    q, k, v = (x.astype(np.float16) for x in inputs(9, spread=size))
+    layer = LAYERS[name](np.random.default_rng(0)) if name in LAYERS else nn.NystromAttention(4)
+    layer.eps = 1e-6
+    wide = layer(*(x.astype(np.float32) for x in (q, k, v))).data
+    np.testing.assert_array_equal(layer(q, k, v).data, wide.astype(np.float16))
+
+
 def test_settings_and_widths_that_do_not_fit_are_refused():
     for layer in (nn.FavorAttention, nn.RandomFourierAttention, nn.RandomFeatureAttention):
         with pytest.raises(ValueError, match=r"Attention\(8.* of shape \(…, L, 8\), got \(2, 5, 16\)"):
