@@ -99,7 +99,12 @@ class Ready:
                 self.taken[first] = step.buffer.reshape(inputs[first][0])
         self.arrays = {step.output: step.buffer for step in plan if step.buffer is not None}
         self.arrays |= self.taken | self.given
-        self.steps = [(self._again(step), step) for step in plan]
+        self.steps = []
+        for step in plan:
+            again = self._again(step)
+            if again is None and self.given.pop(step.output, None) is not None:
+                del self.arrays[step.output]  # made anew in each run: what reads it asks again, too
+            self.steps.append((again, step))
         every = [again for again, _ in self.steps]
         self.every = None if None in every else [again for again in every if again is not _nothing]
         self.views = {step.output for again, step in self.steps if again is _nothing}

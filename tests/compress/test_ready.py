@@ -48,6 +48,19 @@ def test_what_goes_in_and_out_is_the_callers(int8, n):
     assert all(isinstance(step.run, KernelCall) for step in int8.bound.steps)
 
 
+@pytest.mark.parametrize("n", [FEW, MANY])
+@pytest.mark.parametrize("relu", [False, True])
+def test_a_small_result_of_a_large_input_is_the_runs_own(n, relu):
+    """The kernel that reads what is too large to be copied asks again in each run, and so does not write to
+    where results lie that are copied out."""
+    fc = nn.Linear(64, 2, rng=np.random.default_rng(0))
+    model = nn.Sequential(fc, nn.ReLU()) if relu else fc
+    program = compress.convert(model, inputs(2))
+    for seed in range(3):
+        x = inputs(n, seed)
+        np.testing.assert_allclose(program(x), model(nn.Tensor(x)).data, rtol=1e-4, atol=1e-5)
+
+
 class Late(nn.Module):
     """Its second and third inputs are only given another shape, when buffers are used for the second time."""
 
