@@ -64,7 +64,7 @@ ROWS = (
     # The least bits per byte in 100,000 bytes, beside dense networks of about as many: of float32, of int8.
     # Chosen with the last fifth of the training text held out (one seed, bits per byte of it): 4 bits, 80
     # wide, trained: 2.610 in 95,739 bytes; 5 bits, 72 wide: 2.648 in 96,707, and 2.662 in 96,722 if coded
-    # after training; int8, 56 wide: 2.647 in 102,398. Fewer bits, and a teacher, were not tried.
+    # after training; int8, 56 wide: 2.647 in 102,398. Fewer bits were not tried.
     BUDGET, taught(BUDGET),
     _row("dense int8, 100 kB", partial(everywhere, Quantize()), width=0.875),
     _row("float16", partial(everywhere, Quantize(weights="float16"))),
