@@ -15,6 +15,9 @@ from ..arguments import instance, number
 from ..tensor import Tensor
 
 
+LIMITS = 1e-18, 1e18  # of the temperature of a loss: T² and 1/T are float32 numbers
+
+
 def soft_targets(logits: np.ndarray | Sequence[np.ndarray], temperature: float = 1.0) -> np.ndarray:
     """softmax(logits/T) of one teacher's logits (N, C), or (N, T, C) of tokens: probabilities of their shape.
     Of a list of such arrays, of several teachers, their mean (Hinton et al. 2015, §1: the arithmetic mean of
@@ -30,9 +33,6 @@ def soft_targets(logits: np.ndarray | Sequence[np.ndarray], temperature: float =
         raise ValueError("soft_targets: wanted logits of one shape from all teachers, got "
                          f"{[one.shape for one in each]}")
     return (sum(_softmax(one, temperature) for one in each) / len(each)).astype(each[0].dtype)
-
-
-LIMITS = 1e-18, 1e18  # of a temperature T
 
 
 def soft_loss(logits: Tensor, targets: np.ndarray, temperature: float = 1.0) -> Tensor:
