@@ -14,7 +14,6 @@ from .. import functional as F
 from ..arguments import instance, number
 from ..tensor import Tensor
 
-
 LIMITS = 1e-18, 1e18  # of the temperature of a loss: T² and 1/T are float32 numbers
 
 
