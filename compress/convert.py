@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import nn
+from nn.arguments import flag
 
 from .examples import Example, observe
 from .lower.halves import without_halves
@@ -43,6 +44,7 @@ def convert(model: nn.Module, example: Any = None, *, algorithm: str = "auto", i
         raise TypeError(f"convert: model must be an nn.Module; got {type(model).__name__}")
     if algorithm not in ALGORITHMS:
         raise ValueError(f"convert: algorithm must be one of {', '.join(ALGORITHMS)}; got {algorithm!r}")
+    flag("convert", "integer", integer)
     ranges = None
     if example is None:
         attached, simulation = prepared(model), model.parametrization

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 import nn
+from nn.arguments import flag
 from nn.context import no_grad
 from nn.graph import Graph
 
@@ -146,6 +147,7 @@ def unprepare(model: nn.Module, *, project: bool = True) -> nn.Module:
     Raises TypeError for what is no Module, ValueError for a model that nothing is attached to."""
     if not isinstance(model, nn.Module):
         raise TypeError(f"unprepare: model must be an nn.Module; got {type(model).__name__}")
+    flag("unprepare", "project", project)
     weights = [one for _, one in model.named_parameters() if one.parametrization is not None]
     if not weights and prepared(model) is None:
         raise ValueError(f"unprepare: nothing is attached to this {type(model).__name__}; prepare does that")

@@ -7,6 +7,7 @@ from math import isnan, nan, sqrt
 import numpy as np
 
 import nn
+from nn.arguments import flag
 from nn.kernels import conv2d, gemm, qgemm, winograd_conv2d
 
 from .certificate import Layer, certify, fits, headroom
@@ -96,6 +97,7 @@ def report(program: Program, measured: bool = False) -> Report:
     Program."""
     if not isinstance(program, Program):
         raise TypeError(f"report: wants a Program (from compress.convert); got {type(program).__name__}")
+    flag("report", "measured", measured)
     items = {name: one.itemised() if isinstance(one, Stored) else {"tables": one.nbytes}
              for name, one in program.constants.items()}
     return Report(program.name, items, len(to_bytes(program)), program.nbytes, program.macs, _sums(program),

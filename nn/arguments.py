@@ -109,7 +109,9 @@ def number(who: str, name: str, value: Any, low: float = 0.0, high: float = math
 
 def flag(who: str, name: str, value: Any) -> bool:
     """`value` as a bool; TypeError for what is not a truth value."""
-    return bool(instance(who, name, value, (bool, np.bool_), "True or False"))
+    if value is True or value is False:  # as it nearly always is
+        return value
+    return bool(instance(who, name, value, np.bool_, "True or False"))
 
 
 def instance(who: str, name: str, value: Any, kind: Any, wanted: str) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import Tensor
+from .arguments import Tensor, flag
 from .context import ambient
 from .double_backward import in_dtype, vjp_on_tensors
 from .half import wide
@@ -56,6 +56,7 @@ def grad(output: Tensor, inputs: Tensor | Iterable[Tensor], grad_output: Any = N
     for t in (output, *inputs):
         if not hasattr(t, "_operation"):
             raise TypeError(f"grad: output and inputs must be Tensors, got {type(t).__name__}")
+    flag("grad", "allow_unused", allow_unused)
     keys = [t if t._operation is LEAF else t._operation for t in inputs]
     grads, _ = gradients("grad", output, grad_output, retain_graph, set(keys), create_graph)
     found, copy = [grads.get(key) for key in keys], copied if create_graph else np.array
@@ -70,7 +71,8 @@ def gradients(who: str, output: Tensor, grad: Any, retain_graph: bool | None = N
               wanted: Iterable = (), create_graph: bool = True) -> tuple[dict, set]:
     """({leaf or wanted operation: the gradient of `output` there}, owned), as `walk` gives them. grad: the
     gradient to begin with; None for 1. With create_graph all are Tensors, with a graph behind them."""
-    if create_graph and not ambient.context.recording:
+    flag(who, "retain_graph", retain_graph is not None and retain_graph)
+    if flag(who, "create_graph", create_graph) and not ambient.context.recording:
         raise RuntimeError(f"{who}: create_graph=True inside no_grad, where no graph can be created")
     operation, shape, dtype = output._operation, output._data.shape, wide(output._data.dtype)
     if operation is None:

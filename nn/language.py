@@ -22,8 +22,11 @@ Step = Callable[..., Mapping[str, Any]]  # of a cache: a CachedStep, or a Progra
 
 def next_token_loss(logits: Tensor, tokens: Tensor) -> Tensor:
     """The mean cross-entropy, in nats, of logits (N, T, vocabulary) for the tokens (N, T) that come next:
-    fit(…, loss=next_token_loss). Raises ValueError for other shapes."""
-    if logits.ndim != 3 or tokens.shape != logits.shape[:2]:
+    fit(…, loss=next_token_loss). Raises ValueError for other shapes, and for none; TypeError for what is no
+    tensor, and for tokens that are no integers."""
+    for name, given in (("logits", logits), ("tokens", tokens)):
+        instance("next_token_loss", name, given, (Tensor, np.ndarray), "a Tensor or an array")
+    if logits.ndim != 3 or tokens.shape != logits.shape[:2] or not logits.size:
         raise ValueError(f"next_token_loss: logits {logits.shape} and tokens {tokens.shape} do not fit; "
                          "wanted (N, T, vocabulary) and (N, T)")
     return F.cross_entropy(logits.reshape(-1, logits.shape[-1]), tokens.reshape(-1))
@@ -36,16 +39,26 @@ def bits_per_byte(model: Callable[[Any], Any], x: np.ndarray, y: np.ndarray, voc
     x, y (N, T): windows of tokens, and what comes next. model: a Module (in evaluation mode, without a graph;
     its mode is restored), or anything that maps tokens (N, T) to logits (N, T, vocabulary). vocabulary: that
     of the tokens. batch_size: windows at a time. A token `unknown` stands for any of 256 bytes, so its byte
-    costs log₂ 256 = 8 bits more. Raises ValueError for logits of another shape, and for what
-    is no token of the vocabulary, FloatingPointError for logits that are not finite."""
+    costs log₂ 256 = 8 bits more. Raises ValueError for logits of another shape, for no tokens, and for what
+    is no token of the vocabulary; TypeError for what are no tokens, and no model; FloatingPointError for
+    logits by which it is not finite."""
     instance("bits_per_byte", "vocabulary", vocabulary, Vocabulary, "a nn.data.Vocabulary")
-    if y.size and not 0 <= y.min() <= y.max() < vocabulary.size:
+    instance("bits_per_byte", "model", model, Callable, "a Module or a function of tokens")
+    count("bits_per_byte", "batch_size", batch_size)
+    for name, given in (("x", x), ("y", y)):
+        if not isinstance(given, np.ndarray) or given.dtype.kind not in "iu":
+            raise TypeError(f"bits_per_byte: {name} must be an array of tokens (N, T), integers, got "
+                            f"{getattr(given, 'dtype', type(given).__name__)}")
+    if x.ndim != 2 or x.shape != y.shape or not x.size:
+        raise ValueError(f"bits_per_byte: x and y must be (N, T) of one shape, with a token at least, got "
+                         f"{x.shape} and {y.shape}")
+    if not 0 <= y.min() <= y.max() < vocabulary.size:
         raise ValueError(f"bits_per_byte: the tokens of this vocabulary go from 0 to {vocabulary.unknown}, "
                          f"and y has {y.min()} to {y.max()}")
 
     def measured() -> float:
         bits = 0.0
-        with no_grad():
+        with no_grad(), np.errstate(over="ignore", invalid="ignore"):  # what is not finite is found below
             for tokens, after in batches(x, y, batch_size, np.random.default_rng(0), shuffle=False):
                 logits = model(Tensor(tokens) if isinstance(model, Module) else tokens)
                 logits = np.asarray(logits.data if isinstance(logits, Tensor) else logits, np.float64)
@@ -59,7 +72,7 @@ def bits_per_byte(model: Callable[[Any], Any], x: np.ndarray, y: np.ndarray, voc
 
     bits = in_mode(model, False, measured) if isinstance(model, Module) else measured()
     if not math.isfinite(bits):
-        raise FloatingPointError("bits_per_byte: the logits are not finite")
+        raise FloatingPointError("bits_per_byte: the logits, or differences of them, are not finite")
     return (bits + 8 * np.count_nonzero(y == vocabulary.unknown)) / y.size
 
 
@@ -69,14 +82,16 @@ def cached(step: Step, model: CharTransformer) -> Callable[[np.ndarray], np.ndar
 
     step: a CachedStep of `model`, or a Program of one. The function raises ValueError for tokens that do not
     begin with those of the call before, and for more than the context has: what slides out of a window of
-    absolute positions can't stay in a cache."""
+    absolute positions can't stay in a cache. Raises TypeError for another model, a step that is no function,
+    and tokens that are none."""
     instance("cached", "model", model, CharTransformer, "a CharTransformer")
+    instance("cached", "step", step, Callable, "a CachedStep, or a Program of one")
     rest = {name: array for name, array in CachedStep.example(model, np.zeros((1, 1), np.int64)).items()
             if name in CachedStep.state.values()}
     read: list[int] = []
 
     def logits(tokens: np.ndarray) -> np.ndarray:
-        new = tokens.tolist()
+        new = _tokens("cached", "tokens", tokens).tolist()
         if len(new) > model.context:
             raise ValueError(f"cached: {len(new)} tokens came, and the model's context is {model.context}")
         if new[:len(read)] != read or len(new) == len(read):
@@ -97,16 +112,24 @@ def whole(model: Callable[[Any], Any], context: int) -> Callable[[np.ndarray], n
     each.
 
     A Program may have been converted for one length of windows: fewer tokens are filled up to it with what
-    comes later, and changes nothing. Raises ValueError for a context that is no whole number above 0."""
+    comes later, and changes nothing. Raises ValueError for a context that is no whole number above 0, or more
+    than a CharTransformer has; TypeError for a model that is no function. The function raises ValueError for
+    no tokens and logits of another shape, TypeError for what are no tokens."""
+    instance("whole", "model", model, Callable, "a Module or a Program")
     count("whole", "context", context)
+    if isinstance(model, CharTransformer) and context > model.context:
+        raise ValueError(f"whole: context is {context}, and that of the model {model.context}")
 
     def logits(tokens: np.ndarray) -> np.ndarray:
-        last = tokens[-context:]
+        last = _tokens("whole", "tokens", tokens)[-context:]
         filled = np.zeros((1, context), np.int64)
         filled[0, :len(last)] = last
         with no_grad():
-            made = model(Tensor(filled) if isinstance(model, Module) else filled)
-        return _plain(made)[0, len(last) - 1]
+            made = _plain(model(Tensor(filled) if isinstance(model, Module) else filled))
+        if np.ndim(made) != 3 or made.shape[:2] != filled.shape:
+            raise ValueError(f"whole: the model must give logits (1, {context}, vocabulary), got "
+                             f"{getattr(made, 'shape', type(made).__name__)}")
+        return made[0, len(last) - 1]
 
     return logits
 
@@ -118,31 +141,42 @@ def sample(predict: Callable[[np.ndarray], np.ndarray], prompt: np.ndarray, leng
     predict: gives the logits (vocabulary,) for the tokens so far, as `cached` and `whole` do. temperature: 1
     draws as the model believes, less prefers what is likely; 0 takes the likeliest. Raises ValueError for an
     empty prompt, a negative temperature, logits of another shape or with NaN or +∞, and what `predict`
-    refuses; TypeError for a prompt that is no tokens, and another rng."""
+    refuses; TypeError for a prompt that is no tokens, another rng, and a `predict` that is no function or
+    gives no floats."""
+    instance("sample", "predict", predict, Callable, "a function from tokens to logits")
     count("sample", "length", length, 0)
     number("sample", "temperature", temperature)
     instance("sample", "rng", rng, np.random.Generator, "a numpy.random.Generator")
-    tokens = np.asarray(prompt)
-    if not tokens.size:
-        raise ValueError("sample: the prompt is empty; wanted one token at least")
-    if tokens.ndim != 1 or tokens.dtype.kind not in "iu":
-        raise TypeError(f"sample: the prompt must be tokens (T,), integers, got {tokens.dtype} "
-                        f"{tokens.shape}")
-    tokens = tokens.astype(np.int64)
+    tokens = _tokens("sample", "the prompt", prompt)
     for _ in range(length):
-        logits = np.asarray(predict(tokens), np.float64)
+        logits = np.asarray(_plain(predict(tokens)))
+        if logits.dtype.kind not in "fiu":
+            raise TypeError(f"sample: predict must give logits (vocabulary,), floats, got {logits.dtype} "
+                            f"{logits.shape}")
+        logits = logits.astype(np.float64)
         if logits.ndim != 1 or not math.isfinite(logits.max(initial=-math.inf)):
             raise ValueError("sample: predict must give logits (vocabulary,) without NaN or infinity, got "
                              f"{logits.shape}, the largest {logits.max(initial=-math.inf)}")
-        shifted = logits - logits.max()
+        with np.errstate(over="ignore"):  # −∞ has the probability 0
+            shifted = logits - logits.max()
         if temperature:
-            with np.errstate(over="ignore"):  # −∞ has the probability 0
+            with np.errstate(over="ignore"):
                 p = np.exp(shifted / temperature)
             token = int(rng.choice(len(p), p=p / p.sum()))
         else:
             token = int(shifted.argmax())
         tokens = np.append(tokens, token)
     return tokens[len(tokens) - length:]
+
+
+def _tokens(who: str, name: str, given: Any) -> np.ndarray:
+    """Tokens (T,), int64; TypeError for what are none, ValueError for an empty text."""
+    tokens = np.asarray(given)
+    if not tokens.size:
+        raise ValueError(f"{who}: {name} is empty; wanted one token at least")
+    if tokens.ndim != 1 or tokens.dtype.kind not in "iu":
+        raise TypeError(f"{who}: {name} must be tokens (T,), integers, got {tokens.dtype} {tokens.shape}")
+    return tokens.astype(np.int64)
 
 
 def _plain(array: Any) -> np.ndarray:

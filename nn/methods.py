@@ -18,7 +18,7 @@ def _reduction(rule):
     def method(self, dim: Dims = None, keepdim: bool = False, *, axis: Dims = None,
                keepdims: bool = False) -> Tensor:
         return self._apply(rule, self, dim=self._axes(dim if axis is None else axis),
-                           keepdim=keepdim or keepdims)
+                           keepdim=_keeps(rule.name, keepdim, keepdims))
     method.__doc__ = f"{rule.formula}\n\n{AXES}\naxis and keepdims: NumPy's names for the two. " \
                      "Raises ValueError for an axis that is not there."
     return method
@@ -26,7 +26,8 @@ def _reduction(rule):
 
 def _spread(rule):
     def method(self, dim: Dims = None, correction: int = 1, keepdim: bool = False) -> Tensor:
-        return self._apply(rule, self, dim=self._axes(dim), correction=correction, keepdim=keepdim)
+        return self._apply(rule, self, dim=self._axes(dim), correction=correction,
+                           keepdim=_keeps(rule.name, keepdim))
     method.__doc__ = f"{rule.formula}\n\n{AXES}\ncorrection: c, for the denominator n − c. " \
                      "Raises ValueError if that is not positive."
     return method
@@ -63,7 +64,7 @@ def _extreme(best, places, two, which):
                keepdims: bool = False) -> Tensor | Ordered:
         name = best.name
         if dim is None:
-            return self._apply(best, self, dim=axis, keepdim=keepdim or keepdims)
+            return self._apply(best, self, dim=axis, keepdim=_keeps(name, keepdim, keepdims))
         if axis is not None:
             raise TypeError(f"{name}: both dim and axis came; dim, PyTorch's, gives (values, indices), axis, "
                             "NumPy's, the values")
@@ -75,8 +76,8 @@ def _extreme(best, places, two, which):
         x, dim = _row(self), self._axis(dim, who=f"{name}: ")
         if not x.shape[dim]:
             raise IndexError(f"{name}: axis {dim} of the shape {self.shape} has no entries")
-        keep = flag(name, "keepdim", keepdim) or flag(name, "keepdims", keepdims)
-        return _ordered(self, x._apply(places, x, dim=dim, keepdim=True), dim, squeezed=not keep)
+        at = x._apply(places, x, dim=dim, keepdim=True)
+        return _ordered(self, at, dim, squeezed=not _keeps(name, keepdim, keepdims))
 
     method.__doc__ = f"""The {which} entry.
 
@@ -88,6 +89,11 @@ def _extreme(best, places, two, which):
     Raises IndexError for a dim that is not there or has no entries, ValueError if there is no entry at all.
     """
     return method
+
+
+def _keeps(name, keepdim, keepdims=False):
+    """Whether axes stay. x.sum(0, 1), which is meant to sum over two of them, is refused."""
+    return flag(name, "keepdim", keepdim) | flag(name, "keepdims", keepdims)
 
 
 def _row(x):
@@ -142,7 +148,8 @@ class Methods:
         p = 2 if p is None or p == "fro" else p
         if not is_number(p) or np.isnan(p):
             raise ValueError(f"norm: p is {p!r}, wanted a number, or 'fro' for 2")
-        return self._apply(reductions.norm, self, p=float(p), dim=self._axes(dim), keepdim=keepdim)
+        return self._apply(reductions.norm, self, p=float(p), dim=self._axes(dim),
+                           keepdim=_keeps("norm", keepdim))
 
     cumsum, cumprod = map(_along, (cumulative.cumsum, cumulative.cumprod))
     softmax, log_softmax = _along(softmax.softmax, "_axes"), _along(softmax.log_softmax, "_axes")
@@ -193,7 +200,8 @@ class Methods:
         """The entries along `dim` in ascending or descending order: the named tuple (values, indices). Equals
         keep their order, whatever `stable` says. NaN counts as greater than all."""
         dim = self._axis(dim, who="sort: ")
-        at = self._apply(reductions.argsort, _row(self), dim=dim, descending=bool(descending))
+        descending = flag("sort", "descending", descending)
+        at = self._apply(reductions.argsort, _row(self), dim=dim, descending=descending)
         return _ordered(self, at, dim)
 
     def argsort(self, dim: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
@@ -209,7 +217,8 @@ class Methods:
         if not is_int(k) or not 0 <= k <= n:
             raise ValueError(f"topk: k is {k!r}, wanted an int from 0 to {n}, the length of axis {dim} of "
                              f"the shape {self.shape}")
-        at = self._apply(reductions.argsort, _row(self), dim=dim, descending=bool(largest))
+        largest = flag("topk", "largest", largest)
+        at = self._apply(reductions.argsort, _row(self), dim=dim, descending=largest)
         return _ordered(self, at if k == n else at[(slice(None),) * dim + (slice(k),)], dim)
 
     explain = explain

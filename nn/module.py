@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from . import state as states
-from .arguments import instance, numeric
+from .arguments import flag, instance, numeric
 from .context import Block, Brief, ambient, undoing
 from .parameter import Parameter
 from .parametrize import ModuleParametrization
@@ -142,7 +142,9 @@ class Module:
     # Modes
 
     def train(self: M, mode: bool = True) -> M:
-        """Training mode for this Module and all below it: batch statistics, dropout. Returns the Module."""
+        """Training mode for this Module and all below it: batch statistics, dropout. Returns the Module.
+        Raises TypeError for a mode that is not True or False."""
+        mode = flag("train", "mode", mode)
         for module in Module.modules(self):
             module.training = mode
         return self

@@ -74,8 +74,14 @@ class Objective:
 
 
 def _cross_entropy(logits, classes):
+    if not isinstance(logits, Tensor):
+        raise TypeError(f"the model must give logits, a Tensor, got {type(logits).__name__}; for outputs of "
+                        "another kind there is loss=")
+    if logits.ndim == 3 and classes.dtype.kind in "iu" and classes.shape == logits.shape[:2]:
+        logits, classes = logits.reshape(-1, logits.shape[2]), classes.reshape(-1)  # token by token
     if logits.ndim != 2:
-        raise ValueError(f"the model must give logits (N, classes), got {logits.shape}")
+        raise ValueError("the model must give logits (N, classes), or (N, T, classes) where y has a class for"
+                         f" each of T tokens, got {logits.shape}, and y has {classes.shape}")
     if classes.ndim == 2 and classes.shape != logits.shape:
         raise ValueError(f"y has probabilities {classes.shape}, but the model logits {logits.shape}")
     if classes.ndim == 1 and classes.max() >= logits.shape[1]:

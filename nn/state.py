@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .arguments import instance
+from .arguments import flag, instance
 from .parameter import Parameter
 from .parametrize import Stateful
 from .tensor import Tensor
@@ -84,6 +84,7 @@ def state_dict(entries: Entries) -> dict[str, np.ndarray]:
 def load_state_dict(who: str, entries: Entries, state: Mapping[str, Any], strict: bool) -> IncompatibleKeys:
     """Module.load_state_dict of the Module `who`: everything is checked before anything is written."""
     instance("load_state_dict", "state", state, Mapping, "a mapping of names")
+    flag("load_state_dict", "strict", strict)
     entries, new, missing, unexpected = dict(entries), {}, [], []
     below = {name: {} for name, entry in entries.items() if isinstance(entry, Known)}
     for name, value in state.items():

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import ERRORS, PLAIN, Operand, as_array, as_index, is_int, named, plain
+from .arguments import ERRORS, PLAIN, Operand, as_array, as_index, flag, is_int, named, plain
 from .backward import backward
 from .context import ambient
 from .half import F16, F32, any_half, is_half
@@ -118,8 +118,8 @@ class Tensor(Operators, Methods, Shaping):
         self._data: np.ndarray = as_array(data)
         self._operation: Operation | bool | None = None
         self.grad: np.ndarray | None = None
-        if requires_grad:
-            self.requires_grad = True
+        if requires_grad is not False:
+            self.requires_grad = requires_grad
 
     data = property(attrgetter("_data"), doc="The array itself. Assigning it, or t.data *= 2, is a write "
                                              "that backward will notice.")
@@ -139,7 +139,7 @@ class Tensor(Operators, Methods, Shaping):
 
     @requires_grad.setter
     def requires_grad(self, wanted: bool) -> None:
-        if wanted and self._data.dtype.kind != "f":
+        if flag("requires_grad", "it", wanted) and self._data.dtype.kind != "f":
             raise TypeError(f"requires_grad: the tensor is {self.dtype}; only floats have gradients")
         if self.is_leaf:
             self._operation = LEAF if wanted else None

@@ -13,7 +13,7 @@ import numpy as np
 from . import data, memory
 from .arguments import count, instance
 from .context import no_grad, undoing
-from .data.minibatches import Augmentation, batches, rows_of_batches
+from .data.minibatches import Augmentation, batches, changed, rows_of_batches
 from .module import Module, buffers_of, in_mode
 from .objective import AnyLoss, BatchLoss, Objective
 from .optim import AveragedModel, Optimizer, clip_grad_norm_
@@ -178,10 +178,7 @@ def _rest_of_epoch(x, y, size, rng, at, augment=None, classes=True):
 
 
 def _augmented(augment, inputs, targets, seed, classes):
-    made = augment(inputs, targets, np.random.default_rng(seed))
-    if not isinstance(made, tuple) or len(made) != 2 or not all(isinstance(a, np.ndarray) for a in made):
-        raise TypeError(f"fit: augment must return two arrays (x, y), got {type(made).__name__}")
-    x, y = made
+    x, y = changed("fit", "augment", augment, inputs, targets, np.random.default_rng(seed))
     fits = not classes or (y.ndim == 1 if y.dtype.kind in "iu" else y.ndim == 2 and y.dtype.kind == "f")
     if x.dtype.kind != "f" or x.ndim < 2 or not y.ndim or not fits or not len(x) == len(y) == len(inputs):
         wanted = "classes or rows of probabilities" if classes else "targets"

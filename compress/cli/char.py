@@ -11,7 +11,7 @@ import nn
 
 from .. import GPTQ, Cluster, Huffman, Quantize, Rans, Recipe, TensorTrain
 from .pruned import prune
-from .techniques import BITS, CLOSEST, THIRD, Technique
+from .techniques import BITS, CLOSEST, THIRD, Technique, taught
 
 TABLE = Quantize(activations=None)  # 8 bits, for the positions: a twentieth of all weights
 
@@ -57,19 +57,21 @@ def _row(name: str, how: object, option: float | None = None, **more: object) ->
     return Technique(name, "char", how, () if option is None else (option,), **more)
 
 
+BUDGET = _row("100 kB", partial(coded, 4), trained=True, control=True, width=1.25)
+INT4 = _row("int4 trained", partial(in_products, Quantize(4, **CLOSEST)), trained=True, rate=THIRD)
 ROWS = (
     Technique("float", "char"),
     # The least bits per byte in 100,000 bytes, beside dense networks of about as many: of float32, of int8.
     # Chosen with the last fifth of the training text held out (one seed, bits per byte of it): 4 bits, 80
     # wide, trained: 2.610 in 95,739 bytes; 5 bits, 72 wide: 2.648 in 96,707, and 2.662 in 96,722 if coded
-    # after training; int8, 56 wide: 2.647 in 102,398. Fewer bits, and a teacher, were not tried.
-    _row("100 kB", partial(coded, 4), trained=True, control=True, width=1.25),
+    # after training; int8, 56 wide: 2.647 in 102,398. Fewer bits were not tried.
+    BUDGET, taught(BUDGET),
     _row("dense int8, 100 kB", partial(everywhere, Quantize()), width=0.875),
     _row("float16", partial(everywhere, Quantize(weights="float16"))),
     _row("int8", partial(everywhere, Quantize())),
     _row("int4", partial(in_products, Quantize(4, **CLOSEST))),
     _row("int4 GPTQ", partial(in_products, GPTQ(4))),
-    _row("int4 trained", partial(in_products, Quantize(4, **CLOSEST)), trained=True, rate=THIRD),
+    INT4, taught(INT4),
     _row("ternary trained", partial(in_products, Quantize(weights="ternary")), trained=True),
     _row("pruned", pruned, 0.8, trained=True, control=True),
     _row("shared", shared, 4, trained=True, rate=THIRD, text=BITS),

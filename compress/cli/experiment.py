@@ -176,7 +176,11 @@ class Trainer:
         return self.tune(self.base(network, model, **how), **how)
 
     def lesson(self, teacher: nn.Module) -> nn.distill.Distillation:
-        """The loss by which a network learns from another, which is asked about all images once."""
+        """The loss by which a network learns from another, which is asked about all images once. Of text it
+        is asked about each batch, for logits of every byte would fill the memory, and at a temperature of 1:
+        for a ternary network 4 is 0.09 bits per byte worse on held-out text (one seed)."""
+        if isinstance(self.data, nn.data.Windows):
+            return nn.distill.Distillation(teacher, temperature=1)
         return nn.distill.Distillation(nn.distill.record(teacher, self.data.x_train))
 
     def compressed(self, technique: Technique, option: float | None, base: nn.Module,

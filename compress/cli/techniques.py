@@ -182,9 +182,9 @@ def _pruned(name: str, *how: object, option: float = 0.95, **more: object) -> Te
     return Technique(name, "cnn", *how, options=options, trained=True, more=True, **{"rate": THIRD} | more)
 
 
-def _taught(row: Technique) -> Technique:
-    """The same row, which learns from the float network in equal epochs."""
-    return replace(row, name=f"{row.name}, taught", taught=True, control=False)
+def taught(row: Technique) -> Technique:
+    """A row of --all: the same, which learns from the float network in equal epochs."""
+    return replace(row, name=f"{row.name}, taught", taught=True, control=False, more=True)
 
 
 PATTERNS = (  # name of the row, pattern, layers, sparsity; blocks of ten outputs would be whole answers
@@ -225,4 +225,4 @@ TECHNIQUES += (
     *TWO_BITS,
     *_both("powers of two", Quantize(weights="pow2")), *_both("ternary", Quantize(weights="ternary")),
     *_both("binary", Quantize(1)), *ONE_BIT,
-    *map(_taught, (_pruned("pruned", prune_cnn), TWO_BITS[1], ONE_BIT[1])), STUDENT, _taught(STUDENT))
+    *map(taught, (_pruned("pruned", prune_cnn), TWO_BITS[1], ONE_BIT[1])), STUDENT, taught(STUDENT))

@@ -91,13 +91,20 @@ class Ready:
         made = {step.output: (step.shape, step.dtype) for step in calls if step.buffer is None}
         self.taken = {name: np.empty(*inputs[name]) for name in read & inputs.keys() if _small(*inputs[name])}
         self.given = {name: np.empty(*kind) for name, kind in made.items() if _small(*kind)}
-        for step in plan:  # an input that is only given a shape is copied there
+        for i, step in enumerate(plan):  # an input that is only given a shape is copied there at once
             first = step.inputs[0] if step.run is as_it_lies and step.buffer is not None else None
-            if first in inputs and sum(first in other.inputs for other in plan) == 1:
+            if first in inputs and sum(first in other.inputs for other in plan) == 1 and not any(
+                    before.buffer is not None and before.buffer.base is step.buffer.base
+                    for before in plan[:i]):  # where nothing else lies until then
                 self.taken[first] = step.buffer.reshape(inputs[first][0])
         self.arrays = {step.output: step.buffer for step in plan if step.buffer is not None}
         self.arrays |= self.taken | self.given
-        self.steps = [(self._again(step), step) for step in plan]
+        self.steps = []
+        for step in plan:
+            again = self._again(step)
+            if again is None and self.given.pop(step.output, None) is not None:
+                del self.arrays[step.output]  # made anew in each run: what reads it asks again, too
+            self.steps.append((again, step))
         every = [again for again, _ in self.steps]
         self.every = None if None in every else [again for again in every if again is not _nothing]
         self.views = {step.output for again, step in self.steps if again is _nothing}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import nn
-from nn.arguments import count, number
+from nn.arguments import count, flag, number
 from nn.sizes import at
 
 from ..layer_gradients import Loss
@@ -54,6 +54,7 @@ def prune_channels(model: nn.Module, example: Any, *, macs: float | None = None,
         came = "neither" if macs is None else "both"
         raise ValueError("prune_channels: wants macs, the share of the multiply-adds to be left, or "
                          f"fraction, the share of the channels to go; got {came}")
+    flag("prune_channels", "globally", globally)
     if fraction is None:
         number("prune_channels", "macs", macs, 0, 1, closed=True)
     else:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from ..arguments import instance, is_int, number
-from .minibatches import Augmentation, Batch
+from .minibatches import Augmentation, Batch, changed
 
 # The largest number that a setting may be; those without one are whole numbers. None is below 0.
 _MOST = {"p": 1, "degrees": 360, "std": np.finfo(np.float32).max, "alpha": np.finfo(np.float32).max}
@@ -36,8 +36,8 @@ class Compose:
             instance("Compose", f"steps[{i}]", step, Callable, "a function")
 
     def __call__(self, x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Batch:
-        for step in self.steps:
-            x, y = step(x, y, rng)
+        for i, step in enumerate(self.steps):
+            x, y = changed("Compose", f"steps[{i}]", step, x, y, rng)
         return x, y
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from ..arguments import count, instance
+from ..arguments import count, flag, instance
 
 Batch = tuple[np.ndarray, np.ndarray]
 Augmentation = Callable[[np.ndarray, np.ndarray, np.random.Generator], Batch]
@@ -22,9 +22,20 @@ def batches(x: np.ndarray, y: np.ndarray, size: int, rng: np.random.Generator,
         instance("batches", name, array, np.ndarray, "a NumPy array")
     instance("batches", "rng", rng, np.random.Generator, "a numpy.random.Generator")
     count("batches", "size", size)
+    flag("batches", "shuffle", shuffle)
     if x.ndim == 0 or y.ndim == 0 or len(x) != len(y) or len(x) == 0:
         raise ValueError(f"batches: x and y must have equally many rows (> 0), got {x.shape} and {y.shape}")
     return ((x[rows], y[rows]) for rows in rows_of_batches(len(x), size, rng, shuffle))
+
+
+def changed(who: str, name: str, change: Augmentation, x: np.ndarray, y: np.ndarray,
+            rng: np.random.Generator) -> Batch:
+    """What `change`, the argument `name` of `who`, makes of a batch. Raises TypeError if that is no pair of
+    arrays."""
+    made = change(x, y, rng)
+    if not isinstance(made, tuple) or len(made) != 2 or not all(isinstance(a, np.ndarray) for a in made):
+        raise TypeError(f"{who}: {name} must return two arrays (x, y), got {type(made).__name__}")
+    return made
 
 
 def rows_of_batches(n: int, size: int, rng: np.random.Generator, shuffle: bool = True) -> list[np.ndarray]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,7 @@ class Hints(BatchLoss):
         for name, value in (("student", student), ("teacher", teacher)):
             instance("Hints", name, value, Module, "a Module")
         instance("Hints", "example", example, np.ndarray, "an array of images (N, …)")
+        instance("Hints", "loss", loss, (Callable, type(None)), "a function, a BatchLoss or None")
         if not isinstance(layers, Mapping) or not layers:
             raise ValueError(f"Hints: layers must map layers of the student to layers of the teacher, got "
                              f"{layers!r}")

@@ -11,7 +11,7 @@ from ..arguments import count, instance, number
 def wrong_labels(y: np.ndarray, share: float, classes: int, rng: np.random.Generator) -> np.ndarray:
     """A copy of the classes y (N,), of which round(share · N) are wrong: each is any of the other `classes`,
     all as likely. rng: draws which, and what they become. Raises TypeError or ValueError for a share outside
-    [0, 1], fewer than two classes, and labels that are not among them."""
+    [0, 1], fewer than two classes or more than y's dtype can count, and labels that are not among them."""
     share = number("wrong_labels", "share", share, 0, 1, closed=True)
     count("wrong_labels", "classes", classes, 2)
     instance("wrong_labels", "rng", rng, np.random.Generator, "a numpy.random.Generator")
@@ -19,6 +19,9 @@ def wrong_labels(y: np.ndarray, share: float, classes: int, rng: np.random.Gener
         raise TypeError(f"wrong_labels: y must be integer classes (N,), got {getattr(y, 'dtype', type(y))}")
     if len(y) and not 0 <= y.min() <= y.max() < classes:
         raise ValueError(f"wrong_labels: y must be in 0..{classes - 1}, got {y.min()}..{y.max()}")
+    if classes - 1 > np.iinfo(y.dtype).max:
+        raise ValueError(f"wrong_labels: y is {y.dtype}, which has no label {classes - 1}, and classes is "
+                         f"{classes}")
     rows = rng.choice(len(y), round(share * len(y)), replace=False)
     changed = y.copy()
     changed[rows] = (y[rows] + rng.integers(1, classes, len(rows))) % classes

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from ..arguments import number
+from ..arguments import instance, number
 
 
 class Smallest(NamedTuple):
@@ -27,16 +27,22 @@ def smallest(accuracy: Callable[[float], float], widths: Sequence[float], wanted
     with the width. Where it does so only on average, what is found is good enough all the same, and the next
     smaller width was tried and is not, but one that is smaller still may be.
     Raises ValueError for no widths, and where the largest is not good enough either: it says how far it is
-    off. TypeError for a `wanted` that is no number.
+    off. TypeError for a `wanted`, a width or an accuracy that is no number (ValueError for NaN), and for an
+    `accuracy` that is no function.
     """
+    instance("smallest", "accuracy", accuracy, Callable, "a function of a width")
+    instance("smallest", "widths", widths, Iterable, "a list of widths")
     widths, wanted = list(widths), number("smallest", "wanted", wanted, -float("inf"))
+    for i, width in enumerate(widths):
+        number("smallest", f"widths[{i}]", width, -float("inf"))
     if not widths or any(a >= b for a, b in pairwise(widths)):
         raise ValueError(f"smallest: widths must rise, and be one at least, got {widths}")
     tried: dict[float, float] = {}
 
     def enough(i: int) -> bool:
         if widths[i] not in tried:
-            tried[widths[i]] = accuracy(widths[i])
+            found, what = accuracy(widths[i]), f"accuracy({widths[i]:g})"
+            tried[widths[i]] = number("smallest", what, found, -float("inf"))
         return tried[widths[i]] >= wanted
 
     if not enough(len(widths) - 1):

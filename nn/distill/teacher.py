@@ -15,55 +15,58 @@ from ..tensor import Tensor
 from .soft import checked_logits
 
 Model: TypeAlias = "Module | Callable[[np.ndarray], np.ndarray]"
-Teacher: TypeAlias = "Model | Sequence[Model] | np.ndarray"
+Teacher: TypeAlias = "Model | np.ndarray | Sequence[Model | np.ndarray]"
 
 
 class Teachers:
-    """One or several networks, or an array: their logits for all examples, recorded. Networks run in
-    evaluation mode, and nothing is recorded for backward: no gradient reaches them, and no batch their
+    """One teacher or several, each a network, or an array: its logits for all examples, recorded. Networks
+    run in evaluation mode, and nothing is recorded for backward: no gradient reaches them, and no batch their
     running statistics. Their mode is restored."""
 
     def __init__(self, who: str, teacher: Teacher) -> None:
-        self.who, self.recorded, self.models = who, None, ()
-        if isinstance(teacher, np.ndarray):
-            self.recorded = checked_logits(who, "the recorded teacher's logits", teacher)
-            return
-        models = tuple(teacher) if isinstance(teacher, (list, tuple)) else (teacher,)
-        wrong = [type(m).__name__ for m in models if isinstance(m, type) or not callable(m)]
-        if wrong or not models:
+        self.who, self.each = who, tuple(teacher) if isinstance(teacher, (list, tuple)) else (teacher,)
+        wrong = [type(one).__name__ for one in self.each
+                 if isinstance(one, type) or not (callable(one) or isinstance(one, np.ndarray))]
+        if wrong or not self.each:
             got = wrong[0] if wrong else "none"
-            raise TypeError(f"{who}: teacher must be a Module, a function of arrays, a list of those, or an "
-                            f"array of what they gave (nn.distill.record), got {got}")
-        self.models = models
+            raise TypeError(f"{who}: teacher must be a Module, a function of arrays, an array of what one "
+                            f"gave (nn.distill.record), or a list of those, got {got}")
+        for logits in self.recorded:
+            checked_logits(who, "the recorded teacher's logits", logits)
 
-    def logits(self, inputs: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
-        """(N, C) of one teacher, (K, N, C) of several, for a batch: `inputs`, or else these `rows` of what
-        was recorded. Raises ValueError where the rows are not known, and for logits that can't be taught."""
-        if self.recorded is None:
-            each = [_logits(self.who, model, inputs) for model in self.models]
-            if len({one.shape for one in each}) > 1:
-                raise ValueError(f"{self.who}: the teachers have different numbers of classes: "
-                                 f"{[one.shape[1] for one in each]}")
-            return each[0] if len(each) == 1 else np.stack(each)
-        if rows is None:
+    @property
+    def recorded(self) -> list[np.ndarray]:
+        """Those that are arrays."""
+        return [one for one in self.each if isinstance(one, np.ndarray)]
+
+    def logits(self, inputs: np.ndarray, rows: np.ndarray | None) -> list[np.ndarray]:
+        """(N, C) of each teacher, or (N, T, C), for a batch: `inputs`, or these `rows` of what was recorded.
+        Raises ValueError where the rows are not known, and for logits that can't be taught."""
+        if rows is None and self.recorded:
             raise ValueError(f"{self.who}: the teacher was recorded for x, and augment makes other examples "
                              "of it; give the teacher itself, which is run on each batch")
-        return self.recorded[..., rows, :]
+        each = [one[rows] if isinstance(one, np.ndarray) else _logits(self.who, one, inputs)
+                for one in self.each]
+        if len({one.shape for one in each}) > 1:
+            raise ValueError(f"{self.who}: the teachers give logits of different shapes: "
+                             f"{[one.shape for one in each]}")
+        return each
 
     def check(self, examples: int) -> None:
         """Raises ValueError where something else than so many examples was recorded."""
-        if self.recorded is not None and self.recorded.shape[-2] != examples:
-            raise ValueError(f"{self.who}: the teacher was recorded for {self.recorded.shape[-2]} examples, "
-                             f"and x has {examples}")
+        for logits in self.recorded:
+            if len(logits) != examples:
+                raise ValueError(f"{self.who}: the teacher was recorded for {len(logits)} examples, and x "
+                                 f"has {examples}")
 
     def __repr__(self) -> str:
-        if self.recorded is not None:
-            return f"recorded {fingerprint(self.recorded)}"
-        return ", ".join(map(_described, self.models))
+        return ", ".join(map(_described, self.each))
 
 
-def record(teacher: Model | Sequence[Model], x: np.ndarray, *, batch_size: int = 256) -> np.ndarray:
-    """The logits (N, C) of a teacher for all examples x (N, …), of K teachers (K, N, C), computed once.
+def record(teacher: Model | Sequence[Model], x: np.ndarray, *,
+           batch_size: int = 256) -> np.ndarray | list[np.ndarray]:
+    """The logits of a teacher for all examples x (N, …), computed once: (N, C), or (N, T, C) of tokens; a
+    list of such arrays for a list of teachers.
 
     As the teacher of a Distillation that saves running it in every epoch. It is for a training on these very
     examples, in this order and without `augment`: fit shuffles, and hands on which rows a batch has.
@@ -71,13 +74,17 @@ def record(teacher: Model | Sequence[Model], x: np.ndarray, *, batch_size: int =
     examples at a time. Raises TypeError or ValueError for what can't teach."""
     count("record", "batch_size", batch_size)
     teachers = Teachers("record", teacher)
-    if teachers.recorded is not None:
+    if teachers.recorded:
         raise TypeError("record: teacher must be a Module, a function of arrays, or a list of those, got an "
                         "array")
     if not isinstance(x, np.ndarray) or not len(x):
         raise ValueError(f"record: x must be an array of N > 0 examples, got {getattr(x, 'shape', type(x))}")
     parts = [teachers.logits(x[i:i + batch_size], None) for i in range(0, len(x), batch_size)]
-    return np.concatenate(parts, axis=-2)
+    shapes = {logits.shape[1:] for of_batch in parts for logits in of_batch}
+    if len(shapes) > 1:
+        raise ValueError(f"record: the logits of different batches have different shapes: {sorted(shapes)}")
+    every = [np.concatenate(of_one) for of_one in zip(*parts, strict=True)]
+    return every if isinstance(teacher, (list, tuple)) else every[0]
 
 
 def _logits(who, model, inputs):
@@ -87,14 +94,17 @@ def _logits(who, model, inputs):
 
     out = in_mode(model, False, run)
     out = out.data if isinstance(out, Tensor) else out
-    if not isinstance(out, np.ndarray) or out.ndim != 2 or len(out) != len(inputs):
-        got = getattr(out, "shape", type(out).__name__)
-        raise ValueError(f"{who}: the teacher must give logits ({len(inputs)}, classes), got {got}")
+    if not isinstance(out, np.ndarray) or out.ndim not in (2, 3) or len(out) != len(inputs):
+        got, n = getattr(out, "shape", type(out).__name__), len(inputs)
+        raise ValueError(f"{who}: the teacher must give logits ({n}, classes) or ({n}, T, classes), got "
+                         f"{got}")
     return checked_logits(who, "the teacher's logits", out)
 
 
 def _described(model: Any) -> str:
     """A teacher as text: of a Module its class and a checksum of its state."""
+    if isinstance(model, np.ndarray):
+        return f"recorded {fingerprint(model)}"
     if not isinstance(model, Module):
         return repr(model)
     state = [f"{name} {fingerprint(array)}" for name, array in model.state_dict().items()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .. import rules
-from ..arguments import is_number
+from ..arguments import flag, is_number
 from ..random import generator
 from ..tensor import Operand, Tensor, apply
 from .shapes import as_tensor
@@ -69,7 +69,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
         raise ValueError(f"dropout: p is {p!r}, wanted a probability from 0 to 1")
     if not isinstance(input, (Tensor, np.ndarray)):
         raise TypeError(f"dropout: the input is a {type(input).__name__}, wanted a Tensor or an array")
-    if not training or p == 0:
+    if not flag("dropout", "training", training) or p == 0:
         return as_tensor(input)
     rules.checks.floats("dropout", input)  # 1/(1 − p) is no integer
     keep = generator().random(input.shape, dtype=np.float32) >= p

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..arguments import flag
 from ..rules.checks import floats, one_of
 from ..tensor import Operand, Tensor
 from .half import rounded_once
@@ -39,6 +40,8 @@ def interpolate(input: Operand, size: int | Sequence[int] | None = None,
         raise ValueError("interpolate: align_corners is for mode 'linear' or 'bilinear', got mode 'nearest'")
     if mode != "nearest":
         floats("interpolate", x)
+    if align_corners is not None:
+        flag("interpolate", "align_corners", align_corners)
     for axis, (length, step) in enumerate(_lengths(x.shape[2:], size, scale_factor), start=2):
         n = x.shape[axis]
         if not n:

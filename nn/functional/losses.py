@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .. import rules
-from ..arguments import is_int, is_number
+from ..arguments import flag, is_int, is_number
 from ..tensor import Operand, Tensor, apply
 from .activations import log_softmax
 from .half import rounded_once
@@ -138,6 +138,7 @@ def kl_div(input: Operand, target: Operand, reduction: str = "mean", log_target:
     log_target: the target is log-probabilities too. reduction may also be "batchmean", the sum over the
     number of examples, which is the mathematical one; "mean" is over all entries. Raises ValueError for
     another reduction, and for shapes that differ."""
+    log_target = flag("kl_div", "log_target", log_target)
     entries = apply(rules.losses.kl_div, input, target, log_target=log_target)
     if reduction == "batchmean":
         return entries.sum() / (entries.shape[0] if entries.ndim else 1)

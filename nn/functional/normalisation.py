@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..arguments import count
+from ..arguments import count, flag
 from ..context import ambient
 from ..rules import checks, normalisation
 from ..tensor import Operand, Tensor, apply
@@ -30,7 +30,7 @@ def batch_norm(input: Operand, running_mean: Operand | None, running_var: Operan
     for name, number in (("momentum", momentum), ("eps", eps)):
         if not isinstance(number, (int, float, np.number)) or not 0 <= number < np.inf:
             raise ValueError(f"batch_norm: {name} is {number!r}, wanted a number of at least 0")
-    if not training:
+    if not flag("batch_norm", "training", training):
         if running_mean is None or running_var is None:
             raise ValueError("batch_norm: running_mean and running_var are wanted in evaluation")
         return apply(normalisation.batch_norm_eval, input, weight, bias, running_mean, running_var, eps=eps)

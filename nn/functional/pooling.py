@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from .. import rules
+from ..arguments import flag
 from ..geometry import pair, positions, several
 from ..tensor import Operand, Tensor, apply
 from .half import rounded_once
@@ -28,7 +29,7 @@ def max_pool2d(input: Operand, kernel_size: Pair, stride: Pair | None = None, pa
     Raises ValueError or TypeError for sizes and shapes that do not fit.
     """
     rule = rules.pool.max_pool2d
-    if not ceil_mode and dilation in (1, (1, 1)):
+    if not flag(rule.name, "ceil_mode", ceil_mode) and dilation in (1, (1, 1)):
         return apply(rule, input, kernel_size=kernel_size, stride=stride, padding=padding)
     x, kernel, stride, dilation, counts = _padded(rule.name, input, kernel_size, stride, padding, dilation,
                                                   ceil_mode, -np.inf)
@@ -50,6 +51,8 @@ def avg_pool2d(input: Operand, kernel_size: Pair, stride: Pair | None = None, pa
     rule = rules.pool.avg_pool2d
     if divisor_override is not None and not divisor_override:
         raise ValueError("avg_pool2d: divisor_override is 0")
+    ceil_mode = flag(rule.name, "ceil_mode", ceil_mode)
+    count_include_pad = flag(rule.name, "count_include_pad", count_include_pad)
     if not ceil_mode and (count_include_pad or not np.any(padding)) and divisor_override is None:
         return apply(rule, input, kernel_size=kernel_size, stride=stride, padding=padding)
     x, kernel, stride, _, counts = _padded(rule.name, input, kernel_size, stride, padding, 1, ceil_mode, 0)

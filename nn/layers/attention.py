@@ -66,6 +66,9 @@ class MultiheadAttention(Module):
         attn_mask (L, S) or (N·heads, L, S) for all keys. With need_weights=False the weights are None, and a
         query without keys gives 0; else NaN. is_causal, without an attn_mask: query i attends to keys 0 … i.
         """
+        need_weights, average_attn_weights, is_causal = flags(
+            self, need_weights=need_weights, average_attn_weights=average_attn_weights,
+            is_causal=is_causal).values()
         single = len(shape_of(self, query)) == 2
         q, k, v = _projected(self, query, key, value, single)
         n, _, length, _ = q.shape
@@ -73,7 +76,7 @@ class MultiheadAttention(Module):
         if self.attention is not None and (need_weights or masked):
             raise ValueError(f"MultiheadAttention: {type(self.attention).__name__} has no weights and takes "
                              "no masks; wanted need_weights=False, and no mask")
-        causal = bool(is_causal) and not need_weights and attn_mask is None and key_padding_mask is None
+        causal = is_causal and not need_weights and attn_mask is None and key_padding_mask is None
         mask = _mask(q, k, key_padding_mask, attn_mask, is_causal and not causal)
         p = self.dropout if self.training else 0.0
         weights = None

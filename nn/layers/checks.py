@@ -46,11 +46,12 @@ def integer(module: Module, name: str, value: int) -> int:
     return value
 
 
-def flags(module: Module, **values: bool) -> None:
-    """Check that settings are truth values (0 and 1 are)."""
+def flags(module: Module, **values: bool) -> dict[str, bool]:
+    """Settings as bools, after a check that they are truth values (0 and 1 are)."""
     for name, value in values.items():
         if not isinstance(value, (bool, np.bool_)) and not (is_int(value) and value in (0, 1)):
             raise TypeError(f"{type(module).__name__}: {name} must be True or False, got {value!r}")
+    return {name: bool(value) for name, value in values.items()}
 
 
 def shape_of(module: Module, x: Tensor) -> tuple[int, ...]:

@@ -20,12 +20,14 @@ from collections.abc import Callable
 import numpy as np
 
 from .. import functional as F
+from ..functional.half import rounded_once
 from ..module import Module
 from ..parameter import Parameter
 from ..random import chosen
 from ..tensor import Operand, Tensor
-from .checks import flags, positive
+from .checks import flags, number, positive, wrong_input
 
+LIMITS = np.finfo(np.float32)
 CHUNK = 128  # queries of a causal attention that are done at a time
 
 
@@ -51,11 +53,16 @@ class LinearAttention(Module):
 
     of: Callable[[Tensor], tuple[Tensor, Tensor]]  # a method of each subclass
 
+    @rounded_once
     def forward(self, query: Operand, key: Operand, value: Operand, is_causal: bool = False) -> Tensor:
         """(…, L, E), (…, S, E), (…, S, V) → (…, L, V). is_causal: query i sees the keys 0 … i; then L = S.
-        Raises ValueError for shapes that do not fit."""
+        Without keys all is 0. Raises ValueError for shapes that do not fit, TypeError for what are no floats.
+        """
         query, key, value = _checked(self, query, key, value)
+        is_causal = flags(self, is_causal=is_causal)["is_causal"]
         (q, _), (k, m) = self.of(query), self.of(key)
+        if not key.shape[-2]:
+            return q @ (k.mT @ value)  # sums of nothing
         ones = np.ones((*value.shape[:-1], 1), value.dtype)  # with them, the sum of the weights is a column
         values = F.cat([value, Tensor(ones)], -1)
         if is_causal:
@@ -73,6 +80,14 @@ def _checked(layer, *arrays):
     if min(len(x.shape) for x in arrays) < 2 or q.shape[-1] != k.shape[-1] or k.shape[-2] != v.shape[-2]:
         raise ValueError(f"{type(layer).__name__}: query {q.shape}, key {k.shape} and value {v.shape} do not "
                          "fit; wanted (…, L, E), (…, S, E) and (…, S, V)")
+    for name, x in zip(("query", "key", "value"), arrays, strict=True):
+        if x.dtype.kind != "f":
+            raise TypeError(f"{type(layer).__name__}: {name} is {x.dtype}, wanted floats")
+    try:
+        np.broadcast_shapes(*(x.shape[:-2] for x in arrays))
+    except ValueError:
+        raise ValueError(f"{type(layer).__name__}: query {q.shape}, key {k.shape} and value {v.shape} do not "
+                         "fit: the axes before the last two must broadcast") from None
     return arrays
 
 
@@ -117,10 +132,16 @@ class RandomFeatures(LinearAttention):
         rng = chosen(type(self).__name__, "rng", rng)
         self.projection[...] = gaussian(self.features, self.embed_dim, self.orthogonal, rng)
 
+    def along(self, x: Tensor) -> Tensor:
+        """ω·x for every ω: (…, L, features) for x (…, L, E). Raises ValueError for another E."""
+        if x.shape[-1] != self.embed_dim:
+            raise wrong_input(self, x, f"(…, L, {self.embed_dim})")
+        return x @ self.projection.T.astype(x.dtype, copy=False)
+
     def projected(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """ω·x/E^¼ for every ω, and ½‖x/E^¼‖², for x (…, L, E)."""
         x = x * self.embed_dim ** -0.25
-        return x @ self.projection.T.astype(x.dtype, copy=False), (x * x).sum(-1, keepdim=True) * 0.5
+        return self.along(x), (x * x).sum(-1, keepdim=True) * 0.5
 
     def extra_repr(self) -> str:
         return f"{self.embed_dim}, features={self.features}, orthogonal={self.orthogonal}"
@@ -131,14 +152,14 @@ class FavorAttention(RandomFeatures):
 
     embed_dim: the width E of queries and keys. features: how many; the error falls as 1/√features, where q
     and k are small. orthogonal: whether ω are at right angles. eps: added to every feature, so that no sum is
-    0; a share of the largest of the same query or key. rng: draws ω; nn.random.generator() if left out.
-    Raises ValueError for invalid sizes.
+    0; a share, 0 to 1, of the largest of the same query or key. rng: draws ω; nn.random.generator() if left
+    out. Raises ValueError for invalid sizes and another eps.
     """
 
     def __init__(self, embed_dim: int, features: int = 256, orthogonal: bool = True, eps: float = 1e-6, *,
                  rng: np.random.Generator | None = None) -> None:
         super().__init__(embed_dim, features, orthogonal, rng=rng)
-        self.eps = eps
+        self.eps = number(self, "eps", eps, 0, 1)
 
     def of(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """exp(ω·x − ½‖x‖²), as exp(ω·x − m) with the largest ω·x as m, and m − ½‖x‖²."""
@@ -167,19 +188,20 @@ class RandomFeatureAttention(RandomFeatures):
     mean of cos ω·(x − y)/σ.
 
     embed_dim: the width E of queries and keys. features: how many ω; each gives two. orthogonal: whether they
-    are at right angles. sigma: the first σ, which is trained. rng: draws ω; nn.random.generator() if left
-    out. Raises ValueError for invalid sizes.
+    are at right angles. sigma: the first σ > 0, which is trained. rng: draws ω; nn.random.generator() if left
+    out. Raises ValueError for invalid sizes and another sigma.
     """
 
     def __init__(self, embed_dim: int, features: int = 256, orthogonal: bool = True, sigma: float = 1.0, *,
                  rng: np.random.Generator | None = None) -> None:
         super().__init__(embed_dim, features, orthogonal, rng=rng)
+        number(self, "sigma", sigma, float(LIMITS.tiny), float(LIMITS.max))
         self.sigma = Parameter(np.full((), sigma, np.float32))
 
     def of(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(cos ω·x̂/σ, sin ω·x̂/σ) for x̂ = x/‖x‖, and 0."""
         length = ((x * x).sum(-1, keepdim=True) + 1e-12) ** 0.5
-        inner = x / length @ self.projection.T.astype(x.dtype, copy=False) / self.sigma.parametrized()
+        inner = self.along(x / length) / self.sigma.parametrized()
         return F.cat([inner.cos(), inner.sin()], -1), Tensor(np.zeros_like(length.data))
 
 
@@ -195,10 +217,11 @@ class NystromAttention(Module):
         positive(self, landmarks=landmarks, iterations=iterations)
         self.landmarks, self.iterations = landmarks, iterations
 
+    @rounded_once
     def forward(self, query: Operand, key: Operand, value: Operand, is_causal: bool = False) -> Tensor:
         """(…, L, E), (…, S, E), (…, S, V) → (…, L, V). Raises ValueError for shapes that do not fit, and for
         is_causal."""
-        if is_causal:
+        if flags(self, is_causal=is_causal)["is_causal"]:
             raise ValueError("NystromAttention: is_causal is not possible: a landmark sees the future")
         query, key, value = _checked(self, query, key, value)
         query = query * (query.shape[-1] or 1) ** -0.5
@@ -220,8 +243,9 @@ def _segments(length, landmarks, dtype):
 
 
 def _inverse(a, iterations):
-    """The pseudoinverse of a, whose rows sum to 1 (Razavi et al. 2014; Xiong et al. 2021, eq. 11)."""
-    one = np.eye(a.shape[-1], dtype=a.dtype)
+    """The pseudoinverse of a, whose rows sum to 1 (Razavi et al. 2014; Xiong et al. 2021, eq. 11). It is not
+    square where there are fewer queries, or keys, than landmarks."""
+    one = np.eye(a.shape[-2], dtype=a.dtype)
     z = a.mT / a.sum(-2, keepdim=True).amax(-1, keepdim=True).detach()
     for _ in range(iterations):
         az = a @ z

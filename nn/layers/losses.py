@@ -77,8 +77,7 @@ class HuberLoss(_Loss, function=F.huber_loss):
 class KLDivLoss(_Loss, function=F.kl_div):
     def __init__(self, reduction: str = "mean", log_target: bool = False) -> None:
         super().__init__(reduction)
-        flags(self, log_target=log_target)
-        self.log_target = log_target
+        self.log_target = flags(self, log_target=log_target)["log_target"]
 
 
 class BCEWithLogitsLoss(_Loss, function=F.binary_cross_entropy_with_logits):

@@ -22,8 +22,7 @@ class _Pool(FunctionLayer):
         if any(2 * pad > size for pad, size in zip(self.padding, self.kernel_size, strict=True)):
             raise ValueError(f"{type(self).__name__}: padding {self.padding} is over half of the kernel "
                              f"{self.kernel_size}")
-        flags(self, **truths)
-        vars(self).update(truths)
+        vars(self).update(flags(self, **truths))
 
     def forward(self, x: Tensor) -> Tensor:
         axes = _axes(self)

@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import functional as F
 from .. import init
-from ..arguments import count
+from ..arguments import count, flag, instance
 from ..context import no_grad
 from ..layers import Embedding, LayerNorm, Linear, ModuleList
 from ..layers.checks import shape_of, wrong_input
@@ -70,6 +70,7 @@ class CharTransformer(Module):
         for name, value in (("vocabulary", vocabulary), ("width", width), ("layers", layers),
                             ("heads", heads), ("context", context)):
             count("CharTransformer", name, value)
+        tied = flag("CharTransformer", "tied", tied)
         if width % heads:
             raise ValueError(f"CharTransformer: heads={heads} must divide width={width}")
         rng = chosen("CharTransformer", "rng", rng)
@@ -109,17 +110,24 @@ class CachedStep(Module):
         program = compress.convert(CachedStep(model), example, state=CachedStep.state)
 
     It shares the weights of `model`. Two arrays (N, layers, heads, context, width/heads) are the cache, zeros
-    before the first token; `forward` gives what they are to be at the next."""
+    before the first token; `forward` gives what they are to be at the next. Raises TypeError for another
+    model."""
 
     state = {"new_keys": "keys", "new_values": "values"}  # output → input of the next step
 
     def __init__(self, model: CharTransformer) -> None:
-        self.model = model
+        self.model = instance("CachedStep", "model", model, CharTransformer, "a CharTransformer")
 
     @classmethod
     def example(cls, model: CharTransformer, tokens: np.ndarray) -> dict[str, np.ndarray]:
         """Inputs of `forward`: those of all steps through the tokens (N, T), one step after the other, T·N
-        rows; at the first step the cache is empty. For compress.convert, which takes ranges from them."""
+        rows; at the first step the cache is empty. For compress.convert, which takes ranges from them. Raises
+        TypeError or ValueError for what are no tokens, none, or more than the context has."""
+        instance("CachedStep.example", "model", model, CharTransformer, "a CharTransformer")
+        instance("CachedStep.example", "tokens", tokens, np.ndarray, "an array of tokens (N, T)")
+        if tokens.ndim != 2 or not 0 < tokens.shape[1] <= model.context:
+            raise ValueError(f"CachedStep.example: tokens must be (N, T), T from 1 to {model.context}, the "
+                             f"context, got {tokens.shape}")
         n, length = tokens.shape
         heads, width = model.blocks[0].heads, model.token.embedding_dim
         keys = values = np.zeros((n, len(model.blocks), heads, model.context, width // heads), np.float32)
@@ -135,12 +143,19 @@ class CachedStep(Module):
 
     def forward(self, token: Tensor, position: Tensor, keys: Tensor, values: Tensor) -> dict[str, Tensor]:
         """token (N, 1), position (N, 1) from 0 → logits (N, vocabulary) of the next, new_keys and new_values.
-        Raises IndexError for a position that the context does not have."""
-        places = np.arange(self.model.context)
+        Raises IndexError for a position that the context does not have, ValueError for other shapes."""
+        blocks, context = self.model.blocks, self.model.context
+        n, heads, width = len(token), blocks[0].heads, self.model.token.embedding_dim
+        cache = (n, len(blocks), heads, context, width // heads)
+        for name, given, shape in (("token", token, (n, 1)), ("position", position, (n, 1)),
+                                   ("keys", keys, cache), ("values", values, cache)):
+            if given.shape != shape:
+                raise ValueError(f"CachedStep: {name} must be {shape}, got {given.shape}")
+        places = np.arange(context)
         here, seen = position == places, position >= places  # (N, context)
         x = self.model.token(token) + self.model.position(position)
         all_keys, all_values = [], []
-        for i, block in enumerate(self.model.blocks):
+        for i, block in enumerate(blocks):
             q, k, v = block.queries_keys_values(x)
             k, v = (F.where(here[:, None, :, None], new, old[:, i])
                     for new, old in ((k, keys), (v, values)))

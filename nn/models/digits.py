@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from .. import functional as F
-from ..arguments import count
+from ..arguments import count, is_number
 from ..layers import BatchNorm2d, Conv2d, Linear
 from ..module import Module
 from ..tensor import Tensor
@@ -83,6 +83,6 @@ def digits_mlp(width: float = 1.0, rng: np.random.Generator | None = None, size:
 
 def scaled(width: float, *sizes: int) -> tuple[int, ...]:
     """The sizes times `width`, rounded, at least 1, for the small dense networks to compare with."""
-    if not 0 < width < math.inf:
-        raise ValueError(f"width must be a positive number, got {width}")
+    if not is_number(width) or not 0 < width < math.inf:
+        raise ValueError(f"width must be a positive number, got {width!r}")
     return tuple(max(1, round(size * width)) for size in sizes)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ..arguments import instance, number
+from ..arguments import flag, instance, number
 from ..half import wide
 from ..tensor import Tensor
 from ..versions import wrote
@@ -27,6 +27,7 @@ def clip_grad_norm_(parameters: Tensor | Iterable[Tensor], max_norm: float, norm
     """
     number("clip_grad_norm_", "max_norm", max_norm, closed=True)
     number("clip_grad_norm_", "norm_type", norm_type, above=True, closed=True)
+    flag("clip_grad_norm_", "error_if_nonfinite", error_if_nonfinite)
     gradients, p = _gradients("clip_grad_norm_", parameters), float(norm_type)
     if p == math.inf:
         norm = float(np.max([np.abs(g).max() for g in gradients if g.size], initial=0.0))  # NaN, if one is

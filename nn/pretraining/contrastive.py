@@ -5,6 +5,7 @@ representations" (SimCLR), algorithm 1."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,8 +13,9 @@ import numpy as np
 
 from .. import functional as F
 from ..arguments import count, instance, number
-from ..data.minibatches import Augmentation, Batch
+from ..data.minibatches import Augmentation, Batch, changed
 from ..layers import Linear
+from ..layers.checks import shape_of
 from ..module import Module
 from ..tensor import Tensor
 
@@ -21,7 +23,8 @@ from ..tensor import Tensor
 @dataclass(frozen=True)
 class Views:
     """Two changed views of each image, x (N, C, H, W) → (N, 2, C, H, W); y as `change` gives it for the
-    second. change: an augmentation, which is drawn anew for each. Raises TypeError for what is none."""
+    second. change: an augmentation, which is drawn anew for each. Raises TypeError for what is none, or makes
+    no pair (x, y), ValueError for views of different shapes."""
 
     change: Augmentation
 
@@ -29,7 +32,11 @@ class Views:
         instance("Views", "change", self.change, Callable, "a function (x, y, rng) → (x, y)")
 
     def __call__(self, x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Batch:
-        (first, _), (second, targets) = self.change(x, y, rng), self.change(x, y, rng)
+        first, _ = changed("Views", "change", self.change, x, y, rng)
+        second, targets = changed("Views", "change", self.change, x, y, rng)
+        if first.shape != second.shape:
+            raise ValueError(f"Views: change must give images of one shape, got {first.shape} and "
+                             f"{second.shape}")
         return np.stack([first, second], axis=1), targets
 
 
@@ -65,10 +72,11 @@ class Contrastive(Module):
 
     def forward(self, views: Tensor) -> Tensor:
         """views (N, 2, …), of which each (2N, …) is a batch of images for the network → (N, 2, D)."""
-        if views.ndim < 3 or views.shape[1] != 2:
-            raise ValueError(f"Contrastive: views must be (N, 2, …), as Views makes them, got {views.shape}")
-        z = self.head(self.network.features(views.flatten(0, 1)))
-        return z.reshape(len(views), 2, -1)
+        shape = shape_of(self, views)
+        if len(shape) < 3 or shape[1] != 2:
+            raise ValueError(f"Contrastive: views must be (N, 2, …), as Views makes them, got {shape}")
+        z = self.head(self.network.features(F.flatten(views, 0, 1)))
+        return z.reshape(len(views), 2, math.prod(z.shape[1:]))
 
 
 def contrastive_loss(temperature: float = 0.5) -> Callable[[Tensor, Tensor], Tensor]:
@@ -79,6 +87,7 @@ def contrastive_loss(temperature: float = 0.5) -> Callable[[Tensor, Tensor], Ten
     temperature = number("contrastive_loss", "temperature", temperature, above=True)
 
     def loss(z: Tensor, targets: Tensor) -> Tensor:
+        instance("contrastive_loss", "z", z, (Tensor, np.ndarray), "a Tensor or an array")
         if z.ndim != 3 or z.shape[1] != 2:
             raise ValueError(f"contrastive_loss: z must be (N, 2, D), as Contrastive gives it, got {z.shape}")
         return F.nt_xent(z[:, 0], z[:, 1], temperature)

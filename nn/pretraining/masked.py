@@ -36,6 +36,7 @@ class Masks:
 
     def __call__(self, x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> Batch:
         instance("Masks", "x", x, np.ndarray, "a NumPy array")
+        instance("Masks", "rng", rng, np.random.Generator, "a numpy.random.Generator")
         if x.ndim != 4 or x.dtype.kind != "f":
             raise ValueError(f"Masks: x must be images (N, C, H, W) of floats, got {x.dtype} {x.shape}")
         n, _, h, w = x.shape
@@ -60,7 +61,11 @@ class Reconstruction(Module):
 
     def __init__(self, network: Module, in_features: int, image: tuple[int, ...],
                  rng: np.random.Generator | None = None) -> None:
-        self.network, self.image = with_features("Reconstruction", network), tuple(image)
+        self.network = with_features("Reconstruction", network)
+        count("Reconstruction", "in_features", in_features)
+        if not isinstance(image, (tuple, list)) or len(image) != 3:
+            raise ValueError(f"Reconstruction: image must be a shape (C, H, W), got {image!r}")
+        self.image = tuple(count("Reconstruction", f"image[{i}]", n) for i, n in enumerate(image))
         self.decoder = Linear(in_features, math.prod(self.image), rng=rng)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -70,7 +75,10 @@ class Reconstruction(Module):
 
 def reconstruction_loss(images: Tensor, targets: Tensor) -> Tensor:
     """The mean of (image − target)² over what is hidden, for `fit`: images (N, C, H, W), targets (N, 2, C, H,
-    W) as Masks makes them. Raises ValueError for other shapes, and where nothing is hidden."""
+    W) as Masks makes them. Raises ValueError for other shapes, and where nothing is hidden, TypeError for
+    what is no tensor."""
+    for name, given in (("images", images), ("targets", targets)):
+        instance("reconstruction_loss", name, given, Tensor, "a Tensor")
     if targets.ndim != images.ndim + 1 or targets.shape != (len(images), 2, *images.shape[1:]):
         raise ValueError(f"reconstruction_loss: images {images.shape} want targets (N, 2, …) of their shape, "
                          f"as Masks makes them, got {targets.shape}")

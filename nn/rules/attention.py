@@ -10,7 +10,7 @@ from math import inf, prod
 import numpy as np
 
 from .. import kernels
-from ..arguments import number
+from ..arguments import flag, number
 from .choices import only
 from .record import rule
 from .samples import cases
@@ -21,6 +21,9 @@ def _check(op, q, k, v, mask, is_causal):
     if min(q.ndim, k.ndim, v.ndim) < 2 or q.shape[-1] != k.shape[-1] or k.shape[-2] != v.shape[-2]:
         raise ValueError(f"{op}: query {q.shape}, key {k.shape} and value {v.shape} do not fit; "
                          "wanted (…, L, E), (…, S, E) and (…, S, V)")
+    for name, x in (("query", q), ("key", k), ("value", v)):
+        if x.dtype.kind != "f":
+            raise TypeError(f"{op}: {name} is {x.dtype}, wanted floats")
     if mask is not None and is_causal:
         raise ValueError(f"{op}: attn_mask and is_causal both came; put the causal part into the mask")
     if mask is not None and mask.dtype.kind not in "bf":
@@ -107,7 +110,7 @@ def _with_that_of_the_mask(g, q, k, v, mask, scale):
         ((2, 3, 4), (2, 5, 4), (2, 5, 3), np.arange(15).reshape(3, 5) % 4 < 3, {})))
 def scaled_dot_product_attention(q, k, v, mask, *, is_causal=False, scale=None):
     op = "scaled_dot_product_attention"
-    _check(op, q, k, v, mask, is_causal)
+    _check(op, q, k, v, mask, flag(op, "is_causal", is_causal))
     scale = (q.shape[-1] or 1) ** -0.5 if scale is None else number(op, "scale", scale, -inf)
     how = {"scale": scale, "causal": bool(is_causal)}
     batch, *heads = _as_heads(q, k, v, mask)

@@ -18,9 +18,9 @@ RECIPES = {
     "coded": [Quantize(3, activations=None), Rans()]}
 
 
-def model(how=None, tied=True):
+def model(how=None, tied=True, layers=2, heads=4):
     rng = np.random.default_rng(0)
-    made = CharTransformer(13, 16, 2, 4, 8, tied, rng=rng)
+    made = CharTransformer(13, 16, layers, heads, 8, tied, rng=rng)
     for p in made.parameters():
         p.data += 0.2 * rng.standard_normal(p.shape, np.float32)
     if how is not None:
@@ -44,6 +44,18 @@ def test_cached_steps_give_the_logits_of_the_whole_context(name, tied, tmp_path)
     compress.save(step, tmp_path / "step")
     step = compress.load(tmp_path / "step")
     assert step.state == CachedStep.state
+    for tokens, right in zip(TOKENS, every, strict=True):
+        predict = cached(step, network)
+        for t in range(len(tokens)):
+            assert np.allclose(predict(tokens[:t + 1]), right[t], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("layers", "heads"), [(1, 4), (1, 1), (2, 1), (3, 2)])
+def test_a_cache_of_any_number_of_layers_and_heads(layers, heads):
+    """Of one layer, that of the keys and that of the values are inputs which are only given another shape."""
+    network = model(layers=layers, heads=heads)
+    whole, step = programs(network)
+    every = whole(TOKENS)
     for tokens, right in zip(TOKENS, every, strict=True):
         predict = cached(step, network)
         for t in range(len(tokens)):

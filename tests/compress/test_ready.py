@@ -49,6 +49,42 @@ def test_what_goes_in_and_out_is_the_callers(int8, n):
 
 
 @pytest.mark.parametrize("n", [FEW, MANY])
+@pytest.mark.parametrize("relu", [False, True])
+def test_a_small_result_of_a_large_input_is_the_runs_own(n, relu):
+    """The kernel that reads what is too large to be copied asks again in each run, and so does not write to
+    where results lie that are copied out."""
+    fc = nn.Linear(64, 2, rng=np.random.default_rng(0))
+    model = nn.Sequential(fc, nn.ReLU()) if relu else fc
+    program = compress.convert(model, inputs(2))
+    for seed in range(3):
+        x = inputs(n, seed)
+        np.testing.assert_allclose(program(x), model(nn.Tensor(x)).data, rtol=1e-4, atol=1e-5)
+
+
+class Late(nn.Module):
+    """Its second and third inputs are only given another shape, when buffers are used for the second time."""
+
+    def __init__(self):
+        rng = np.random.default_rng(0)
+        self.fc1, self.fc2 = nn.Linear(12, 12, rng=rng), nn.Linear(12, 12, rng=rng)
+
+    def forward(self, a, b, c):
+        h = self.fc2(self.fc1(a))
+        return (h + b.flatten(1)) * c.flatten(1) + 1
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_an_input_is_not_copied_to_where_another_value_lies_first(n):
+    rng = np.random.default_rng(1)
+    a, b, c = rng.normal(size=(n, 12)), rng.normal(size=(n, 3, 4)), rng.normal(size=(n, 2, 6))
+    given = [x.astype(np.float32) for x in (a, b, c)]
+    model = Late()
+    program = compress.convert(model, tuple(given))
+    for _ in range(2):
+        np.testing.assert_allclose(program(*given), model(*map(nn.Tensor, given)).data, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("n", [FEW, MANY])
 def test_its_kernels_are_chosen_when_it_runs(int8, n):
     x = inputs(n)
     want = int8(x)

@@ -116,11 +116,21 @@ def counts_each_example_alike(way, case):
 def several_teachers_are_their_mean(way, case):
     """The mean of their distributions at T, in any order; of one, its own."""
     t, v = case.temperature, case.v.astype(np.float64)
-    p = way.soft_targets(v, t)
+    p = way.soft_targets(list(v), t)
     near(p, (way.soft_targets(v[0], t) + way.soft_targets(v[1], t)) / 2, "targets of two teachers")
-    near(way.soft_targets(v[::-1], t), p, "the same in another order")
-    near(way.soft_targets(v[:1], t), way.soft_targets(v[0], t), "targets of one")
+    near(way.soft_targets(list(v[::-1]), t), p, "the same in another order")
+    near(way.soft_targets([v[0]], t), way.soft_targets(v[0], t), "targets of one")
     near(p.sum(1), np.ones(len(p)), "their sum")
+
+
+def tokens_are_examples(way, case):
+    """Of logits (N, T, C) targets, loss and gradient are those of N·T examples: means over all tokens."""
+    z, v = case.rng.uniform(-6, 6, (2, len(case.z), 3, CLASSES))
+    of_tokens = way.soft_targets(v, case.temperature), *way.loss(z, v, case.temperature)
+    z, v = (x.reshape(-1, CLASSES) for x in (z, v))
+    of_examples = way.soft_targets(v, case.temperature), *way.loss(z, v, case.temperature)
+    for what, found, wanted in zip(("targets", "loss", "gradient"), of_tokens, of_examples, strict=True):
+        near(np.reshape(found, wanted.shape if what != "loss" else ()), wanted, f"the {what} of tokens")
 
 
 # Of the losses of a training
@@ -166,6 +176,18 @@ def mixes_by_the_part(way, case):
     near(loss(0), F.cross_entropy(student(nn.Tensor(x)), y).item(), "labels alone", 1e-5)
     near(loss(1, np.full(8, -7)), loss(1), "the teacher alone", 1e-5)
     near(loss(0.3), 0.3 * loss(1) + 0.7 * loss(0), "a mixture", 1e-5)
+
+
+def trains_token_by_token(way, case):
+    """Windows (4, 3) of tokens with a label each: both parts of the loss are means over the 12 tokens."""
+    student, *teachers = (nn.Embedding(7, CLASSES, rng=case.rng) for _ in range(3))
+    tokens, y = case.rng.integers(0, 7, (4, 3)), case.rng.integers(0, CLASSES, (4, 3))
+    for soft in (0, 0.3, 1):
+        loss = way.Distillation(teachers, temperature=case.temperature, soft=soft)
+        outputs, found = loss(student, tokens, y, None)
+        assert outputs.shape == (4, 3, CLASSES)
+        one_by_one = loss(student, tokens.ravel(), y.ravel(), None)[1].item()
+        near(found.item(), one_by_one, f"the loss of windows, {soft} of it soft,", 1e-5)
 
 
 def recorded_is_asked(way, case):
@@ -236,6 +258,6 @@ def so_many_labels_are_wrong(way, case):
 
 LAWS = [is_the_divergence, scales_with_the_temperature, gradient_becomes_the_difference,
         is_least_where_they_agree, does_not_see_a_constant, counts_each_example_alike,
-        several_teachers_are_their_mean, leaves_the_teacher_alone, mixes_by_the_part, recorded_is_asked,
-        hints_are_squares, hints_teach_the_layers_below, smallest_is_the_first_that_is_enough,
-        so_many_labels_are_wrong]
+        several_teachers_are_their_mean, tokens_are_examples, leaves_the_teacher_alone, mixes_by_the_part,
+        trains_token_by_token, recorded_is_asked, hints_are_squares, hints_teach_the_layers_below,
+        smallest_is_the_first_that_is_enough, so_many_labels_are_wrong]

@@ -84,17 +84,28 @@ def teacher_is_not_softened(v, t):
 
 @killed_by(laws.several_teachers_are_their_mean, "soft_targets")
 def mean_of_logits(v, t):
-    return soft_targets(v if v.ndim == 2 else v.mean(0), t)
+    return soft_targets(np.mean(v, 0) if isinstance(v, list) else v, t)
 
 
 @killed_by(laws.several_teachers_are_their_mean, "soft_targets")
 def first_teacher_only(v, t):
-    return soft_targets(v if v.ndim == 2 else v[0], t)
+    return soft_targets(v[0] if isinstance(v, list) else v, t)
 
 
 @killed_by(laws.several_teachers_are_their_mean, "soft_targets")
 def sum_over_teachers(v, t):
-    return soft_targets(v, t) * (len(v) if v.ndim == 3 else 1)
+    return soft_targets(v, t) * (len(v) if isinstance(v, list) else 1)
+
+
+@killed_by(laws.tokens_are_examples, "soft_targets")
+def over_the_tokens(v, t):
+    """A softmax over axis 1, which of logits (N, T, C) is that of the tokens."""
+    return F.softmax(Tensor(v / t), 1).data
+
+
+@killed_by(laws.tokens_are_examples, "soft_loss")
+def mean_over_windows_of_sums(z, p, t):
+    return t**2 * F.kl_div(F.log_softmax(z / t), p, "batchmean")
 
 
 class AsksAs(distill.Distillation):
@@ -111,20 +122,20 @@ class AsksAs(distill.Distillation):
 @killed_by(laws.leaves_the_teacher_alone, "Distillation")
 class TeacherInTrainingMode(AsksAs):
     def said(self, inputs):
-        return self.teachers.models[0](Tensor(inputs)).detach()
+        return self.teachers.each[0](Tensor(inputs)).detach()
 
 
 @killed_by(laws.leaves_the_teacher_alone, "Distillation")
 class TeacherIsLeftInEvaluation(AsksAs):
     def said(self, inputs):
-        return self.teachers.models[0].eval()(Tensor(inputs)).detach()
+        return self.teachers.each[0].eval()(Tensor(inputs)).detach()
 
 
 @killed_by(laws.leaves_the_teacher_alone, "Distillation")
 class GradientReachesTheTeacher(AsksAs):
     def said(self, inputs):
-        asked = self.teachers.models[0].eval()(Tensor(inputs))
-        self.teachers.models[0].train()
+        asked = self.teachers.each[0].eval()(Tensor(inputs))
+        self.teachers.each[0].train()
         return asked
 
 
@@ -152,6 +163,31 @@ class LooksAtLabelsAllTheSame(distill.Distillation):
         return outputs, loss + 0 * F.cross_entropy(outputs, targets.clip(0)) + float(targets[0] == -7)
 
 
+@killed_by(laws.trains_token_by_token, "Distillation")
+class LabelsOfTheLastToken(distill.Distillation):
+    """As a classifier of whole windows is trained."""
+
+    def __call__(self, model, inputs, targets, rows):
+        outputs, loss = super().__call__(model, inputs, targets, rows)
+        if outputs.ndim == 3 and self.soft < 1:
+            each = F.cross_entropy(outputs[:, -1], targets[:, -1]) - F.cross_entropy(
+                outputs.reshape(-1, outputs.shape[-1]), targets.reshape(-1))
+            loss = loss + (1 - self.soft) * each
+        return outputs, loss
+
+
+@killed_by(laws.trains_token_by_token, "Distillation")
+class SoftPartOfWindows(distill.Distillation):
+    """The soft part is summed over the tokens of a window, the hard one is a mean."""
+
+    def __call__(self, model, inputs, targets, rows):
+        outputs, loss = super().__call__(model, inputs, targets, rows)
+        if outputs.ndim == 3:
+            p = soft_targets(self.teachers.logits(inputs, rows), self.temperature)
+            loss = loss + self.soft * (outputs.shape[1] - 1) * soft_loss(outputs, p, self.temperature)
+        return outputs, loss
+
+
 @killed_by(laws.recorded_is_asked, "Distillation")
 class RowsInTheOrderOfTheFile(distill.Distillation):
     """What was recorded is not shuffled with the examples."""
@@ -163,7 +199,7 @@ class RowsInTheOrderOfTheFile(distill.Distillation):
 class RecordsOneTeacher(teacher.Teachers):
     def logits(self, inputs, rows):
         said = super().logits(inputs, rows)
-        return said if self.recorded is None else said[0] * 2
+        return [2 * said[0]] if self.recorded else said
 
 
 @killed_by(laws.recorded_is_asked, "Distillation")

@@ -144,6 +144,59 @@ def test_errors_name_what_is_wrong():
     for shape, tokens in (((2, 3, 5), (3, 2)), ((2, 3, 5), (2, 4)), ((6, 5), (6,))):
         with pytest.raises(ValueError, match=r"next_token_loss: logits .* do not fit; wanted \(N, T, voc"):
             next_token_loss(nn.zeros(*shape), nn.zeros(*tokens, dtype=int))
+    for scores, tokens in ((3, nn.zeros(2, 3)), (nn.zeros(2, 3, 5), [[0, 1, 2]] * 2)):
+        with pytest.raises(TypeError, match=r"next_token_loss: .* must be a Tensor or an array"):
+            next_token_loss(scores, tokens)
     step = CachedStep.example(network, np.zeros((1, 1), int)) | {"position": np.array([[6]])}
     with pytest.raises(IndexError, match="rows 0 to 5"):
         CachedStep(network)(*map(nn.Tensor, step.values()))
+    with pytest.raises(TypeError, match="CachedStep: model must be a CharTransformer, got int"):
+        CachedStep(3)
+    for tokens in (np.zeros(3, int), np.zeros((1, 0), int), np.zeros((1, 7), int)):
+        with pytest.raises(ValueError, match=r"example: tokens must be \(N, T\), T from 1 to 6, the context"):
+            CachedStep.example(network, tokens)
+
+
+@pytest.mark.parametrize("caches", [False, True])
+def test_what_reads_a_text_refuses_what_is_none(caches):
+    network = model()
+    predict = cached(CachedStep(network), network) if caches else whole(network, 6)
+    for tokens in ([0.5], [[1, 2]], "abc", None, 3):
+        with pytest.raises(TypeError, match=r"(cached|whole): tokens must be tokens \(T,\), integers"):
+            predict(tokens)
+    with pytest.raises(ValueError, match=r"(cached|whole): tokens is empty"):
+        predict(np.array([], int))
+    assert near(predict([1, 2]), logits(network, np.array([[1, 2]]))[0, -1])
+
+
+@pytest.mark.parametrize(("error", "message", "call"), [
+    (TypeError, "whole: model must be a Module or a Program, got int", lambda network: whole(3, 5)),
+    (ValueError, "whole: context is 7, and that of the model 6", lambda network: whole(network, 7)),
+    (ValueError, r"whole: the model must give logits \(1, 5, vocabulary\), got \(1, 5\)",
+     lambda network: whole(lambda x: x, 5)([1])),
+    (TypeError, "cached: step must be a CachedStep, or a Program of one", lambda network: cached(3, network)),
+    (TypeError, "sample: predict must be a function", lambda network: sample(3, [1], 2, rng=None)),
+    (TypeError, r"sample: predict must give logits \(vocabulary,\), floats, got complex",
+     lambda network: sample(lambda tokens: np.array([1j]), [1], 2, rng=np.random.default_rng()))])
+def test_what_is_no_model_is_named(error, message, call):
+    with pytest.raises(error, match=message):
+        call(model())
+
+
+@pytest.mark.parametrize("temperature", [0, 1e-320, 1, 1e308])
+def test_logits_as_far_apart_as_floats_can_be(temperature):
+    far = sample(lambda tokens: np.array([-1e308, 1e308]), [0], 3, temperature=temperature,
+                 rng=np.random.default_rng(0))
+    assert far.tolist() == [1, 1, 1] or temperature == 1e308  # where 2 is between them
+
+
+@pytest.mark.parametrize("name", ["token", "position", "keys", "values"])
+def test_a_step_takes_a_cache_of_its_own_shape(name):
+    """Another one would broadcast, or be cut, in silence."""
+    network = model()
+    example = CachedStep.example(network, np.zeros((2, 1), int))
+    inputs = {key: nn.Tensor(value) for key, value in example.items()}
+    right = inputs[name].data
+    for wrong in (right[:1], np.concatenate([right, right], 1), right[..., None], right[0]):
+        with pytest.raises(ValueError, match=rf"CachedStep: (position|{name}) must be \("):
+            CachedStep(network)(**inputs | {name: nn.Tensor(wrong)})

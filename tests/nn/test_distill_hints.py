@@ -123,6 +123,7 @@ class Twice(nn.Module):
     (TypeError, "teacher must be a Module, got list", {"teacher": [convolutions(2)]}),
     (TypeError, "student must be a Module", {"student": None}),
     (TypeError, "example must be an array of images", {"example": None}),
+    (TypeError, "loss must be a function, a BatchLoss or None, got int", {"loss": 3}),
     (ValueError, "weight must be >= 0", {"weight": -1}),
     (ValueError, "weight must be >= 0", {"weight": float("nan")}),
 ])

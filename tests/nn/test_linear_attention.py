@@ -181,6 +181,32 @@ def test_nystroms_method_is_exact_with_a_landmark_for_each_key():
     np.testing.assert_allclose(got, F.scaled_dot_product_attention(q, k, v).data, atol=1e-6)
 
 
+@pytest.mark.parametrize(("queries", "keys"), [(1, 30), (5, 30), (12, 30), (30, 1), (30, 5), (30, 12)])
+def test_nystroms_method_is_exact_with_a_landmark_for_each_query_or_each_key(queries, keys):
+    """With F the weights between queries and landmarks of keys, A those among landmarks, and B those between
+    landmarks of queries and keys, F·A⁺·B: for a landmark a query F = A and A·A⁺ = 1, for one a key A⁺·A = 1
+    and B = A. Of other lengths A is not square."""
+    rng = np.random.default_rng(0)
+    q, k, v = (rng.standard_normal((2, n, 16)) for n in (queries, keys, keys))
+    got = nn.NystromAttention(12, iterations=60)(q, k, v).data
+    np.testing.assert_allclose(got, F.scaled_dot_product_attention(q, k, v).data, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", [*LAYERS, "nystrom"])
+@pytest.mark.parametrize(("queries", "keys"), [(0, 0), (0, 4), (4, 0)])
+def test_without_keys_all_is_0_and_without_queries_there_is_nothing(name, queries, keys):
+    rng = np.random.default_rng(0)
+    layer = LAYERS[name](rng) if name in LAYERS else nn.NystromAttention(4)
+    for causal in (False, True)[:1 + (name != "nystrom" and queries == keys)]:
+        shapes = ((2, n, 16) for n in (queries, keys, keys))
+        inputs = [nn.Tensor(rng.standard_normal(shape), requires_grad=True) for shape in shapes]
+        y = layer(*inputs, is_causal=causal)
+        assert y.shape == (2, queries, 16)
+        assert not y.data.any()
+        y.sum().backward()
+        assert not any(x.grad.any() for x in inputs)
+
+
 @pytest.mark.parametrize("name", [*LAYERS, "nystrom"])
 def test_they_train_inside_multihead_attention(name):
     rng = np.random.default_rng(0)
@@ -204,7 +230,45 @@ def test_they_train_inside_multihead_attention(name):
     (lambda: nn.NystromAttention(0), r"NystromAttention: landmarks"),
     (lambda: nn.NystromAttention()(*inputs(5), is_causal=True), r"is_causal is not possible"),
     (lambda: nn.FavorAttention(16)(*inputs(5)[:2], np.ones((2, 4, 3))), r"Attention: query \(2, 5, 16\)"),
-    (lambda: nn.FavorAttention(16)(inputs(5)[0], *inputs(6)[1:], is_causal=True), r"many queries as keys")])
+    (lambda: nn.FavorAttention(16)(inputs(5)[0], *inputs(6)[1:], is_causal=True), r"many queries as keys"),
+    (lambda: nn.NystromAttention(2)(np.ones((2, 5, 4)), *np.ones((2, 3, 5, 4))), r"last two must broadcast")])
 def test_what_does_not_fit_is_refused(call, said):
     with pytest.raises(ValueError, match=said):
         call()
+
+
+@pytest.mark.parametrize("name", [*LAYERS, "nystrom"])
+@pytest.mark.parametrize("size", [0.0, 1e-4, 1.0, 300.0])
+def test_float16_is_computed_in_float32_and_rounded_once(name, size):
+    """Squares of 10⁻⁴ are 0 in float16, and those of 300 infinite."""
+    q, k, v = (x.astype(np.float16) for x in inputs(9, spread=size))
+    layer = LAYERS[name](np.random.default_rng(0)) if name in LAYERS else nn.NystromAttention(4)
+    layer.eps = 1e-6
+    wide = layer(*(x.astype(np.float32) for x in (q, k, v))).data
+    np.testing.assert_array_equal(layer(q, k, v).data, wide.astype(np.float16))
+
+
+def test_settings_and_widths_that_do_not_fit_are_refused():
+    for layer in (nn.FavorAttention, nn.RandomFourierAttention, nn.RandomFeatureAttention):
+        with pytest.raises(ValueError, match=r"Attention\(8.* of shape \(…, L, 8\), got \(2, 5, 16\)"):
+            layer(8)(*inputs(5))
+    for eps in (-1e-6, 2, np.nan, "1"):
+        with pytest.raises(ValueError, match=r"FavorAttention: eps must be a number in 0\.\.1"):
+            nn.FavorAttention(4, eps=eps)
+    for sigma in (0, -1.0, 1e-60, 1e60, np.inf, None):
+        with pytest.raises(ValueError, match=r"sigma must be a number in 1\.17549e-38\.\.3"):
+            nn.RandomFeatureAttention(4, sigma=sigma)
+
+
+def dropped(*inputs):
+    return F.scaled_dot_product_attention(*inputs, dropout_p=0.5)
+
+
+@pytest.mark.parametrize("layer", [nn.FavorAttention(4), nn.NystromAttention(2), dropped,
+                                   F.scaled_dot_product_attention])
+@pytest.mark.parametrize("dtype", [int, bool])
+def test_integers_are_no_queries_keys_or_values(layer, dtype):
+    for i, name in enumerate(("query", "key", "value")):
+        arrays = [np.ones((2, 3, 4), dtype if i == j else np.float32) for j in range(3)]
+        with pytest.raises(TypeError, match=rf"ttention: {name} is {np.dtype(dtype)}, wanted floats"):
+            layer(*arrays)

@@ -122,5 +122,23 @@ def test_bad_input_is_named(tmp_path):
         bits_per_byte(lambda x: None, data.x_test, data.y_test, None)
     with pytest.raises(ValueError, match="must give logits"):
         bits_per_byte(lambda x: np.zeros((*x.shape, 2)), data.x_test, data.y_test, data.vocabulary)
-    with pytest.raises(FloatingPointError, match="not finite"):
-        bits_per_byte(lambda x: np.full((*x.shape, 5), np.nan), data.x_test, data.y_test, data.vocabulary)
+    for size in (np.nan, np.inf, -np.inf, [1e308, -1e308, 0, 0, 0]):
+        with pytest.raises(FloatingPointError, match="not finite"):
+            bits_per_byte(lambda x, size=size: np.zeros((*x.shape, 5)) + size, data.x_test, data.y_test,
+                          data.vocabulary)
+
+
+@pytest.mark.parametrize(("error", "message", "how"), [
+    (TypeError, "model must be a Module or a function of tokens, got int", {"model": 3}),
+    (TypeError, r"y must be an array of tokens \(N, T\), integers, got float64", {"y": np.zeros((3, 4))}),
+    (TypeError, "x must be an array of tokens .* got list", {"x": [[0]]}),
+    (ValueError, r"\(N, T\) of one shape, .* got \(3, 4\) and \(2, 4\)", {"y": np.zeros((2, 4), int)}),
+    (ValueError, r"at least, got \(0, 4\) and \(0, 4\)", dict.fromkeys("xy", np.zeros((0, 4), int))),
+    (ValueError, "bits_per_byte: batch_size must be a whole number >= 1, got 0", {"batch_size": 0})])
+def test_what_is_no_text_to_measure_on_is_named(error, message, how):
+    tokens = np.zeros((3, 4), int)
+    text = {"model": lambda x: np.zeros((*x.shape, 4)), "x": tokens, "y": tokens,
+            "vocabulary": Vocabulary(b"abc")}
+    assert bits_per_byte(**text) == 2
+    with pytest.raises(error, match=message):
+        bits_per_byte(**text | how)

@@ -13,7 +13,7 @@ from compress.cli.ledger import Row
 from compress.cli.metric import ACCURACY, BITS_PER_BYTE, METRICS
 
 SHORT = replace(job.QUICK_TEXT, base=1, tune=1)
-BRIEF = ("float", "int8", "pruned", "100 kB")
+BRIEF = ("float", "int8", "pruned", "100 kB", "100 kB, taught")
 
 
 def trained(names, folder):
@@ -42,6 +42,16 @@ def test_rows_are_trained_saved_and_measured_by_bits_per_byte(tmp_path):
     # spread: after a full training small ones are more frequent than large ones, and so are their codes
     assert found["100 kB" + Row.CONTROL] == pytest.approx(found["100 kB"], rel=0.1)
     assert found["pruned 80%"] < found["float"] / 2.5
+    apart = [abs(found["100 kB, taught"] - found[other]) for other in ("100 kB", "float")]
+    assert 0 < apart[0] < 1000 < apart[1]  # of the same network, whose weights are others
+
+
+def test_text_is_taught_batch_by_batch_at_its_own_temperature():
+    for data, recorded, temperature in ((Data("text", limit=32), False, 1), (Data(limit=32), True, 4)):
+        trainer = experiment.Trainer(data.load(), SHORT, 0, lambda epochs: None)
+        lesson = trainer.lesson(trainer.network("char" if data.text else "mlp"))
+        assert bool(lesson.teachers.recorded) == recorded
+        assert lesson.temperature == temperature
 
 
 @pytest.mark.long
@@ -64,7 +74,9 @@ def test_rows_of_a_network_are_its_own():
     def names(**how):
         return {(one.network, one.name) for one in job.selected(job.Options(Path(), **how))}
 
-    assert names(network="char") == {("char", one.name) for one in char.ROWS}
+    assert names(network="char", more=True) == {("char", one.name) for one in char.ROWS}
+    asked = names(network="char", more=True) - names(network="char")
+    assert asked == {("char", name) for name in ("100 kB, taught", "int4 trained, taught")}
     assert names(network="mlp", technique=("pruned",)) == {("mlp", "float"), ("mlp", "pruned")}
     assert not any(network == "char" for network, _ in names(more=True))
 

@@ -1,5 +1,7 @@
 """Masked pre-training: what is hidden, that only it counts, and that it learns."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -82,6 +84,16 @@ def test_the_last_layer_is_not_touched_and_hidden_pixels_are_learned():
     (ValueError, r"Masks: x must be images .*\(4, 64\)",
      lambda: Masks()(images(4)[0].reshape(4, 64), np.arange(4), rng())),
     (TypeError, "Masks: x must be a NumPy array", lambda: Masks()([1.0], np.arange(1), rng())),
+    (TypeError, "Masks: rng must be a numpy.random.Generator, got int", lambda: Masks()(*images(), 3)),
+    *((ValueError, rf"Reconstruction: image must be a shape \(C, H, W\), got {re.escape(str(image))}",
+      lambda image=image: Reconstruction(nn.models.digits_mlp(0.1), 10, image))
+      for image in (8, (8, 8), None)),
+    *((ValueError, rf"Reconstruction: image\[2\] must be a whole number >= 1, got {n}",
+       lambda n=n: Reconstruction(nn.models.digits_mlp(0.1), 10, (1, 8, n))) for n in (0, -8, 8.5)),
+    (ValueError, "Reconstruction: in_features must be a whole number",
+     lambda: Reconstruction(nn.models.digits_mlp(0.1), 1.5, (1, 8, 8))),
+    (TypeError, "reconstruction_loss: targets must be a Tensor, got int",
+     lambda: reconstruction_loss(nn.zeros(2, 1, 8, 8), 3)),
     (TypeError, "Reconstruction: network must be a Module", lambda: Reconstruction(None, 3, (1, 8, 8))),
     (ValueError, "reconstruction_loss: nothing is hidden",
      lambda: reconstruction_loss(nn.zeros(2, 1, 8, 8), nn.zeros(2, 2, 1, 8, 8))),

@@ -88,6 +88,12 @@ class NoFeatures(nn.Module):
 
 @pytest.mark.parametrize(("error", "message", "call"), [
     (TypeError, "Views: change must be a function", lambda: Views(3)),
+    (TypeError, r"Views: change must return two arrays \(x, y\), got ndarray",
+     lambda: Views(lambda x, y, rng: x)(*images(), rng())),
+    (TypeError, r"Compose: steps\[1\] must return two arrays \(x, y\), got tuple",
+     lambda: Views(Compose((Shift(1), lambda x, y, rng: (x, None))))(*images(), rng())),
+    (ValueError, r"Views: change must give images of one shape, got \(12, 1, 8, [1-7]\) and",
+     lambda: Views(lambda x, y, rng: (x[..., :rng.integers(1, 8)], y))(*images(), rng())),
     (TypeError, "Contrastive: network must be a Module, got int", lambda: Contrastive(3, 10)),
     (TypeError, r"method features\(x\), which NoFeatures has not", lambda: Contrastive(NoFeatures(), 10)),
     (ValueError, "Contrastive: in_features must be .*got 0",
@@ -98,6 +104,10 @@ class NoFeatures(nn.Module):
     (TypeError, "contrastive_loss: temperature", lambda: contrastive_loss(None)),
     (TypeError, "Contrastive: head must be a Module, got int",
      lambda: Contrastive(nn.models.digits_mlp(0.1), 10, head=3)),
+    (TypeError, "Contrastive: wanted a Tensor or an array, got list",
+     lambda: Contrastive(nn.models.digits_mlp(0.1), 10)([1])),
+    (TypeError, "contrastive_loss: z must be a Tensor or an array, got int",
+     lambda: contrastive_loss()(3, None)),
     (ValueError, r"contrastive_loss: z must be \(N, 2, D\).*got \(4, 3, 8\)",
      lambda: contrastive_loss()(nn.zeros(4, 3, 8), None)),
     (ValueError, r"contrastive_loss: z must be \(N, 2, D\).*got \(4, 8\)",
@@ -107,6 +117,14 @@ class NoFeatures(nn.Module):
 def test_bad_input_is_refused(error, message, call):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_views_may_be_an_array_and_none():
+    x, y = images(4)
+    views, _ = Views(CHANGE)(x, y, rng())
+    joined = Contrastive(nn.models.digits_mlp(0.1, rng=rng()), 10, rng=rng(1))
+    np.testing.assert_array_equal(joined(views).data, joined(nn.Tensor(views)).data)
+    assert joined(views[:0]).shape == (0, 2, 64)
 
 
 def test_a_last_batch_of_one_is_refused_by_name():
