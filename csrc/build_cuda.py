@@ -1,0 +1,123 @@
+"""Compiles csrc/cuda/, for a GPU with nvcc, or for none: the emulation, with a C++ compiler.
+
+    python csrc/build.py --cuda             nn/_cuda.so, for GPUs from Turing (sm_75) on
+    python csrc/build.py --emulate          nn/_cuda_emulated.so, which runs everywhere, every access looked at
+
+nvcc is the one in $NVCC, of $CUDA_HOME, on PATH or in /usr/local/cuda. pip builds neither.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import zlib
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent / "cuda"
+ABI = 1  # raised when the meaning of what is exported changes
+# Machine code for three generations, and PTX, which a driver makes into code of a later one.
+TARGETS = [*(f"-gencode=arch=compute_{n},code=sm_{n}" for n in (75, 80, 90)),
+           "-gencode=arch=compute_90,code=compute_90"]
+NVCC = ["-std=c++17", "-O3", "--cudart=static", "-Xcompiler=-fPIC,-fvisibility=hidden", "--fmad=false",
+        "-Werror=all-warnings"]
+# The compiler tells the checker of every access (emulation/checker.cpp), of a short vector as a whole; it
+# must not join accesses into memcpy or memset, of which it would not tell.
+EMULATED = ["-std=c++17", "-O1", "-fPIC", "-fvisibility=hidden", "-DNN_EMULATED", "-Wall", "-Wextra",
+            "-Wno-clobbered", "-Werror", "-ffp-contract=off", "-fno-exceptions", "-U_FORTIFY_SOURCE"]
+CHECKED = ["-fsanitize=thread", "-fno-tree-sra", "-fno-builtin", "-fno-tree-loop-distribute-patterns"]
+
+
+def sources(folder: Path = HERE) -> list[Path]:
+    """All files that decide what the library is."""
+    return sorted(f for f in folder.rglob("*") if f.suffix in (".cu", ".cpp", ".h"))
+
+
+def build_id(folder: Path = HERE) -> str:
+    """Checksum of all sources, compiled in: nn.cuda can tell when a library is older than they are."""
+    crc = 0
+    for f in sources(folder):
+        crc = zlib.crc32(f.name.encode() + f.read_bytes().replace(b"\r\n", b"\n"), crc)
+    return f"{crc:08x}"
+
+
+def declarations(folder: Path = HERE) -> str:
+    """What Python calls, in C: the types and functions that begin with API. The library carries this text, so
+    that whoever loads it knows its functions."""
+    text = "\n".join(f.read_text(encoding="utf-8") for f in sources(folder))
+    types = re.findall(r"^API_TYPE (typedef struct \{.*?\}[^;]*;)", text, re.MULTILINE | re.DOTALL)
+    functions = re.findall(r"^API ([^;{}]*?\))\s*\{", text, re.MULTILINE)
+    return "\n".join([*types, *(re.sub(r"\s+", " ", function) + ";" for function in functions)])
+
+
+def compile_emulation(library: Path, folder: Path = HERE) -> None:
+    """Write the emulated library. Raises OSError without a compiler, CalledProcessError with what it says."""
+    compiler = shlex.split(os.environ.get("CXX") or "c++")
+    if shutil.which(compiler[0]) is None:
+        raise OSError(f"no C++ compiler: {compiler[0]} is not there; install one, or name it in CXX")
+    files = [f for f in sources(folder) if f.suffix != ".h"]
+
+    def each(file: Path, out: Path) -> list[str]:
+        checked = CHECKED if file.suffix == ".cu" else []
+        return [*compiler, *EMULATED, *checked, "-x", "c++", "-c", str(file), "-o", str(out)]
+
+    _compile(library, folder, files, each, [*compiler, "-shared", "-ldl"])
+
+
+def compile_for_gpu(library: Path, folder: Path = HERE) -> None:
+    """Write the library for GPUs. Raises OSError without nvcc, CalledProcessError with what it says."""
+    nvcc = find_nvcc()
+    if nvcc is None:
+        raise OSError("no nvcc: it is not in $NVCC, of $CUDA_HOME, on PATH or in /usr/local/cuda")
+    files = [f for f in sources(folder) if f.suffix == ".cu"]
+    command = [nvcc, *NVCC, *TARGETS, "-c"]
+    _compile(library, folder, files, lambda file, out: [*command, str(file), "-o", str(out)],
+             [nvcc, "-shared", "--cudart=static"])
+
+
+def find_nvcc() -> str | None:
+    """CUDA's compiler, or None."""
+    home = os.environ.get("CUDA_HOME")
+    places = [os.environ.get("NVCC"), home and os.path.join(home, "bin", "nvcc"), "nvcc",
+              "/usr/local/cuda/bin/nvcc"]
+    return next(filter(None, map(shutil.which, filter(None, places))), None)
+
+
+def _compile(library: Path, folder: Path, files: Iterable[Path], each, link: list[str]) -> None:
+    """Compile every file, as many at once as there are cores, and link them; written beside and renamed."""
+    with tempfile.TemporaryDirectory() as scratch:
+        about, text = Path(scratch, "about.cu"), declarations(folder)
+        about.write_text(f'#include "{folder / "device.h"}"\n'
+                         f'API int nn_cuda_abi(void) {{ return {ABI}; }}\n'
+                         f'API const char *nn_cuda_build_id(void) {{ return "{build_id(folder)}"; }}\n'
+                         f'API const char *nn_cuda_declarations(void) {{ return R"({text})"; }}\n')
+        objects = [(file, Path(scratch, f"{i}.o")) for i, file in enumerate([*files, about])]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(lambda one: subprocess.run(each(*one), check=True, capture_output=True, text=True),
+                          objects))
+        made = Path(scratch, library.name)
+        subprocess.run([*link, *(str(o) for _, o in objects), "-o", str(made)], check=True,
+                       capture_output=True, text=True)
+        library.parent.mkdir(parents=True, exist_ok=True)
+        beside = library.with_name(f"{library.name}.new{os.getpid()}")
+        shutil.copyfile(made, beside)
+        os.replace(beside, library)
+
+
+def main(emulate: bool, package: Path) -> int:
+    """Build, and say what was built or what went wrong; the exit code."""
+    library = package / ("_cuda_emulated.so" if emulate else "_cuda.so")
+    try:
+        (compile_emulation if emulate else compile_for_gpu)(library)
+    except subprocess.CalledProcessError as error:
+        print(f"{error.stdout}{error.stderr}error: {error.cmd[0]} failed", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"built {library}")
+    return 0

@@ -1,0 +1,111 @@
+/* The device itself: what it is, its memory, streams and events. The same source serves a GPU and the emulation. */
+#include "device.h"
+
+#ifdef NN_EMULATED
+namespace emulated {
+const char *report();
+void lend(void *at, size_t bytes);
+void set_order(int order, unsigned seed);
+unsigned bank_conflicts();
+}
+#endif
+
+API_TYPE typedef struct {
+    char name[256];
+    int major, minor, multiprocessors, emulated;
+    size_t memory, shared_per_block, l2;
+} nn_cuda_device;
+
+API int nn_cuda_devices(int *count) { return cudaGetDeviceCount(count); }
+
+API int nn_cuda_driver(int *version) { return cudaDriverGetVersion(version); }
+
+API int nn_cuda_open(int device, nn_cuda_device *about) {
+    cudaDeviceProp p;
+    int status = cudaSetDevice(device);
+    if (!status) status = cudaGetDeviceProperties(&p, device);
+    if (status) return status;
+    for (int i = 0; i < 256; ++i) about->name[i] = p.name[i];
+    about->major = p.major, about->minor = p.minor, about->multiprocessors = p.multiProcessorCount;
+    about->memory = p.totalGlobalMem, about->shared_per_block = p.sharedMemPerBlockOptin;
+    about->l2 = static_cast<size_t>(p.l2CacheSize);
+#ifdef NN_EMULATED
+    about->emulated = 1;
+#else
+    about->emulated = 0;
+#endif
+    return 0;
+}
+
+API const char *nn_cuda_error_name(int status) { return cudaGetErrorName(static_cast<cudaError_t>(status)); }
+API const char *nn_cuda_error_text(int status) { return cudaGetErrorString(static_cast<cudaError_t>(status)); }
+
+API int nn_cuda_allocate(size_t bytes, void **at) {
+    const int status = cudaMalloc(at, bytes);
+    if (status) cudaGetLastError();   // where there is no room the next call is none the worse
+    return status;
+}
+API int nn_cuda_release(void *at) { return cudaFree(at); }
+
+API int nn_cuda_upload(void *to, const void *from, size_t bytes, void *stream) {
+    return cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, static_cast<cudaStream_t>(stream));
+}
+API int nn_cuda_download(void *to, const void *from, size_t bytes, void *stream) {
+    return cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, static_cast<cudaStream_t>(stream));
+}
+API int nn_cuda_copy(void *to, const void *from, size_t bytes, void *stream) {
+    return cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, static_cast<cudaStream_t>(stream));
+}
+API int nn_cuda_fill(void *at, int byte, size_t bytes, void *stream) {
+    return cudaMemsetAsync(at, byte, bytes, static_cast<cudaStream_t>(stream));
+}
+
+API int nn_cuda_stream(void **stream) { return cudaStreamCreate(reinterpret_cast<cudaStream_t *>(stream)); }
+API int nn_cuda_stream_release(void *stream) { return cudaStreamDestroy(static_cast<cudaStream_t>(stream)); }
+API int nn_cuda_synchronize(void *stream) { return cudaStreamSynchronize(static_cast<cudaStream_t>(stream)); }
+
+API int nn_cuda_event(void **event) { return cudaEventCreate(reinterpret_cast<cudaEvent_t *>(event)); }
+API int nn_cuda_event_release(void *event) { return cudaEventDestroy(static_cast<cudaEvent_t>(event)); }
+API int nn_cuda_event_record(void *event, void *stream) {
+    return cudaEventRecord(static_cast<cudaEvent_t>(event), static_cast<cudaStream_t>(stream));
+}
+API int nn_cuda_event_milliseconds(float *ms, void *from, void *to) {
+    const int status = cudaEventSynchronize(static_cast<cudaEvent_t>(to));
+    return status ? status : cudaEventElapsedTime(ms, static_cast<cudaEvent_t>(from), static_cast<cudaEvent_t>(to));
+}
+
+/* A part of an allocation is handed out again, for so many bytes: the emulation looks that no more are touched, and none
+   is read before it was written. A device does nothing. */
+API int nn_cuda_lend(void *at, size_t bytes) {
+#ifdef NN_EMULATED
+    emulated::lend(at, bytes);
+#else
+    (void)at, (void)bytes;
+#endif
+    return 0;
+}
+
+/* Of the emulation: what went wrong last; the order of a block's threads (0 forward, 1 reverse, 2 random by the seed);
+   how many rows of ldmatrix had to wait for others since this was last asked. */
+API const char *nn_cuda_report(void) {
+#ifdef NN_EMULATED
+    return emulated::report();
+#else
+    return "";
+#endif
+}
+API int nn_cuda_order(int order, unsigned seed) {
+#ifdef NN_EMULATED
+    emulated::set_order(order, seed);
+#else
+    (void)order, (void)seed;
+#endif
+    return 0;
+}
+API unsigned nn_cuda_bank_conflicts(void) {
+#ifdef NN_EMULATED
+    return emulated::bank_conflicts();
+#else
+    return 0;
+#endif
+}
