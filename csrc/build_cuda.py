@@ -1,7 +1,7 @@
 """Compiles csrc/cuda/, for a GPU with nvcc, or for none: the emulation, with a C++ compiler.
 
     python csrc/build.py --cuda             nn/_cuda.so, for GPUs from Turing (sm_75) on
-    python csrc/build.py --emulate          nn/_cuda_emulated.so, which runs everywhere, every access looked at
+    python csrc/build.py --emulate          nn/_cuda_emulated.so, for any machine: every access is looked at
 
 nvcc is the one in $NVCC, of $CUDA_HOME, on PATH or in /usr/local/cuda. pip builds neither.
 """
@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -27,9 +27,9 @@ NVCC = ["-std=c++17", "-O3", "--cudart=static", "-Xcompiler=-fPIC,-fvisibility=h
         "-Werror=all-warnings"]
 # The compiler tells the checker of every access (emulation/checker.cpp), of a short vector as a whole; it
 # must not join accesses into memcpy or memset, of which it would not tell.
-EMULATED = ["-std=c++17", "-O1", "-fPIC", "-fvisibility=hidden", "-DNN_EMULATED", "-Wall", "-Wextra",
+EMULATED = ["-std=c++17", "-O2", "-fPIC", "-fvisibility=hidden", "-DNN_EMULATED", "-Wall", "-Wextra",
             "-Wno-clobbered", "-Werror", "-ffp-contract=off", "-fno-exceptions", "-U_FORTIFY_SOURCE"]
-CHECKED = ["-fsanitize=thread", "-fno-tree-sra", "-fno-builtin", "-fno-tree-loop-distribute-patterns"]
+CHECKED = ["-O1", "-fsanitize=thread", "-fno-tree-sra", "-fno-builtin", "-fno-tree-loop-distribute-patterns"]
 
 
 def sources(folder: Path = HERE) -> list[Path]:
@@ -56,16 +56,20 @@ def declarations(folder: Path = HERE) -> str:
 
 def compile_emulation(library: Path, folder: Path = HERE) -> None:
     """Write the emulated library. Raises OSError without a compiler, CalledProcessError with what it says."""
-    compiler = shlex.split(os.environ.get("CXX") or "c++")
-    if shutil.which(compiler[0]) is None:
-        raise OSError(f"no C++ compiler: {compiler[0]} is not there; install one, or name it in CXX")
-    files = [f for f in sources(folder) if f.suffix != ".h"]
+    with tempfile.TemporaryDirectory() as scratch:
+        files = [*(f for f in sources(folder) if f.suffix != ".h"), about(Path(scratch), folder)]
+        link_emulation(library, emulated(files, Path(scratch)))
 
-    def each(file: Path, out: Path) -> list[str]:
-        checked = CHECKED if file.suffix == ".cu" else []
-        return [*compiler, *EMULATED, *checked, "-x", "c++", "-c", str(file), "-o", str(out)]
 
-    _compile(library, folder, files, each, [*compiler, "-shared", "-ldl"])
+def emulated(files: Sequence[Path], out: Path) -> list[Path]:
+    """The files of the emulation and of kernels for it, compiled into a folder."""
+    plain = [*_cxx(), *EMULATED, "-x", "c++"]
+    return _objects(files, out, lambda file: [*plain, *CHECKED] if file.suffix == ".cu" else plain)
+
+
+def link_emulation(library: Path, objects: Sequence[Path]) -> None:
+    """One library of all of these."""
+    _link(library, [*_cxx(), "-shared", "-ldl"], objects)
 
 
 def compile_for_gpu(library: Path, folder: Path = HERE) -> None:
@@ -73,10 +77,20 @@ def compile_for_gpu(library: Path, folder: Path = HERE) -> None:
     nvcc = find_nvcc()
     if nvcc is None:
         raise OSError("no nvcc: it is not in $NVCC, of $CUDA_HOME, on PATH or in /usr/local/cuda")
-    files = [f for f in sources(folder) if f.suffix == ".cu"]
-    command = [nvcc, *NVCC, *TARGETS, "-c"]
-    _compile(library, folder, files, lambda file, out: [*command, str(file), "-o", str(out)],
-             [nvcc, "-shared", "--cudart=static"])
+    with tempfile.TemporaryDirectory() as scratch:
+        files = [*(f for f in sources(folder) if f.suffix == ".cu"), about(Path(scratch), folder)]
+        objects = _objects(files, Path(scratch), lambda file: [nvcc, *NVCC, *TARGETS])
+        _link(library, [nvcc, "-shared", "--cudart=static"], objects)
+
+
+def about(out: Path, folder: Path = HERE) -> Path:
+    """A source that tells who loads the library what it is: its ABI, its sources, its functions."""
+    file, text = out / "about.cu", declarations(folder)
+    file.write_text(f'#include "{folder / "device.h"}"\n'
+                    f'API int nn_cuda_abi(void) {{ return {ABI}; }}\n'
+                    f'API const char *nn_cuda_build_id(void) {{ return "{build_id(folder)}"; }}\n'
+                    f'API const char *nn_cuda_declarations(void) {{ return R"({text})"; }}\n')
+    return file
 
 
 def find_nvcc() -> str | None:
@@ -87,25 +101,35 @@ def find_nvcc() -> str | None:
     return next(filter(None, map(shutil.which, filter(None, places))), None)
 
 
-def _compile(library: Path, folder: Path, files: Iterable[Path], each, link: list[str]) -> None:
-    """Compile every file, as many at once as there are cores, and link them; written beside and renamed."""
-    with tempfile.TemporaryDirectory() as scratch:
-        about, text = Path(scratch, "about.cu"), declarations(folder)
-        about.write_text(f'#include "{folder / "device.h"}"\n'
-                         f'API int nn_cuda_abi(void) {{ return {ABI}; }}\n'
-                         f'API const char *nn_cuda_build_id(void) {{ return "{build_id(folder)}"; }}\n'
-                         f'API const char *nn_cuda_declarations(void) {{ return R"({text})"; }}\n')
-        objects = [(file, Path(scratch, f"{i}.o")) for i, file in enumerate([*files, about])]
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            list(pool.map(lambda one: subprocess.run(each(*one), check=True, capture_output=True, text=True),
-                          objects))
-        made = Path(scratch, library.name)
-        subprocess.run([*link, *(str(o) for _, o in objects), "-o", str(made)], check=True,
-                       capture_output=True, text=True)
-        library.parent.mkdir(parents=True, exist_ok=True)
-        beside = library.with_name(f"{library.name}.new{os.getpid()}")
-        shutil.copyfile(made, beside)
-        os.replace(beside, library)
+def _cxx() -> list[str]:
+    compiler = shlex.split(os.environ.get("CXX") or "c++")
+    if shutil.which(compiler[0]) is None:
+        raise OSError(f"no C++ compiler: {compiler[0]} is not there; install one, or name it in CXX")
+    return compiler
+
+
+def _objects(files: Sequence[Path], out: Path, command: Callable[[Path], list[str]]) -> list[Path]:
+    """Compile files, as many at once as there are cores."""
+    objects = [out / f"{file.name}.o" for file in files]
+
+    def one(file: Path, to: Path) -> None:
+        _run([*command(file), "-c", str(file), "-o", str(to)])
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(one, files, objects))
+    return objects
+
+
+def _link(library: Path, command: list[str], objects: Sequence[Path]) -> None:
+    """Written beside and renamed: a running process keeps the old one."""
+    library.parent.mkdir(parents=True, exist_ok=True)
+    beside = library.with_name(f"{library.name}.new{os.getpid()}")
+    _run([*command, *map(str, objects), "-o", str(beside)])
+    os.replace(beside, library)
+
+
+def _run(command: list[str]) -> None:
+    subprocess.run(command, check=True, capture_output=True, text=True)
 
 
 def main(emulate: bool, package: Path) -> int:

@@ -15,6 +15,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from cffi import FFI
+
 from ..kernels import native
 
 ABI = 1                                     # of csrc/build_cuda.py
@@ -50,8 +52,7 @@ class Library:
     bytes of memory, of shared memory a block and of L2; emulated."""
 
     def __init__(self, path: Path) -> None:
-        from cffi import FFI
-
+        """Raises Missing."""
         self.ffi = FFI()
         self.ffi.cdef(_ABOUT)
         try:

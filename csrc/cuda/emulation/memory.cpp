@@ -32,6 +32,12 @@ static Region global = region(DEVICE_BYTES), shared = region(SHARED_BYTES + 64 *
 static std::map<const unsigned char *, size_t> allocated, lent;     // from where, how many bytes
 static std::vector<Array> arrays;                                   // shared ones of the block that runs
 static unsigned char *dynamic;
+static Array recent[4];                                             // found last: an access is mostly in one of these
+static unsigned next_recent;
+
+static void forget() {
+    for (Array &a : recent) a = {};
+}
 
 static bool in(const Region &r, const void *at) {
     return at >= r.base && at < r.base + r.bytes;
@@ -62,12 +68,14 @@ bool release(void *start) {
     const auto found = allocated.find(static_cast<unsigned char *>(start));
     if (found == allocated.end()) return false;
     lent.erase(found->first);
+    forget();
     allocated.erase(found);
     return true;
 }
 
 void lend(void *start, size_t bytes) {
     lent[static_cast<unsigned char *>(start)] = bytes;
+    forget();
     memset(start, POISON, bytes);
     memset(static_cast<void *>(cells(start)), 0, bytes * sizeof(Cell));
 }
@@ -85,6 +93,7 @@ static void *new_array(const char *name, size_t bytes) {
 
 void open_shared(size_t bytes) {
     arrays.clear();
+    forget();
     dynamic = bytes ? static_cast<unsigned char *>(new_array("of the launch", bytes)) : nullptr;
 }
 
@@ -111,8 +120,12 @@ static Array nearest(const unsigned char *at) {
 
 bool whole(const void *where, size_t bytes) {
     const unsigned char *at = static_cast<const unsigned char *>(where);
+    for (const Array &a : recent)
+        if (at >= a.from && at + bytes <= a.from + a.bytes) return true;
     const Array a = nearest(at);
-    return a.from && at >= a.from && at + bytes <= a.from + a.bytes;
+    if (!a.from || at < a.from || at + bytes > a.from + a.bytes) return false;
+    recent[next_recent++ % 4] = a;
+    return true;
 }
 
 std::string place(const void *where) {

@@ -9,7 +9,10 @@ using namespace emulated;
 
 static cudaError_t last;
 
-static cudaError_t code(bool good, cudaError_t wrong = cudaErrorLaunchFailure) { return good ? cudaSuccess : wrong; }
+static cudaError_t code(bool good, cudaError_t wrong = cudaErrorLaunchFailure) {
+    if (!good) failed_before();             // the caller is told now, and not the next launch
+    return good ? cudaSuccess : wrong;
+}
 
 namespace emulated {
 void launch_refused() { last = cudaErrorInvalidConfiguration; }

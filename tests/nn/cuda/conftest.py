@@ -1,7 +1,9 @@
 """The device of these tests: a GPU under NN_REQUIRE_CUDA=1 (where none is, they fail), else the emulation."""
 
+import fcntl
 import os
 import shutil
+import tempfile
 
 import pytest
 
@@ -15,9 +17,11 @@ def device():
     """nn.cuda with a device, or a skipped test that says why there is none."""
     if os.environ.get("NN_REQUIRE_CUDA") == "1":
         assert cuda.why_not() is None, cuda.why_not()
-    elif shutil.which(os.environ.get("CXX") or "c++") is None:
+        return cuda
+    if shutil.which(os.environ.get("CXX") or "c++") is None:
         pytest.skip("no C++ compiler to build the emulation with")
-    else:
+    with open(os.path.join(tempfile.gettempdir(), f"espalier-emulation-{os.getuid()}"), "w") as one:
+        fcntl.flock(one, fcntl.LOCK_EX)                        # of several processes one builds it
         cuda.emulate()
     return cuda
 

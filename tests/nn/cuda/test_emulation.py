@@ -1,0 +1,167 @@
+"""The emulation finds what is wrong with a kernel, in any order of its threads, and else nothing."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nn.cuda.library import EmulationError, Library
+from tests.nn.cuda import built
+
+N = 64
+X = np.arange(N, dtype=np.float32)
+ORDERS = range(3)
+
+
+@pytest.fixture(scope="module")
+def toys(tmp_path_factory):
+    """The library of toys.cu, called as `toys(name, *arguments)`: arrays go there, the last comes back."""
+    if shutil.which("c++") is None:
+        pytest.skip("no C++ compiler")
+    out = tmp_path_factory.mktemp("toys")
+    folder = built.copied(out / "cuda")
+    source = folder / "toys.cu"
+    shutil.copyfile(Path(__file__).with_name("toys.cu"), source)
+    library = Library(built.linked(out / "_cuda_emulated.so", folder, built.emulation(out), source))
+
+    def call(name, *arguments, order=0, room=0):
+        library.call("nn_cuda_order", order, 5)
+        given, blocks = [], []
+        for x in arguments:
+            if isinstance(x, np.ndarray):
+                at = library.ffi.new("void **")
+                library.call("nn_cuda_allocate", x.nbytes, at)
+                library.call("nn_cuda_lend", at[0], x.nbytes)
+                if not np.isnan(x).any():                      # of NaN: nothing is written there
+                    library.call("nn_cuda_upload", at[0], library.ffi.from_buffer(x), x.nbytes,
+                                 library.ffi.NULL)
+                blocks.append((x, at[0]))
+                given.append(at[0])
+            else:
+                given.append(x)
+        try:
+            library.call(f"nn_cuda_toy_{name}", *given, library.ffi.NULL)
+            out, at = blocks[-1]
+            result = np.empty_like(out)
+            library.call("nn_cuda_download", library.ffi.from_buffer(result), at, out.nbytes,
+                         library.ffi.NULL)
+            return result
+        finally:
+            for _, at in blocks:
+                library.call("nn_cuda_release", at)
+
+    call.library = library
+    return call
+
+
+def nothing(*shape, dtype=np.float32):
+    """A result that nothing has written yet."""
+    return np.full(shape, np.nan, dtype)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(("barrier", "off"), [(1, 1), (1, 40), (0, 0), (2, 0)])
+def test_what_is_in_order_passes(toys, order, barrier, off):
+    got = toys("neighbours", X, nothing(N), barrier, off, order=order)
+    np.testing.assert_array_equal(got, np.roll(X, -off))
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(("barrier", "off"), [(0, 1), (0, 32), (2, 32), (2, 1)])
+def test_a_race(toys, order, barrier, off):
+    """Without a barrier; or one of warps, where the neighbour is of another warp."""
+    found = r"tile of 256 bytes, which (thread \d+ wrote|nothing has written|(thread \d+|other threads) read)"
+    with pytest.raises(EmulationError, match=found):
+        toys("neighbours", X, nothing(N), barrier, off, order=order)
+
+
+@pytest.mark.parametrize(("off", "to", "said"), [
+    (1, 0, "reads 4 bytes at byte 256 of the global array of 256 bytes"),
+    (-1, 0, "reads 4 bytes at byte -4 of the global array of 256 bytes"),
+    (0, 1, "writes 4 bytes at byte 256 of"), (0, -2, "writes 4 bytes at byte -8 of"),
+    (100000, 0, r"reads 4 bytes at byte \d+ of")])
+def test_out_of_global_arrays(toys, off, to, said):
+    with pytest.raises(EmulationError, match=said):
+        toys("moves", X, nothing(N), off, to, 1)
+
+
+def test_vectors_lie_at_multiples_of_their_size(toys):
+    np.testing.assert_array_equal(toys("moves", X, nothing(N), 0, 0, 4), X)
+    with pytest.raises(EmulationError, match="reads 16 bytes at once from an address that is no multiple"):
+        toys("moves", X, nothing(N), 1, 0, 4)
+
+
+def test_reads_what_nothing_has_written(toys):
+    with pytest.raises(EmulationError, match="byte 0 of the global array of 256 bytes, which nothing has"):
+        toys("moves", nothing(N), nothing(N), 0, 0, 1)
+    with pytest.raises(EmulationError, match="copy from the device: nothing has written byte 0"):
+        toys("moves", X, nothing(N), 0, 0, 2)
+    np.testing.assert_array_equal(toys("unwritten", nothing(N), 1, 0), 3)
+    with pytest.raises(EmulationError, match="the shared array tile of 256 bytes, which nothing has written"):
+        toys("unwritten", nothing(N), 2, 0)
+
+
+@pytest.mark.parametrize(("beyond", "byte"), [(1, "256"), (-1, "-4"), (4, r"2\d\d"), (-20, r"-\d+")])
+def test_out_of_shared_arrays(toys, beyond, byte):
+    """Never the array beside."""
+    with pytest.raises(EmulationError, match=f"reads 4 bytes at byte {byte} of the shared array tile"):
+        toys("unwritten", nothing(N), 1, beyond)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("most", [1, 32, 63])
+def test_a_barrier_that_some_never_reach(toys, order, most):
+    with pytest.raises(EmulationError, match="waits in __syncthreads for threads that never come there"):
+        toys("barrier", nothing(N), most, order=order)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_blocks(toys, order):
+    """Are not in order, but for atomics."""
+    np.testing.assert_array_equal(toys("sums", np.zeros(3, np.float32), 3, 1, 0, order=order), 32)
+    np.testing.assert_array_equal(toys("sums", np.zeros(1, np.float32), 3, 0, 1, order=order), 96)
+    with pytest.raises(EmulationError, match="which another block wrote with no barrier between"):
+        toys("sums", np.zeros(1, np.float32), 3, 0, 0, order=order)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_asynchronous_copies(toys, order):
+    """Are there for the thread that waits for them, and after a barrier for all."""
+    want = 2 * X
+    want[2:4] = 0                                              # of which 8 bytes of 16 were read
+    np.testing.assert_array_equal(toys("copies", X, nothing(N), 0, 1, order=order), want)
+    with pytest.raises(EmulationError, match=r"where a cp.async has not arrived"):
+        toys("copies", X, nothing(N), 1, 1, order=order)
+    with pytest.raises(EmulationError, match=r"no barrier between|not arrived|nothing has written"):
+        toys("copies", X, nothing(N), 0, 0, order=order)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_product_of_the_warp(toys, order):
+    rng = np.random.default_rng(3)
+    a, b = rng.integers(0, 256, (16, 32)).astype(np.uint8), rng.integers(-128, 128, (8, 32)).astype(np.int8)
+    out = np.zeros((16, 8), np.int32)
+    toys.library.lib.nn_cuda_bank_conflicts()
+    got = toys("product", a, b, out, 48, 32, order=order)
+    np.testing.assert_array_equal(got, a.astype(int) @ b.T)
+    assert toys.library.lib.nn_cuda_bank_conflicts() == 0
+    toys("product", a, b, out, 128, 32, order=order)           # every row begins in the same bank
+    assert toys.library.lib.nn_cuda_bank_conflicts() == 6 * 7
+    with pytest.raises(EmulationError, match="waits in ldmatrix for threads that never come there"):
+        toys("product", a, b, out, 48, 20, order=order)
+    with pytest.raises(EmulationError, match="no multiple of 16"):
+        toys("product", a, b, out, 40, 32, order=order)
+
+
+def test_memory_of_the_host(toys):
+    x = np.ones(N, np.float32)
+    with pytest.raises(EmulationError, match="which is no memory of the device"):
+        toys("moves", toys.library.ffi.cast("void *", x.ctypes.data), nothing(N), 0, 0, 1)
+
+
+def test_goes_on_after_a_failure(toys):
+    for _ in range(2):
+        with pytest.raises(EmulationError):
+            toys("barrier", nothing(N), 3)
+        np.testing.assert_array_equal(toys("moves", X, nothing(N), 0, 0, 1), X)
