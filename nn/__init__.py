@@ -50,7 +50,7 @@ from .functional import cat, chunk, clamp, einsum, gather, matmul, maximum, mini
 from .gradcheck import GradcheckError, gradcheck
 from .graph import Graph
 from .jacobians import hvp, jacobian
-from .kernels.native import backend
+from .kernels.native import backend as _backend
 from .layers import *
 from .module import Module
 from .parameter import Parameter
@@ -79,5 +79,5 @@ def __dir__():
     return sorted({*globals(), *_LATER})
 
 
-if backend == "cuda":  # by NN_BACKEND
+if _backend == "cuda":  # by NN_BACKEND
     import_module(f"{__name__}.cuda").library()

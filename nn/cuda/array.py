@@ -99,6 +99,9 @@ class DeviceArray:
     def __array__(self, *_: Any, **__: Any) -> np.ndarray:
         raise TypeError("an array of the device does not cross by itself: take x.numpy()")
 
+    def __reduce__(self) -> Any:
+        raise TypeError("an array of the device is neither copied nor pickled by itself: take x.numpy()")
+
     def __repr__(self) -> str:
         return f"<{self.dtype} {'x'.join(map(str, self.shape))} on the device>"
 

@@ -50,6 +50,19 @@ Cell *cells(const void *at) {
     return r.cells + (static_cast<const unsigned char *>(at) - r.base);
 }
 
+/* Cells that have seen nothing. Whole pages are given back: the next that is read of them is zero. */
+static void blank(Cell *from, Cell *to) {
+    constexpr uintptr_t PAGE = 4096;
+    const uintptr_t first = (reinterpret_cast<uintptr_t>(from) + PAGE - 1) / PAGE * PAGE;
+    const uintptr_t last = reinterpret_cast<uintptr_t>(to) / PAGE * PAGE;
+    if (first < last) {
+        madvise(reinterpret_cast<void *>(first), last - first, MADV_DONTNEED);
+        memset(static_cast<void *>(from), 0, first - reinterpret_cast<uintptr_t>(from));
+        from = reinterpret_cast<Cell *>(last);
+    }
+    memset(static_cast<void *>(from), 0, (to - from) * sizeof(Cell));
+}
+
 void *allocate(size_t bytes) {
     bytes = (bytes + GAP - 1) / GAP * GAP;
     const unsigned char *at = global.base + GAP;
@@ -77,7 +90,7 @@ void lend(void *start, size_t bytes) {
     lent[static_cast<unsigned char *>(start)] = bytes;
     forget();
     memset(start, POISON, bytes);
-    memset(static_cast<void *>(cells(start)), 0, bytes * sizeof(Cell));
+    blank(cells(start), cells(start) + bytes);
 }
 
 static void *new_array(const char *name, size_t bytes) {
