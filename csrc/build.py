@@ -68,7 +68,8 @@ ffi.set_source(
     extra_link_args=["-pthread"],
     libraries=["m"],
     optional=True,   # no compiler: install all the same and run on NumPy
-    depends=[os.path.relpath(f) for pattern in ("*.h", "*.def", "*.py") for f in sorted(HERE.glob(pattern))])
+    depends=[os.path.relpath(f) for pattern in ("*.h", "*.def", "*.py", "cuda/*.*", "cuda/*/*.*")
+             for f in sorted(HERE.glob(pattern))])  # (the source archive has them by this)
 
 
 def build(out: Path, flags: list[str]) -> None:
