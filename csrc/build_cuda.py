@@ -51,7 +51,8 @@ def declarations(folder: Path = HERE) -> str:
     text = "\n".join(f.read_text(encoding="utf-8") for f in sources(folder))
     types = re.findall(r"^API_TYPE (typedef struct \{.*?\}[^;]*;)", text, re.MULTILINE | re.DOTALL)
     functions = re.findall(r"^API ([^;{}]*?\))\s*\{", text, re.MULTILINE)
-    return "\n".join([*types, *(re.sub(r"\s+", " ", function) + ";" for function in functions)])
+    once = dict.fromkeys(re.sub(r"\s+", " ", function) + ";" for function in functions)
+    return "\n".join([*types, *once])
 
 
 def compile_emulation(library: Path, folder: Path = HERE) -> None:

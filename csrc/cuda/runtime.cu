@@ -74,6 +74,31 @@ API int nn_cuda_event_milliseconds(float *ms, void *from, void *to) {
     return status ? status : cudaEventElapsedTime(ms, static_cast<cudaEvent_t>(from), static_cast<cudaEvent_t>(to));
 }
 
+/* Graphs: what is asked of a stream between begin and end is written down and not done; a launch does all of it, with one
+   call of the host. The emulation does everything at once and has none. */
+#ifdef NN_EMULATED
+API int nn_cuda_graph_begin(void *stream) { return (void)stream, cudaErrorNotSupported; }
+API int nn_cuda_graph_end(void **graph, void *stream) { return (void)graph, (void)stream, cudaErrorNotSupported; }
+API int nn_cuda_graph_launch(void *graph, void *stream) { return (void)graph, (void)stream, cudaErrorNotSupported; }
+API int nn_cuda_graph_release(void *graph) { return (void)graph, cudaErrorNotSupported; }
+#else
+API int nn_cuda_graph_begin(void *stream) {
+    return cudaStreamBeginCapture(static_cast<cudaStream_t>(stream), cudaStreamCaptureModeThreadLocal);
+}
+API int nn_cuda_graph_end(void **graph, void *stream) {
+    cudaGraph_t written;
+    int status = cudaStreamEndCapture(static_cast<cudaStream_t>(stream), &written);
+    if (status) return status;
+    status = cudaGraphInstantiate(reinterpret_cast<cudaGraphExec_t *>(graph), written, 0);
+    cudaGraphDestroy(written);
+    return status;
+}
+API int nn_cuda_graph_launch(void *graph, void *stream) {
+    return cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), static_cast<cudaStream_t>(stream));
+}
+API int nn_cuda_graph_release(void *graph) { return cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph)); }
+#endif
+
 /* A part of an allocation is handed out again, for so many bytes: the emulation looks that no more are touched, and none
    is read before it was written. A device does nothing. */
 API int nn_cuda_lend(void *at, size_t bytes) {

@@ -15,6 +15,7 @@ from pkgutil import iter_modules
 from . import kernels
 from .array import DeviceArray, constant, empty, empty_cache, memory, to_device
 from .device_kernel import DEVICE_KERNELS, DeviceKernel, DeviceOperand, on_device
+from .graph import Graph
 from .library import CudaError, EmulationError, OutOfMemory, emulate, is_available, library, why_not
 from .stream import Event, Stream, synchronize
 
@@ -28,7 +29,7 @@ __all__ = [
     "DeviceKernel",
     "DeviceOperand",
     "EmulationError",
-    "Event",
+    "Event", "Graph",
     "OutOfMemory",
     "Stream",
     "constant",

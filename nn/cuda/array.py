@@ -74,6 +74,13 @@ class DeviceArray:
             found.call("nn_cuda_synchronize", current())  # x may be changed from here on
         return self
 
+    def copy_from(self, other: DeviceArray) -> DeviceArray:
+        """Overwrite with another array of the device, of this shape and dtype. Raises ValueError."""
+        if self.host is not None or (other.shape, other.dtype) != (self.shape, self.dtype):
+            raise ValueError(f"copy_from: {other} does not fit {self}, or that is a constant")
+        library().call("nn_cuda_copy", self.pointer, other.pointer, self.nbytes, current())
+        return self
+
     def reshape(self, *shape: Any) -> DeviceArray:
         """The same memory in another shape; one size may be -1. Raises ValueError where it does not fit."""
         if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
