@@ -2,12 +2,7 @@
 #include "device.h"
 
 #ifdef NN_EMULATED
-namespace emulated {
-const char *report();
-void lend(void *at, size_t bytes);
-void set_order(int order, unsigned seed);
-unsigned bank_conflicts();
-}
+#include "emulation/memory.h"
 #endif
 
 API_TYPE typedef struct {
@@ -111,7 +106,8 @@ API int nn_cuda_lend(void *at, size_t bytes) {
 }
 
 /* Of the emulation: what went wrong last; the order of a block's threads (0 forward, 1 reverse, 2 random by the seed);
-   how many rows of ldmatrix had to wait for others since this was last asked. */
+   what kernels have done since this was last asked: launches, __syncthreads, bytes read of global memory and written,
+   of shared memory, products of warps, rows of ldmatrix that had to wait for others of the same banks. */
 API const char *nn_cuda_report(void) {
 #ifdef NN_EMULATED
     return emulated::report();
@@ -127,10 +123,15 @@ API int nn_cuda_order(int order, unsigned seed) {
 #endif
     return 0;
 }
-API unsigned nn_cuda_bank_conflicts(void) {
+API int nn_cuda_counts(long long found[8]) {
 #ifdef NN_EMULATED
-    return emulated::bank_conflicts();
-#else
+    const emulated::Counts &c = emulated::counts;
+    const long long all[8] = {c.launches, c.barriers, c.global_read, c.global_written, c.shared_read, c.shared_written,
+                              c.products, c.bank_conflicts};
+    for (int i = 0; i < 8; ++i) found[i] = all[i];
+    emulated::counts = {};
     return 0;
+#else
+    return (void)found, cudaErrorNotSupported;
 #endif
 }

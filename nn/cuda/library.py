@@ -93,6 +93,14 @@ class Library:
         """A string of C's."""
         return self.ffi.string(pointer).decode()
 
+    def counts(self) -> dict[str, int]:
+        """What kernels have done on the emulation since this was last asked: launches, barriers of blocks,
+        bytes of each memory read and written, products of a warp (mma), and rows of ldmatrix that had to wait
+        for others of the same banks. Raises CudaError on a GPU, which counts nothing."""
+        found = self.ffi.new("long long[8]")
+        self.call("nn_cuda_counts", found)
+        return dict(zip(COUNTED, found, strict=True))
+
     def call(self, function: str, *arguments: Any) -> None:
         """Call a function of the library, and raise what its code says: OutOfMemory, EmulationError or
         CudaError. (What goes wrong while a kernel runs on a GPU, a later call says.)"""
@@ -104,6 +112,11 @@ class Library:
             kind = OutOfMemory if status == NO_ROOM else EmulationError if report else CudaError
             raise kind(report or f"{function}: {self.text(self.lib.nn_cuda_error_text(status))} ({name})",
                        status, name)
+
+
+COUNTED = ("launches", "barriers", "bytes of global memory read", "bytes of global memory written",
+           "bytes of shared memory read", "bytes of shared memory written", "products of a warp",
+           "bank conflicts")
 
 
 def sources_id() -> str | None:

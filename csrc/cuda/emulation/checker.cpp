@@ -14,6 +14,7 @@ namespace emulated {
 constexpr uint32_t NEVER = 0, BEFORE = 1;
 static uint32_t interval = BEFORE, first_of_block, first_of_launch;
 static uintptr_t image_from, image_to;      // this library's own code and constants
+Counts counts;
 static const char *HOW[] = {"reads", "writes", "adds to"};
 
 bool may_launch(const Launch &l) {
@@ -37,9 +38,10 @@ static int find_image(dl_phdr_info *info, size_t, void *mine) {
 void open_launch() {
     if (!image_to) dl_iterate_phdr(find_image, &interval);
     first_of_launch = interval + 1;
+    ++counts.launches;
 }
 void open_block() { first_of_block = ++interval; }
-void next_interval() { ++interval; }
+void next_interval() { ++interval, ++counts.barriers; }
 
 static Mark mine(bool atomic) {
     Mark m{};
@@ -86,7 +88,11 @@ static void look(Cell &cell, const unsigned char *at, Access how) {
 void accesses(const void *where, size_t bytes, Access how) {
     if (!current) return;
     const unsigned char *at = static_cast<const unsigned char *>(where);
-    if (is_shared(at) || is_global(at)) {
+    const bool shared = is_shared(at);
+    if (shared || is_global(at)) {
+        long long &count = shared ? how == READ ? counts.shared_read : counts.shared_written
+                                  : how == READ ? counts.global_read : counts.global_written;
+        count += static_cast<long long>(bytes);
         if (!whole(at, bytes)) fail("%s %zu bytes at %s", HOW[how], bytes, place(at).c_str());
         Cell *of = cells(at);
         for (size_t i = 0; i < bytes; ++i) look(of[i], at + i, how);

@@ -29,6 +29,12 @@ bool release(void *at);
 void lend(void *at, size_t bytes);          // an allocation serves for these bytes now; none of them was written yet
 void open_shared(size_t dynamic_bytes);     // a block begins: shared memory is new, and holds nothing
 
+/* What kernels have done since this was last set to zero: bytes, and times. */
+struct Counts {
+    long long launches, barriers, global_read, global_written, shared_read, shared_written, products, bank_conflicts;
+};
+extern Counts counts;
+
 /* What is in order (checker.cpp). */
 bool may_launch(const Launch &launch);      // whether a device would take it
 void open_launch();

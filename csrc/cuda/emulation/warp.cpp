@@ -6,15 +6,8 @@
 
 using namespace emulated;
 
-static unsigned conflicts;                  // of ldmatrix: rows that had to wait for others of the same banks
-
 namespace emulated {
 void copies_arrive(unsigned but) { land(but); }
-unsigned bank_conflicts() {
-    const unsigned found = conflicts;
-    conflicts = 0;
-    return found;
-}
 }
 
 void cp_async16(void *shared, const void *global, int read) { copy_later(shared, global, 16, static_cast<size_t>(read)); }
@@ -36,7 +29,7 @@ static void count_conflicts(const uintptr_t rows[8]) {
     for (int i = 0; i < 8; ++i) {
         bool &mine = taken[rows[i] / 16 % 8], same = false;
         for (int j = 0; j < i; ++j) same |= rows[j] == rows[i];
-        conflicts += mine && !same;
+        counts.bank_conflicts += mine && !same;
         mine = true;
     }
 }
@@ -65,6 +58,7 @@ template <class Sum> struct Mma { Sum *d; const uint32_t *a, *b; };
 
 /* D += A B, where `a(bits, i)` is number i of a register and PER of them are in one. */
 template <class Sum, class Wide, int PER, class A, class B> static void multiply(void *of_lane[WARP], A number_a, B number_b) {
+    ++counts.products;
     constexpr int K = 8 * PER;
     Wide a[16][K], b[K][8];
     for (int lane = 0; lane < WARP; ++lane) {

@@ -142,12 +142,15 @@ def test_a_product_of_the_warp(toys, order):
     rng = np.random.default_rng(3)
     a, b = rng.integers(0, 256, (16, 32)).astype(np.uint8), rng.integers(-128, 128, (8, 32)).astype(np.int8)
     out = np.zeros((16, 8), np.int32)
-    toys.library.lib.nn_cuda_bank_conflicts()
+    toys.library.counts()
     got = toys("product", a, b, out, 48, 32, order=order)
     np.testing.assert_array_equal(got, a.astype(int) @ b.T)
-    assert toys.library.lib.nn_cuda_bank_conflicts() == 0
+    counts = toys.library.counts()
+    assert (counts["products of a warp"], counts["bank conflicts"], counts["launches"]) == (1, 0, 1)
+    assert counts["bytes of global memory read"] == 24 * 32 == counts["bytes of shared memory written"]
+    assert counts["bytes of global memory written"] == out.nbytes
     toys("product", a, b, out, 128, 32, order=order)           # every row begins in the same bank
-    assert toys.library.lib.nn_cuda_bank_conflicts() == 6 * 7
+    assert toys.library.counts()["bank conflicts"] == 6 * 7
     with pytest.raises(EmulationError, match="waits in ldmatrix for threads that never come there"):
         toys("product", a, b, out, 48, 20, order=order)
     with pytest.raises(EmulationError, match="no multiple of 16"):
