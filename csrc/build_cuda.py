@@ -45,12 +45,12 @@ def build_id(folder: Path = HERE) -> str:
     return f"{crc:08x}"
 
 
-def declarations(folder: Path = HERE) -> str:
-    """What Python calls, in C: the types and functions that begin with API. The library carries this text, so
-    that whoever loads it knows its functions."""
-    text = "\n".join(f.read_text(encoding="utf-8") for f in sources(folder))
+def declarations(folder: Path = HERE, more: str = "") -> str:
+    """What Python calls, in C: the types and functions that begin with API, in these sources and in one more.
+    The library carries this text, so that whoever loads it knows its functions."""
+    text = "\n".join([*(f.read_text(encoding="utf-8") for f in sources(folder)), more])
     types = re.findall(r"^API_TYPE (typedef struct \{.*?\}[^;]*;)", text, re.MULTILINE | re.DOTALL)
-    functions = re.findall(r"^API ([^;{}]*?\))\s*\{", text, re.MULTILINE)
+    functions = re.findall(r"^ *API ([^;{}]*?\))\s*\{", text, re.MULTILINE)
     once = dict.fromkeys(re.sub(r"\s+", " ", function) + ";" for function in functions)
     return "\n".join([*types, *once])
 
@@ -64,7 +64,7 @@ def compile_emulation(library: Path, folder: Path = HERE) -> None:
 
 def emulated(files: Sequence[Path], out: Path) -> list[Path]:
     """The files of the emulation and of kernels for it, compiled into a folder."""
-    plain = [*_cxx(), *EMULATED, "-x", "c++"]
+    plain = [*_cxx(), *EMULATED, f"-I{HERE}", "-x", "c++"]
     return _objects(files, out, lambda file: [*plain, *CHECKED] if file.suffix == ".cu" else plain)
 
 
@@ -84,14 +84,33 @@ def compile_for_gpu(library: Path, folder: Path = HERE) -> None:
         _link(library, [nvcc, "-shared", "--cudart=static"], objects)
 
 
-def about(out: Path, folder: Path = HERE) -> Path:
-    """A source that tells who loads the library what it is: its ABI, its sources, its functions."""
-    file, text = out / "about.cu", declarations(folder)
+def about(out: Path, folder: Path = HERE, more: str = "") -> Path:
+    """A source that tells who loads the library what it is: its ABI, its sources, its functions, those of one
+    more source among them."""
+    file, text = out / "about.cu", declarations(folder, more)
     file.write_text(f'#include "{folder / "device.h"}"\n'
                     f'API int nn_cuda_abi(void) {{ return {ABI}; }}\n'
                     f'API const char *nn_cuda_build_id(void) {{ return "{build_id(folder)}"; }}\n'
                     f'API const char *nn_cuda_declarations(void) {{ return R"({text})"; }}\n')
     return file
+
+
+def trial(source: str, library: str, kept: str) -> None:
+    """A source of somebody's own and the emulation, as one library that passes for that of these sources.
+    kept: where the emulation's own files are compiled, once. What the compiler says of the source goes to
+    standard error, and ends the process."""
+    file, out = Path(source), Path(library).parent
+    own = [*sorted((HERE / "emulation").glob("*.cpp")), HERE / "runtime.cu"]
+    ready = [Path(kept, f"{f.name}.o") for f in own]
+    try:
+        if not all(map(Path.exists, ready)):
+            emulated(own, Path(kept))
+        said = about(out, more=file.read_text(encoding="utf-8"))
+        link_emulation(Path(library), [*ready, *emulated([file, said], out)])
+    except subprocess.CalledProcessError as error:
+        sys.exit(error.stderr)
+    except OSError as error:
+        sys.exit(f"error: {error}")
 
 
 def find_nvcc() -> str | None:

@@ -18,29 +18,11 @@ from .device_kernel import DEVICE_KERNELS, DeviceKernel, DeviceOperand, on_devic
 from .graph import Graph
 from .library import CudaError, EmulationError, OutOfMemory, emulate, is_available, library, why_not
 from .stream import Event, Stream, synchronize
+from .trial import Trial, nothing
 
 for _found in iter_modules(kernels.__path__):
     import_module(f"{kernels.__name__}.{_found.name}")
 
-__all__ = [
-    "DEVICE_KERNELS",
-    "CudaError",
-    "DeviceArray",
-    "DeviceKernel",
-    "DeviceOperand",
-    "EmulationError",
-    "Event", "Graph",
-    "OutOfMemory",
-    "Stream",
-    "constant",
-    "empty",
-    "empty_cache",
-    "emulate",
-    "is_available",
-    "library",
-    "memory",
-    "on_device",
-    "synchronize",
-    "to_device",
-    "why_not",
-]
+__all__ = ["DEVICE_KERNELS", "CudaError", "DeviceArray", "DeviceKernel", "DeviceOperand", "EmulationError",
+           "Event", "Graph", "OutOfMemory", "Stream", "Trial", "constant", "empty", "empty_cache", "emulate",
+           "is_available", "library", "memory", "nothing", "on_device", "synchronize", "to_device", "why_not"]

@@ -1,13 +1,14 @@
 """The emulation finds what is wrong with a kernel, in any order of its threads, and else nothing."""
 
+import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from nn.cuda.library import EmulationError, Library
-from tests.nn.cuda import built
+from nn import cuda
+from nn.cuda import EmulationError, nothing
 
 N = 64
 X = np.arange(N, dtype=np.float32)
@@ -15,49 +16,17 @@ ORDERS = range(3)
 
 
 @pytest.fixture(scope="module")
-def toys(tmp_path_factory):
-    """The library of toys.cu, called as `toys(name, *arguments)`: arrays go there, the last comes back."""
-    if shutil.which("c++") is None:
+def toys():
+    """The kernels of toys.cu, called as `toys(name, *arguments)`; the last array comes back."""
+    if shutil.which(os.environ.get("CXX") or "c++") is None:
         pytest.skip("no C++ compiler")
-    out = tmp_path_factory.mktemp("toys")
-    folder = built.copied(out / "cuda")
-    source = folder / "toys.cu"
-    shutil.copyfile(Path(__file__).with_name("toys.cu"), source)
-    library = Library(built.linked(out / "_cuda_emulated.so", folder, built.emulation(out), source))
+    trial = cuda.Trial(Path(__file__).with_name("toys.cu").read_text(encoding="utf-8"))
 
-    def call(name, *arguments, order=0, room=0):
-        library.call("nn_cuda_order", order, 5)
-        given, blocks = [], []
-        for x in arguments:
-            if isinstance(x, np.ndarray):
-                at = library.ffi.new("void **")
-                library.call("nn_cuda_allocate", x.nbytes, at)
-                library.call("nn_cuda_lend", at[0], x.nbytes)
-                if not np.isnan(x).any():                      # of NaN: nothing is written there
-                    library.call("nn_cuda_upload", at[0], library.ffi.from_buffer(x), x.nbytes,
-                                 library.ffi.NULL)
-                blocks.append((x, at[0]))
-                given.append(at[0])
-            else:
-                given.append(x)
-        try:
-            library.call(f"nn_cuda_toy_{name}", *given, library.ffi.NULL)
-            out, at = blocks[-1]
-            result = np.empty_like(out)
-            library.call("nn_cuda_download", library.ffi.from_buffer(result), at, out.nbytes,
-                         library.ffi.NULL)
-            return result
-        finally:
-            for _, at in blocks:
-                library.call("nn_cuda_release", at)
+    def call(name, *arguments, order=0):
+        return getattr(trial, f"run_{name}")(*arguments, order=order, seed=5)[-1]
 
-    call.library = library
+    call.trial = trial
     return call
-
-
-def nothing(*shape, dtype=np.float32):
-    """A result that nothing has written yet."""
-    return np.full(shape, np.nan, dtype)
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -113,7 +82,7 @@ def test_out_of_shared_arrays(toys, beyond, byte):
 @pytest.mark.parametrize("most", [1, 32, 63])
 def test_a_barrier_that_some_never_reach(toys, order, most):
     with pytest.raises(EmulationError, match="waits in __syncthreads for threads that never come there"):
-        toys("barrier", nothing(N), most, order=order)
+        toys("half", nothing(N), most, order=order)
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -142,15 +111,14 @@ def test_a_product_of_the_warp(toys, order):
     rng = np.random.default_rng(3)
     a, b = rng.integers(0, 256, (16, 32)).astype(np.uint8), rng.integers(-128, 128, (8, 32)).astype(np.int8)
     out = np.zeros((16, 8), np.int32)
-    toys.library.counts()
     got = toys("product", a, b, out, 48, 32, order=order)
     np.testing.assert_array_equal(got, a.astype(int) @ b.T)
-    counts = toys.library.counts()
+    counts = toys.trial.counts
     assert (counts["products of a warp"], counts["bank conflicts"], counts["launches"]) == (1, 0, 1)
     assert counts["bytes of global memory read"] == 24 * 32 == counts["bytes of shared memory written"]
     assert counts["bytes of global memory written"] == out.nbytes
     toys("product", a, b, out, 128, 32, order=order)           # every row begins in the same bank
-    assert toys.library.counts()["bank conflicts"] == 6 * 7
+    assert toys.trial.counts["bank conflicts"] == 6 * 7
     with pytest.raises(EmulationError, match="waits in ldmatrix for threads that never come there"):
         toys("product", a, b, out, 48, 20, order=order)
     with pytest.raises(EmulationError, match="no multiple of 16"):
@@ -160,11 +128,11 @@ def test_a_product_of_the_warp(toys, order):
 def test_memory_of_the_host(toys):
     x = np.ones(N, np.float32)
     with pytest.raises(EmulationError, match="which is no memory of the device"):
-        toys("moves", toys.library.ffi.cast("void *", x.ctypes.data), nothing(N), 0, 0, 1)
+        toys("moves", toys.trial.library.ffi.cast("void *", x.ctypes.data), nothing(N), 0, 0, 1)
 
 
 def test_goes_on_after_a_failure(toys):
     for _ in range(2):
         with pytest.raises(EmulationError):
-            toys("barrier", nothing(N), 3)
+            toys("half", nothing(N), 3)
         np.testing.assert_array_equal(toys("moves", X, nothing(N), 0, 0, 1), X)

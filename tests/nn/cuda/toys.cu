@@ -1,6 +1,4 @@
 /* Small kernels, each right but for the fault that its name says: what the emulation must find, and must not. */
-#include "mma.h"
-
 enum { N = 64 };   // threads, and floats
 
 /* Each thread writes one number and reads its neighbour's. */
@@ -12,7 +10,7 @@ __global__ void neighbours(const float *x, float *y, int barrier, int off) {
     if (barrier == 2) __syncwarp();
     y[i] = tile[(i + off) % N];
 }
-API int nn_cuda_toy_neighbours(const void *x, void *y, int barrier, int off, void *stream) {
+API int run_neighbours(const void *x, void *y, int barrier, int off, void *stream) {
     LAUNCH(neighbours, 1, N, 0, stream, static_cast<const float *>(x), static_cast<float *>(y), barrier, off);
     return launched();
 }
@@ -24,7 +22,7 @@ __global__ void moves(const float *x, float *y, int off, int to, int wide) {
         *reinterpret_cast<float4 *>(y + 4 * i) = *reinterpret_cast<const float4 *>(x + 4 * i + off);
     if (wide == 1) y[i + to] = x[i + off];
 }
-API int nn_cuda_toy_moves(const void *x, void *y, int off, int to, int wide, void *stream) {
+API int run_moves(const void *x, void *y, int off, int to, int wide, void *stream) {
     LAUNCH(moves, 1, N, 0, stream, static_cast<const float *>(x), static_cast<float *>(y), off, to, wide);
     return launched();
 }
@@ -39,7 +37,7 @@ __global__ void unwritten(float *y, int step, int beyond) {
     __syncthreads();
     y[i] = tile[i + beyond] + next[i];
 }
-API int nn_cuda_toy_unwritten(void *y, int step, int beyond, void *stream) {
+API int run_unwritten(void *y, int step, int beyond, void *stream) {
     LAUNCH(unwritten, 1, N, 0, stream, static_cast<float *>(y), step, beyond);
     return launched();
 }
@@ -51,7 +49,7 @@ __global__ void half_a_barrier(float *y, int most) {
     __syncthreads();
     y[i] = 1;
 }
-API int nn_cuda_toy_barrier(void *y, int most, void *stream) {
+API int run_half(void *y, int most, void *stream) {
     LAUNCH(half_a_barrier, 1, N, 0, stream, static_cast<float *>(y), most);
     return launched();
 }
@@ -67,7 +65,7 @@ __global__ void sums(float *y, int apart, int atomic) {
     else
         *mine = sum;
 }
-API int nn_cuda_toy_sums(void *y, int blocks, int apart, int atomic, void *stream) {
+API int run_sums(void *y, int blocks, int apart, int atomic, void *stream) {
     LAUNCH(sums, blocks, 32, 0, stream, static_cast<float *>(y), apart, atomic);
     return launched();
 }
@@ -84,7 +82,7 @@ template <int BUT> __global__ void copies(const float *x, float *y, int barrier)
     if (barrier) __syncthreads();
     y[i] = tile[0][i] + tile[1][i];
 }
-API int nn_cuda_toy_copies(const void *x, void *y, int but, int barrier, void *stream) {
+API int run_copies(const void *x, void *y, int but, int barrier, void *stream) {
     if (but)
         LAUNCH((copies<1>), 1, N, 0, stream, static_cast<const float *>(x), static_cast<float *>(y), barrier);
     else
@@ -107,7 +105,7 @@ __global__ void product(const uint8_t *a, const int8_t *b, int32_t *d, int step,
     mma_m16n8k32<true>(sum, x, w);
     for (int i = 0; i < 4; ++i) d[(g + i / 2 * 8) * 8 + 2 * t + i % 2] = sum[i];
 }
-API int nn_cuda_toy_product(const void *a, const void *b, void *d, int step, int most, void *stream) {
+API int run_product(const void *a, const void *b, void *d, int step, int most, void *stream) {
     LAUNCH(product, 1, 32, 24 * step, stream, static_cast<const uint8_t *>(a), static_cast<const int8_t *>(b),
            static_cast<int32_t *>(d), step, most);
     return launched();
