@@ -29,7 +29,7 @@ class build_py_with_sources(build_py):
         return [*super().get_outputs(include_bytecode), *([] if self.editable_mode else self.c_sources())]
 
     def c_sources(self):
-        files = (f for f in Path("csrc").iterdir() if f.suffix in (".c", ".h", ".def", ".py"))
+        files = (f for f in Path("csrc").rglob("*") if f.suffix in (".c", ".h", ".def", ".py", ".cu", ".cpp"))
         return {str(Path(self.build_lib, "nn", f)): str(f) for f in sorted(files)}
 
 

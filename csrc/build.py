@@ -6,6 +6,8 @@
     python csrc/build.py --sanitize DIR     with AddressSanitizer and UBSan, into DIR; to run it:
         LD_PRELOAD="$(gcc -print-file-name=libasan.so)" NN_KERNELS=DIR/_kernels.abi3.so \\
         ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 python -m pytest tests/nn/kernels
+    python csrc/build.py --cuda             csrc/cuda/ for GPUs, with nvcc (build_cuda.py)
+    python csrc/build.py --emulate          the same to run without one, for tests and for reading
     -D NAME                                 define a macro. NN_NO_X86: as if built for a CPU that is not x86;
                                             NN_AVXVNNI_BY_EVEX: AVX512-VNNI stands in for AVX-VNNI, for tests
 """
@@ -66,7 +68,8 @@ ffi.set_source(
     extra_link_args=["-pthread"],
     libraries=["m"],
     optional=True,   # no compiler: install all the same and run on NumPy
-    depends=[os.path.relpath(f) for pattern in ("*.h", "*.def", "*.py") for f in sorted(HERE.glob(pattern))])
+    depends=[os.path.relpath(f) for pattern in ("*.h", "*.def", "*.py", "cuda/*.*", "cuda/*/*.*")
+             for f in sorted(HERE.glob(pattern))])  # (the source archive has them by this)
 
 
 def build(out: Path, flags: list[str]) -> None:
@@ -97,7 +100,13 @@ def main() -> int:
     parser.add_argument("--sanitize", type=Path, metavar="DIR", help="a sanitized build, into DIR")
     parser.add_argument("--werror", action="store_true", help="warnings are errors")
     parser.add_argument("-D", dest="define", action="append", default=[], metavar="NAME", help="a macro")
+    parser.add_argument("--cuda", action="store_true", help="the library for GPUs, with nvcc")
+    parser.add_argument("--emulate", action="store_true", help="the same for no GPU: an emulation")
     options = parser.parse_args()
+    if options.cuda or options.emulate:
+        import build_cuda  # beside this file
+
+        return build_cuda.main(options.emulate, options.out)
     flags = [f"-D{name}" for name in options.define] + (WARNINGS if options.werror else [])
     try:
         build(options.sanitize or options.out, flags + (SANITIZE if options.sanitize else []))

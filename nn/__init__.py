@@ -50,6 +50,7 @@ from .functional import cat, chunk, clamp, einsum, gather, matmul, maximum, mini
 from .gradcheck import GradcheckError, gradcheck
 from .graph import Graph
 from .jacobians import hvp, jacobian
+from .kernels.native import backend as _backend
 from .layers import *
 from .module import Module
 from .parameter import Parameter
@@ -59,11 +60,11 @@ from .tensor import Tensor, TraceError
 from .tracing import trace
 
 if TYPE_CHECKING:
-    from . import data, distill, language, memory, models, optim, pretraining, profile, timing, train
+    from . import cuda, data, distill, language, memory, models, optim, pretraining, profile, timing, train
 
 # Imported at their first use: they take a fifth of the time, and `testing` needs Hypothesis.
-_LATER = ("data", "distill", "language", "memory", "models", "optim", "pretraining", "profile", "timing",
-          "train", "testing")
+_LATER = ("cuda", "data", "distill", "language", "memory", "models", "optim", "pretraining", "profile",
+          "timing", "train", "testing")
 __all__ = sorted({"explain", "functional", "init", "parametrize", "tensor", *_LATER[:-1]} | {
     name for name, thing in globals().items() if getattr(thing, "__module__", "").startswith(f"{__name__}.")})
 
@@ -76,3 +77,7 @@ def __getattr__(name):
 
 def __dir__():
     return sorted({*globals(), *_LATER})
+
+
+if _backend == "cuda":  # by NN_BACKEND
+    import_module(f"{__name__}.cuda").library()

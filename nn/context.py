@@ -24,6 +24,7 @@ DEFAULTS = {
     "numbers": None,       # while nn.checkpoint runs f, where f's random numbers come from (nn.random)
     "gauge": None,         # while nn.profile measures, what hears of every gradient of a leaf as it is made
     "forced": None,        # what nn.kernels.use has forced
+    "stream": None,        # where nn.cuda puts the work for a GPU; None: its own queue
 }
 
 

@@ -20,7 +20,7 @@ VAGUE = {"utils", "util", "helpers", "helper", "common", "misc"}   # names that 
 
 # The longest prefix of a module's name decides which floor it is on (design, §1).
 FLOORS = {
-    "nn.kernels": 1, "nn.geometry": 1, "nn.context": 1, "nn.versions": 1,
+    "nn.kernels": 1, "nn.cuda": 1, "nn.geometry": 1, "nn.context": 1, "nn.versions": 1,
     "nn": 2,                                                   # tensor, rules, functional, random, ...
     "nn.testing": 3.5,                                         # draws networks, too
     "nn.module": 3, "nn.parameter": 3, "nn.parametrize": 3,
@@ -161,7 +161,7 @@ def tracked() -> list[Path]:
     return [ROOT / name for name in names if name and (ROOT / name).is_file()]
 
 
-CODE = [path for path in tracked() if path.suffix in (".py", ".c", ".h", ".def")]
+CODE = [path for path in tracked() if path.suffix in (".py", ".c", ".h", ".def", ".cu", ".cpp")]
 
 
 def test_top_level_is_the_plan():

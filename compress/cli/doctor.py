@@ -22,6 +22,7 @@ def run() -> int:
     _columns([(package, _version(package), use) for package, use in EXTRAS.items()])
     why = nn.kernels.why_not_c()
     print()
+    print(f"GPU: {_gpu()}")
     if why is not None:
         print(f"C kernels: none, everything runs on the NumPy specifications.\n{why}")
         return 0
@@ -30,6 +31,14 @@ def run() -> int:
     _columns([line for name, some in variants.items()
               for line in ((f"  {name}", "", ""), *((f"    {v.name}", v.isa, _tile(v)) for v in some))])
     return 0
+
+
+def _gpu() -> str:
+    if why := nn.cuda.why_not():
+        return f"none. {why}"
+    library = nn.cuda.library()
+    return (f"{library.name}, compute capability {'.'.join(map(str, library.capability))}, "
+            f"{library.memory / 2**30:.1f} GiB")
 
 
 def _columns(lines: list[tuple[str, ...]]) -> None:

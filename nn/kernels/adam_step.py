@@ -63,10 +63,10 @@ def _run(choice, params, grads, exp_avgs, exp_avg_sqs, steps, lr, betas, eps, we
     for i, (p, g, m, v, t) in enumerate(zip(params, grads, exp_avgs, exp_avg_sqs, steps, strict=True)):
         if not (type(p) is type(g) is type(m) is type(v) is np.ndarray and type(t) is int and t > 0
                 and p.dtype is g.dtype is m.dtype is v.dtype is F32 and g.flags.num & READABLE == READABLE
-                and p.shape == g.shape == m.shape == v.shape and choice != NUMPY
+                and p.shape == g.shape == m.shape == v.shape and choice > NUMPY
                 and p.flags.num & m.flags.num & v.flags.num & WRITABLE == WRITABLE):
             p, g, m, v = _checked(i, p, g, m, v, t)
-            if (choice == NUMPY or not p.dtype is g.dtype is m.dtype is v.dtype is F32
+            if (choice <= NUMPY or not p.dtype is g.dtype is m.dtype is v.dtype is F32
                     or p.flags.num & m.flags.num & v.flags.num & WRITABLE != WRITABLE):
                 rest.append((p, g, m, v, t))
                 continue

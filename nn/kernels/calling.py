@@ -22,6 +22,8 @@ def otherwise(kernel: Any, *given: Any, by_c: bool = True) -> Any:
     to compute."""
     c, who = kernel.contract, kernel.name
     arguments, out = dict(zip(c.parameters, given, strict=False)), given[len(c.parameters):]
+    if kernel.elsewhere is not None and (kernel.choice <= native.CUDA or kernel.elsewhere.has(given)):
+        return kernel.elsewhere(kernel.choice, arguments, *out)
     packed = arguments.get(c.packed)
     if type(packed) is Operand:
         if packed.kernel is not kernel:
@@ -31,7 +33,7 @@ def otherwise(kernel: Any, *given: Any, by_c: bool = True) -> Any:
             raise TypeError(f"{who}: packed {c.packed} have their {' and '.join(c.others)} with them, got "
                             "another")
     found, other = c.plain(who, arguments)
-    if by_c and kernel.choice != native.NUMPY and not other and kernel.call:
+    if by_c and kernel.choice > native.NUMPY and not other and kernel.call:
         foreign = [k for k in c.alone if not k.number and found[k.name] is not None
                    and found[k.name].dtype not in k.dtypes[:k.native]]
         if foreign and kernel.values:
@@ -41,10 +43,10 @@ def otherwise(kernel: Any, *given: Any, by_c: bool = True) -> Any:
     return _specified(kernel, found, other, *out)
 
 
-def _specified(kernel: Any, found: dict[str, Any], other: bool, out: Any = None) -> Any:
-    """What the specification makes of checked arrays; other: one is of a dtype that C does not take."""
+def checked(kernel: Any, found: dict[str, Any], other: bool) -> tuple[dict[str, Any], tuple, np.dtype]:
+    """Plain arguments that have passed all checks, a weight of several arrays packed; and of a kernel with
+    one result its shape (None where the specification says it) and dtype."""
     c, packed = kernel.contract, kernel.contract.packed
-    inputs = [y for x in found.values() for y in (x if isinstance(x, (list, tuple)) else (x,))]
     if c.looked_at and type(found[packed]) is not Operand:
         first = next(iter(found.values()))
         found = {**found, packed: kernel.packer(kernel.name, first, *(found[n] for n in (packed, *c.others)))}
@@ -58,22 +60,37 @@ def _specified(kernel: Any, found: dict[str, Any], other: bool, out: Any = None)
         plan = kernel.planner(**dict(zip(kernel.named, asked, strict=False)))
     if kernel.values:
         kernel.values(*found.values())
-    call = dict(found)
-    if packed and type(found[packed]) is Operand:
-        parts = found[packed].unpack()
-        call |= dict(zip((packed, *c.others), parts if c.others else (parts,), strict=True))
-    result = partial(kernel.reference, **call)
     if not c.out:
-        return result()
+        return found, None, None
     (k,) = c.results
     shape = (next(iter(shapes.values())) if k.dims is None else plan.shape if c.shaped_by_plan
              else tuple(sizes[d] for d in k.dims))
     kinds = [getattr(found[a.name], "dtype", k.usual) for a in c.arrays.values()
              if a.usual is k.usual and found[a.name] is not None]
     dtype = np.result_type(*kinds) if other and kinds else k.usual if k.native == 1 else plan.dtype
+    return found, shape, dtype
+
+
+def unpacked(kernel: Any, found: dict[str, Any]) -> dict[str, Any]:
+    """The arguments with an operand as the arrays that it was packed from."""
+    c, packed = kernel.contract, kernel.contract.packed
+    if not packed or type(found[packed]) is not Operand:
+        return found
+    parts = found[packed].unpack()
+    return found | dict(zip((packed, *c.others), parts if c.others else (parts,), strict=True))
+
+
+def _specified(kernel: Any, found: dict[str, Any], other: bool, out: Any = None) -> Any:
+    """What the specification makes of plain arrays; other: one is of a dtype that C does not take."""
+    c = kernel.contract
+    inputs = [y for x in found.values() for y in (x if isinstance(x, (list, tuple)) else (x,))]
+    found, shape, dtype = checked(kernel, found, other)
+    result = partial(kernel.reference, **unpacked(kernel, found))
+    if not c.out:
+        return result()
     if out is not None:
         output(kernel.name, out, shape, dtype, *inputs)
-    elif other or k.dims is None:
+    elif other or c.results[0].dims is None:
         return result()
     else:
         try:

@@ -51,7 +51,7 @@ def pays(n: int, k: int, size: int) -> bool:
     if size <= NIBBLES:
         return True
     choice = codebook_gemm.choice
-    return lib is not None and choice != NUMPY and bool(lib.nn_codebook_pays(choice, n, k, size))
+    return lib is not None and choice > NUMPY and bool(lib.nn_codebook_pays(choice, n, k, size))
 
 
 def _pack(who: str, x: Any, indices: Any, codebook: Any) -> Operand:

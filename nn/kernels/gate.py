@@ -131,7 +131,7 @@ class _Writer:
                                    *(f"{name} is not None" for name in c.others)])
             tests.append(f"packed and ({foreign})" if c.looked_at else
                          f"({foreign} if packed else {self.unusual(c.arrays[self.packed])})")
-        self.say(*_under(_if(["choice == NUMPY", *tests]), [self.otherwise()]))
+        self.say(*_under(_if(["choice <= NUMPY", *tests]), [self.otherwise()]))
         if c.looked_at:  # several arrays, which the kernel's `pack` looks at
             arrays = ", ".join((self.packed, *c.others))
             self.say("if not packed:", f"    given = ({arrays},)",
@@ -275,7 +275,7 @@ class _Writer:
                          ["return plainly"]),
                  f"{names} = {ready}", f"given = ({arguments},)",
                  *_under(f"def again(kept={'plan' if kernel.planner else None}):", [
-                     "choice = kernel.choice", *_under("if choice == NUMPY:", ["return plainly()"]),
+                     "choice = kernel.choice", *_under("if choice <= NUMPY:", ["return plainly()"]),
                      f"status = {function}(choice, *given)",
                      *_under("if status:", [f"failed(status, {self.given})"]), "return out"]),
                  "return again")

@@ -50,6 +50,6 @@ def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     if a.ndim > 2 and a.flags.c_contiguous:
         return matmul(a.reshape(math.prod(a.shape[:-1]), a.shape[-1]), b).reshape(*a.shape[:-1], b.shape[1])
     if (SHORT <= a.size * b.shape[1] <= LONG and a.ndim == 2 and a.dtype == b.dtype == F32
-            and gemm.choice != NUMPY and has(1)):  # scalar C is slower than BLAS
+            and gemm.choice > NUMPY and has(1)):  # scalar C is slower than BLAS
         return gemm(a, b)
     return a @ b

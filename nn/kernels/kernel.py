@@ -23,7 +23,7 @@ class _Choice:
 
     def __get__(self, kernel: Kernel, owner: type) -> int:
         forced = ambient.context.forced
-        return native.DEFAULT if forced is None else forced.of(kernel)
+        return kernel.default if forced is None else forced.of(kernel)
 
 
 class Kernel:
@@ -36,6 +36,7 @@ class Kernel:
     """
 
     choice = _Choice()
+    elsewhere: Any = None           # what runs it for arrays that NumPy does not hold (nn/cuda)
     __call__: Callable[..., Any]    # of each kernel's own class, where Python looks `kernel(...)` up
     _followed: tuple[str, ...] = ()  # names of attributes that follow from the contract and from `runs`
     call: Any = None                # the text of its C call, or a function that makes several
@@ -44,9 +45,14 @@ class Kernel:
         self.name, self.reference, self._types = reference.__name__, reference, types
         with _lock:
             if not _blocks:
-                self.choice = native.DEFAULT
+                self.choice = self.default
         self.__module__, self.__name__ = reference.__module__, self.name
         self.runs(None)
+
+    @property
+    def default(self) -> int:
+        """What it runs where nothing is forced."""
+        return native.CUDA if self.elsewhere and native.backend == "cuda" else native.DEFAULT
 
     def documentation(self) -> str:
         """What the reference says of itself, and the contract of the arguments."""
@@ -158,7 +164,18 @@ class Kernel:
 
     def _all_variants(self) -> list[Variant]:
         specification = Variant(f"{self.name}_numpy", "numpy", "any", None, native.NUMPY, -1, 0)
-        return [specification, *native.micro_kernels_of(self.name)]
+        elsewhere = self.elsewhere.variants() if self.elsewhere else ()
+        return [specification, *native.micro_kernels_of(self.name), *elsewhere]
+
+    def runs_elsewhere(self, device: Any) -> None:
+        """Give the kernel what runs it on a device: an object that is called with the choice, the arguments
+        by name and `out`; has(arguments) says whether some are arrays of the device; variants() what there
+        is to choose from; why_not() in one sentence why there is nothing, or None."""
+        self.elsewhere = device
+        with _lock:
+            if not _blocks:
+                self.choice = self.default
+        look_again()
 
     def __reduce__(self) -> str:
         return self.name  # a kernel is pickled as the name it has in its module
@@ -196,6 +213,11 @@ def _variants_by_name() -> dict[str, dict[Kernel, Variant]]:
     return found
 
 
+def look_again() -> None:
+    """A device has come: there may be more variants than before."""
+    _variants_by_name.cache_clear()
+
+
 _lock, _blocks = Brief(), 0  # how many blocks force something now, in all threads
 
 
@@ -207,8 +229,9 @@ class Forced(NamedTuple):
     cap: int | None
 
     def of(self, kernel: Kernel) -> int:
-        """What this kernel is to run."""
-        return self.choices.get(kernel, self.others)
+        """What this kernel is to run; on a device only if it has a variant there."""
+        choice = self.choices.get(kernel, self.others)
+        return native.DEFAULT if choice == native.CUDA and kernel.elsewhere is None else choice
 
 
 class forcing(within):
@@ -241,13 +264,14 @@ def _count(more: int) -> None:
                 vars(k).pop("choice", None)
         elif before and not _blocks:
             for k in _kernels.values():
-                k.choice = native.DEFAULT
+                k.choice = k.default
 
 
 class use(forcing):
     """Force what kernels run in this thread, and in those that nn starts for it, inside a `with` block.
 
-    `what` is an instruction set (a cap: "scalar", "avx2", "avxvnni", "avx512"), a backend ("numpy", "c"),
+    `what` is an instruction set (a cap: "scalar", "avx2", "avxvnni", "avx512"), a backend ("numpy", "c", and
+    "cuda" once nn.cuda is imported: what is written for it runs there, and arrays cross for each call),
     or a Variant or its name: "gemm_numpy", that kernel's specification; or a row of csrc/micro.def, such as
     "rows_f32_6x16_avx2", which every kernel runs that can, whatever the shape. The others stay as they were.
     Raises ValueError for a name nobody knows, RuntimeError for one this machine can't run.
@@ -266,7 +290,11 @@ class use(forcing):
         if not all(v.here for v in found.values()):
             isa = native.micro_kernels()[name].isa
             raise RuntimeError(f"use: this CPU (or NN_ISA) has no {isa}, which {name} needs")
-        if not self.only and name != "numpy" and native.lib is None:
+        if name == "cuda":
+            devices = [k.elsewhere for k in _kernels.values() if k.elsewhere]
+            if why := devices[0].why_not() if devices else "nn.cuda is not imported.":
+                raise RuntimeError(f"use: no 'cuda' here. {why}")
+        elif not self.only and name != "numpy" and native.lib is None:
             raise RuntimeError(f"use: {name!r} needs the C kernels. {native.why_not_c()}")
         if name in native.ISAS:
             self.cap = native.ISAS.index(name)
@@ -280,7 +308,7 @@ class use(forcing):
             return before._replace(choices={**before.choices, **self.only})
         cap = before.cap if self.cap is None else self.cap
         best = native.BEST if cap is None else native.capped(cap)
-        return Forced({}, native.NUMPY if self.name == "numpy" else best, cap)
+        return Forced({}, {"numpy": native.NUMPY, "cuda": native.CUDA}.get(self.name, best), cap)
 
 
 def isa() -> str:

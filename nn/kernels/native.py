@@ -1,7 +1,8 @@
 """The compiled kernels: finding the library, what this CPU may run, and why there is none when there is none.
 
 Environment, read once at import:
-    NN_BACKEND=numpy|c                     NumPy specifications only / insist on C
+    NN_BACKEND=numpy|c|cuda                NumPy specifications only / insist on C / on a GPU, where a kernel
+                                           is written for one (nn/cuda)
     NN_ISA=scalar|avx2|avxvnni|avx512      use no instruction beyond this set
     NN_THREADS=1..256                      how many threads may share one product (threads.py); 1 if not given
     NN_KERNELS=/path/to/_kernels.abi3.so   load this build (the sanitized one) instead of the installed
@@ -21,7 +22,8 @@ from .arguments import ALIGNED, CONTIGUOUS, READABLE, TURNED
 
 NUMPY, BEST = -1 << 32, -1  # Kernel.choice, besides the number of a row of csrc/micro.def and capped(level)
 ISAS = ("scalar", "avx2", "avxvnni", "avx512")      # caps, from poor to rich (csrc/isa.c)
-BACKENDS = ("numpy", "c")
+BACKENDS = ("numpy", "c", "cuda")
+CUDA = NUMPY - 1                            # the best row for a GPU; one that is forced has a smaller number
 MOST_THREADS = 256
 
 
@@ -44,8 +46,6 @@ def build_id(folder: str) -> str:
 
 def _environment(variable: str, known: tuple[str, ...], wanted: str = "") -> str | None:
     value = os.environ.get(variable) or None
-    if value == "cuda" and known is BACKENDS:
-        raise ValueError("NN_BACKEND=cuda: there are no CUDA kernels in this version, use numpy or c")
     if value is not None and value not in known:
         raise ValueError(f"{variable} must be {wanted or 'one of ' + ', '.join(known)}, got {value!r}")
     return value
@@ -72,16 +72,16 @@ def _load() -> Any:
     return module
 
 
-_backend = _environment("NN_BACKEND", BACKENDS)
+backend = _environment("NN_BACKEND", BACKENDS)
 _cap = _environment("NN_ISA", ISAS)
 _count = _environment("NN_THREADS", tuple(map(str, range(1, MOST_THREADS + 1))),
                       f"an integer in 1..{MOST_THREADS}")
-_module = None if _backend == "numpy" else _load()
+_module = None if backend == "numpy" else _load()
 lib = _module and _module.lib
 ffi = _module and _module.ffi
 from_buffer = ffi and ffi.from_buffer
 NULL = ffi and ffi.NULL
-if lib is None and _backend == "c":
+if lib is None and backend == "c":
     raise RuntimeError("NN_BACKEND=c, but the C kernels are not built; run `python csrc/build.py`")
 if lib is not None and _cap is not None:
     lib.nn_allow_features(lib.nn_isa_allows(ISAS.index(_cap)))
@@ -180,7 +180,7 @@ def why_not_c() -> str | None:
     """
     if lib is not None:
         return None
-    if _backend == "numpy":
+    if backend == "numpy":
         return "NN_BACKEND=numpy is set."
     folder = csrc()
     if folder is None:

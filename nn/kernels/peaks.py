@@ -71,7 +71,7 @@ def best_route(kernel: Kernel) -> str | None:
     that of the richest instruction set; of several, the fastest. None where no peak can be measured: of a
     pass over arrays, which multiplies little, and on NumPy."""
     choice = kernel.choice
-    if choice == NUMPY:
+    if choice <= NUMPY:
         return None
     rows = [row for row in kernel.variants() if row.backend == "c"]
     allowed = [row for row in rows if row.number == choice] if choice >= 0 else []

@@ -61,7 +61,7 @@ def _pack(b: np.ndarray) -> Operand:
 
 def _saturating(k: int, n: int, panels: np.ndarray, fold: int) -> dict[str, np.ndarray]:
     """The pairs that vpmaddubsw is not exact with, where nothing better may run (csrc/saturated.h)."""
-    if fold or lib is None or qgemm.choice == NUMPY:
+    if fold or lib is None or qgemm.choice <= NUMPY:
         return {}
     first = np.zeros(len(panels) + 1, I32)
     of = qgemm.choice, k, n, from_buffer(panels), from_buffer(first)

@@ -29,7 +29,7 @@ _files = {found.name for found in iter_modules(__path__)}
 KERNELS = tuple(sorted(kernel.name for kernel in all_kernels() if kernel.name in _files))
 GROUPS = ("startup", "call", "autograd", "modes", *KERNELS, "linear_attention", "ranges", "rounding",
           "saturation", "one_pass", "networks", "surgery", "training", "language", "digits", "gptq", "qat",
-          "main_job")
+          "main_job", "cuda")
 
 PEERS = ("torch", "onnxruntime", "scipy", "scikit-learn")
 

@@ -1,0 +1,159 @@
+"""Arrays in the memory of the device. They cross only where it is said: `to_device(x)`, and `x.numpy()`."""
+
+from __future__ import annotations
+
+import weakref
+from functools import cache
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from .allocator import Allocator
+from .library import library
+from .stream import current
+
+
+@cache
+def allocator() -> Allocator:
+    """That of this process."""
+    return Allocator(library())
+
+
+class Block:
+    """Memory that arrays share; it goes back when the last of them is gone."""
+
+    __slots__ = ("__weakref__", "address", "nbytes")
+
+    def __init__(self, nbytes: int) -> None:
+        self.nbytes, self.address = nbytes, allocator().allocate(nbytes)
+        weakref.finalize(self, allocator().release, self.address, nbytes).atexit = False
+
+
+class DeviceArray:
+    """Numbers on the device, without gaps, the last axis fastest. shape, dtype, ndim, size, nbytes as NumPy
+    has them. Made by `empty`, `to_device` and by kernels; a kernel that gets one runs there.
+
+    host: the same numbers in NumPy, where they are known to stay what they are (`constant`)."""
+
+    __slots__ = ("address", "block", "dtype", "host", "shape")
+    __array_priority__ = 100
+
+    def __init__(self, block: Block, address: int, shape: tuple[int, ...], dtype: np.dtype) -> None:
+        self.block, self.address, self.shape, self.dtype, self.host = block, address, shape, dtype, None
+
+    ndim = property(lambda self: len(self.shape))
+    size = property(lambda self: prod(self.shape))
+    nbytes = property(lambda self: self.size * self.dtype.itemsize)
+
+    @property
+    def pointer(self) -> Any:
+        """For the library."""
+        return library().ffi.cast("void *", self.address)
+
+    def numpy(self) -> np.ndarray:
+        """A copy in NumPy's memory, when all that was asked before is done. Raises what went wrong on the
+        way."""
+        out = np.empty(self.shape, self.dtype)
+        found = library()
+        if out.nbytes:
+            found.call("nn_cuda_download", found.ffi.from_buffer(out), self.pointer, out.nbytes, current())
+        found.call("nn_cuda_synchronize", current())
+        return out
+
+    def set(self, x: np.ndarray) -> DeviceArray:
+        """Overwrite with the numbers of an array of this shape and dtype. Raises ValueError for another."""
+        if self.host is not None:
+            raise ValueError("set: the array is a constant")
+        if not isinstance(x, np.ndarray) or x.shape != self.shape or x.dtype != self.dtype:
+            came = f"{x.dtype}{x.shape}" if isinstance(x, np.ndarray) else type(x).__name__
+            raise ValueError(f"set: wanted {self.dtype}{self.shape}, got {came}")
+        x, found = np.ascontiguousarray(x), library()
+        if x.nbytes:
+            found.call("nn_cuda_upload", self.pointer, found.ffi.from_buffer(x), x.nbytes, current())
+            found.call("nn_cuda_synchronize", current())  # x may be changed from here on
+        return self
+
+    def copy_from(self, other: DeviceArray) -> DeviceArray:
+        """Overwrite with another array of the device, of this shape and dtype. Raises ValueError."""
+        if self.host is not None or (other.shape, other.dtype) != (self.shape, self.dtype):
+            raise ValueError(f"copy_from: {other} does not fit {self}, or that is a constant")
+        library().call("nn_cuda_copy", self.pointer, other.pointer, self.nbytes, current())
+        return self
+
+    def reshape(self, *shape: Any) -> DeviceArray:
+        """The same memory in another shape; one size may be -1. Raises ValueError where it does not fit."""
+        if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
+            (shape,) = shape
+        others = -prod(shape) if shape.count(-1) == 1 else 0
+        shape = tuple(self.size // others if n == -1 and others else int(n) for n in shape)
+        if min(shape, default=0) < 0 or prod(shape) != self.size:
+            raise ValueError(f"reshape: {self.shape} has not as many numbers as {shape}")
+        return DeviceArray(self.block, self.address, shape, self.dtype)
+
+    def view(self, dtype: Any) -> DeviceArray:
+        """The same bytes as numbers of another dtype of the same size."""
+        dtype = np.dtype(dtype)
+        if dtype.itemsize != self.dtype.itemsize:
+            raise ValueError(f"view: {dtype} is not of the size of {self.dtype}")
+        return DeviceArray(self.block, self.address, self.shape, dtype)
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len: an array of no axes")
+        return self.shape[0]
+
+    def __array__(self, *_: Any, **__: Any) -> np.ndarray:
+        raise TypeError("an array of the device does not cross by itself: take x.numpy()")
+
+    def __reduce__(self) -> Any:
+        raise TypeError("an array of the device is neither copied nor pickled by itself: take x.numpy()")
+
+    def __repr__(self) -> str:
+        return f"<{self.dtype} {'x'.join(map(str, self.shape))} on the device>"
+
+
+def empty(shape: int | tuple[int, ...], dtype: Any = np.float32) -> DeviceArray:
+    """An array whose numbers are anything. Raises OutOfMemory; ValueError for a negative size."""
+    shape = (shape,) if isinstance(shape, int) else tuple(map(int, shape))
+    if min(shape, default=0) < 0:
+        raise ValueError(f"empty: sizes must not be negative, got {shape}")
+    dtype = np.dtype(dtype)
+    block = Block(prod(shape) * dtype.itemsize)
+    return DeviceArray(block, block.address, shape, dtype)
+
+
+def to_device(x: Any) -> DeviceArray:
+    """A copy on the device of a NumPy array, or of what np.asarray makes one; an array of the device itself.
+    Raises TypeError for objects, OutOfMemory."""
+    if isinstance(x, DeviceArray):
+        return x
+    x = np.asarray(x)
+    if x.dtype.kind not in "fiub" or not x.dtype.isnative:
+        raise TypeError(f"to_device: numbers are wanted, got {x.dtype}")
+    return empty(x.shape, x.dtype).set(x)
+
+
+def constant(x: np.ndarray) -> DeviceArray:
+    """The same for numbers that stay what they are: their values can be looked at without a crossing."""
+    made = to_device(x)
+    made.host = x.copy()
+    made.host.flags.writeable = False
+    return made
+
+
+def vector(x: Any, n: int, dtype: Any) -> DeviceArray:
+    """n numbers of a dtype: of a number, or of a vector there or here."""
+    if isinstance(x, DeviceArray):
+        return x if x.dtype == dtype else to_device((x.numpy() if x.host is None else x.host).astype(dtype))
+    return to_device(np.broadcast_to(x, (n,)).astype(dtype))
+
+
+def memory() -> dict[str, int]:
+    """Bytes on the device: in_use by arrays of this process, kept for later ones."""
+    return {"in_use": allocator().in_use, "kept": allocator().kept}
+
+
+def empty_cache() -> None:
+    """Give what is kept for later arrays back to the device."""
+    allocator().empty()
