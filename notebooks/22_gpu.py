@@ -180,8 +180,8 @@ if cuda.library().emulated:
         counts = cuda.library().counts()
         name = variant.name.removeprefix("qgemm_cuda_")
         costs[name] = counts["bytes of global memory read"] / SIDE**3
-        print(f"{name}: {costs[name]:.3f} bytes a multiplication, {counts['products of a warp']} products of a "
-              f"warp, {counts['bank conflicts']} bank conflicts")
+        print(f"{name}: {costs[name]:.3f} bytes a multiplication, {counts['products of a warp']} products "
+              f"of a warp, {counts['bank conflicts']} bank conflicts")
 
 if costs:
     figure, axes = plt.subplots(figsize=(8, 3.2))
