@@ -5,9 +5,9 @@
  * So no matrix of all queries and all keys is ever there (Rabe & Staats 2021), and a block stays in the cache from its
  * scores to its product with the values (Dao et al. 2022).
  *
- *     for 480 queries of a head: on one thread or several       (pool.c)
+ *     for 1056 queries of a head: on one thread or several       (pool.c)
  *         q -> panels of q' scale
- *         for 144 keys:  k -> rows, v -> rows of v'             in the L2 cache
+ *         for 192 keys:  k -> rows, v -> rows of v'             in the L2 cache
  *             for 96 queries that may see them:
  *                 S' = k q'                (+ mask)             micro-kernels of gemm
  *                 m, sum, 2^(S' - m) -> panels; acc scaled      softmax_f32.h
@@ -17,7 +17,7 @@
  * A lane never meets another, and its keys come in order: threads, and how queries are cut, change no bit. */
 #include "attention.h"
 
-enum { CHUNK = 5 * GROUP }; /* queries that share the copies of a block of keys */
+enum { CHUNK = 11 * GROUP }; /* queries that share the copies of a block of keys */
 
 /* One call. */
 typedef struct {
@@ -26,8 +26,8 @@ typedef struct {
     const void *mask;
     float *out, *lse;
     struct by {
-        const nn_micro *scores, *values;
-    } whole, last; /* rows for the two products of a whole group, and of the last of a head */
+        const nn_micro *scores, *values, *rest; /* rows for the two products, and for what tiles of v' leave over */
+    } whole, last;                              /* of a whole group, and of the last of a head */
     softmax_f32_micro *softmax;
     int64_t chunks, k_pitch, v_pitch;
 } work;
@@ -84,14 +84,15 @@ static void add_keys(const work *w, const rooms *r, const char *mask, const floa
 {
     const nn_attention_geometry *g = w->g;
     const int64_t columns = round_up(queries, PANEL);
-    const nn_micro *scores = rows_for(w, queries)->scores, *values = rows_for(w, queries)->values;
-    multiply(scores, keys, columns, g->e, r->k, w->k_pitch, panels, g->e * PANEL, 0, keys, r->s);
+    const struct by *by = rows_for(w, queries);
+    const nn_micro *scores = by->scores, *values = by->values;
+    multiply(scores, 0, keys, columns, g->e, r->k, w->k_pitch, panels, g->e * PANEL, 0, keys, r->s);
     if (g->mask_bytes || (g->causal && k0 + keys > q0 + 1))
         mask_scores(g, mask, scores, q0, queries, k0, keys, r->s);
     for (int64_t c = 0; c < columns; c += PANEL)
         w->softmax(keys, column(scores, keys, c, r->s), scores->nr, top + c, total + c, r->p + c * keys, g->v,
                    column(values, g->v, c, acc), values->nr);
-    multiply(values, g->v, columns, keys, r->v, w->v_pitch, r->p, keys * PANEL, 1, g->v, acc);
+    multiply(values, by->rest, g->v, columns, keys, r->v, w->v_pitch, r->p, keys * PANEL, 1, g->v, acc);
 }
 
 /* A chunk of the queries of a head: number i of all. */
@@ -137,8 +138,9 @@ static void block(const void *work_, char *scratch, int64_t i0, int64_t i1)
 static struct by rows_of(int variant, const nn_attention_geometry *g, int64_t queries)
 {
     const int64_t columns = round_up(queries, PANEL);
-    return (struct by){ nn_select(NN_attention, variant, smaller(KEYS, g->s), columns, 0, 0),
-                        nn_select(NN_attention, variant, g->v, columns, 0, 0) };
+    const nn_micro *scores = nn_select(NN_attention, variant, smaller(KEYS, g->s), columns, 0, 0);
+    const nn_micro *values = nn_select(NN_attention, variant, g->v, columns, 0, 0);
+    return (struct by){ scores, values, rest_of(NN_attention, variant, values, g->v, columns) };
 }
 
 /* out (n, heads, l, v); and lse (n, heads, l) without gaps, or 0: the logarithm of the sum of each query's e^score. */

@@ -29,7 +29,7 @@ API typedef struct {
 } nn_attention_geometry;
 
 /* Keys of a block, in whole tiles of all micro-kernels, and queries of a group. */
-enum { KEYS = 144, GROUP = 96 };
+enum { KEYS = 192, GROUP = 96 };
 #define LOG2_E 1.4426950408889634
 #define LN_2 0.6931471805599453
 
@@ -43,17 +43,30 @@ static inline float *column(const nn_micro *by, int64_t rows, int64_t c, float *
     return block + c / by->nr * by->nr * round_up(rows, by->mr) + c % by->nr;
 }
 
+/* For the rows that whole tiles leave over: a smaller tile, as wide, if one takes less time, or 0. (64 rows in tiles of
+ * 6 x 16 would be 66; if the last is 4 x 16 they take the time of 64.5.) */
+static inline const nn_micro *rest_of(int kernel, int variant, const nn_micro *by, int64_t rows, int64_t columns)
+{
+    const int64_t left = rows % by->mr;
+    const nn_micro *rest = nn_select(kernel, variant, left, columns, 0, 0);
+    return rest->nr == by->nr && round_up(left, rest->mr) < by->mr ? rest : 0;
+}
+
 /* A product into the first rows of a block of `tall` rows, rows x columns (a multiple of 16) from `steps` steps: A's
- * rows are lda floats apart, B's panels `far`. */
-static inline void multiply(const nn_micro *by, int64_t rows, int64_t columns, int64_t steps, const float *a,
-                            int64_t lda, const float *b, int64_t far, int add, int64_t tall, float *block)
+ * rows are lda floats apart, B's panels `far`. rest: of rest_of(), or 0. */
+static inline void multiply(const nn_micro *by, const nn_micro *rest, int64_t rows, int64_t columns, int64_t steps,
+                            const float *a, int64_t lda, const float *b, int64_t far, int add, int64_t tall,
+                            float *block)
 {
     for (int64_t c = 0; c < columns; c += by->nr) {
         const void *panels[MAX_NR / PANEL];
         float *to = column(by, tall, c, block);
         panels_of_tile(b, 4 * far, c / PANEL, columns / PANEL - 1, by->nr, panels);
-        for (int64_t i = 0; i < rows; i += by->mr, to += by->mr * by->nr)
-            ((rows_micro *)by->run)(steps, a + i * lda, 4 * lda, panels, add, to);
+        for (int64_t i = 0; i < rows;) {
+            const nn_micro *tile = rest && rows - i < by->mr ? rest : by;
+            ((rows_micro *)tile->run)(steps, a + i * lda, 4 * lda, panels, add, to + i * by->nr);
+            i += tile->mr;
+        }
     }
 }
 

@@ -5,7 +5,7 @@
  *
  *     for a head: on one thread
  *         q, g -> panels of q' scale, of g', of q, of g;  delta = sum of g y
- *         for 144 keys:  k, v -> rows;  k -> rows of k'         in the L2 cache
+ *         for 192 keys:  k, v -> rows;  k -> rows of k'         in the L2 cache
  *             for 96 queries that may see them:
  *                 S' = k q'   dP' = v g'
  *                 P' = 2^(S' - lse)   dS' = P' (dP' - delta)    softmax_f32.h
@@ -88,8 +88,8 @@ static void exchange(const work *w, const rooms *r, const char *mask, int64_t q0
 {
     const nn_attention_geometry *g = w->g;
     const int64_t columns = round_up(queries, PANEL), pitch = w->query_pitch;
-    multiply(w->scores, seen, columns, g->e, r->k, w->k_pitch, r->of_q + q0 * g->e, g->e * PANEL, 0, seen, r->s);
-    multiply(w->scores, seen, columns, g->v, r->v, w->v_pitch, r->of_g + q0 * g->v, g->v * PANEL, 0, seen, r->dp);
+    multiply(w->scores, 0, seen, columns, g->e, r->k, w->k_pitch, r->of_q + q0 * g->e, g->e * PANEL, 0, seen, r->s);
+    multiply(w->scores, 0, seen, columns, g->v, r->v, w->v_pitch, r->of_g + q0 * g->v, g->v * PANEL, 0, seen, r->dp);
     if (g->mask_bytes || (g->causal && k0 + seen > q0 + 1))
         mask_scores(g, mask, w->scores, q0, queries, k0, seen, r->s);
     for (int64_t c = 0; c < columns; c += PANEL)
@@ -99,11 +99,11 @@ static void exchange(const work *w, const rooms *r, const char *mask, int64_t q0
     size_t more = (size_t)(larger(round_up(seen, w->for_v->mr), round_up(seen, w->for_k->mr)) - seen);
     memset(r->p + seen * pitch, 0, more * (size_t)pitch * 4);
     memset(r->ds + seen * pitch, 0, more * (size_t)pitch * 4);
-    multiply(w->for_v, seen, round_up(g->v, PANEL), queries, r->p, pitch, r->g + q0 * PANEL, g->l * PANEL, 1, keys,
+    multiply(w->for_v, 0, seen, round_up(g->v, PANEL), queries, r->p, pitch, r->g + q0 * PANEL, g->l * PANEL, 1, keys,
              r->dv);
-    multiply(w->for_k, seen, round_up(g->e, PANEL), queries, r->ds, pitch, r->q + q0 * PANEL, g->l * PANEL, 1, keys,
+    multiply(w->for_k, 0, seen, round_up(g->e, PANEL), queries, r->ds, pitch, r->q + q0 * PANEL, g->l * PANEL, 1, keys,
              r->dk);
-    multiply(w->for_q, g->e, columns, seen, r->of_k, w->key_pitch, r->ds_panels, seen * PANEL, 1, g->e,
+    multiply(w->for_q, 0, g->e, columns, seen, r->of_k, w->key_pitch, r->ds_panels, seen * PANEL, 1, g->e,
              r->dq + q0 / GROUP * r->dq_room);
 }
 

@@ -14,6 +14,7 @@
 
 #define INLINE inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 32")
+#define EACH_VECTOR(NV) UNROLL for (int v = 0; v < NV; v++)
 #define LOOP static INLINE void
 /* Eight floats side by side anywhere, as the compiler's own vector: whatever the instruction set, as few operations as it
  * has for them. */

@@ -109,7 +109,6 @@ TARGET static INLINE V_I in_fixed_point(V_I sum, V_I multiplier, V_I right, V_I 
 /* The sums of nv vectors of columns, from column j on, as bytes to y, whose rows are `stride` apart. What belongs to the
  * columns and the bounds stay in registers. Four vectors become one of bytes: a row of four, or as many rows of 16 columns
  * (of the last of these some may have been there before). They are made as uint8 less `low`, which ends them at 0. */
-#define EACH_VECTOR(NV) UNROLL for (int v = 0; v < NV; v++)
 TARGET static INLINE void to_bytes(const int nv, const int fixed, const int with_rows, int rows, int nr,
                                    const int32_t *tile, const uint32_t *row_sums, const columns *c, int j,
                                    const nn_qgemm_around *around, char *y, int64_t stride)

@@ -16,7 +16,7 @@ from .case import STYLES, Case, floats, near
 from .domain import SEEDS, TINY, U, gamma
 from .domain_pass import Pass, Wanted
 
-BLOCK = 144             # keys
+BLOCK = 192             # keys
 QUERIES = near(16, 96, most=113)
 KEYS = near(BLOCK, most=2 * BLOCK + 1)
 WIDTHS = near(6, 16, most=33)
