@@ -18,9 +18,9 @@ RECIPES = {
     "coded": [Quantize(3, activations=None), Rans()]}
 
 
-def model(how=None, tied=True):
+def model(how=None, tied=True, layers=2):
     rng = np.random.default_rng(0)
-    made = CharTransformer(13, 16, 2, 4, 8, tied, rng=rng)
+    made = CharTransformer(13, 16, layers, 4, 8, tied, rng=rng)
     for p in made.parameters():
         p.data += 0.2 * rng.standard_normal(p.shape, np.float32)
     if how is not None:
@@ -33,10 +33,10 @@ def programs(network, tokens=TOKENS[:2]):
     return compress.convert(network, TOKENS), step
 
 
-@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize(("tied", "layers"), [(True, 2), (False, 2), (True, 1)])
 @pytest.mark.parametrize("name", RECIPES)
-def test_cached_steps_give_the_logits_of_the_whole_context(name, tied, tmp_path):
-    network = model(RECIPES[name], tied)
+def test_cached_steps_give_the_logits_of_the_whole_context(name, tied, layers, tmp_path):
+    network = model(RECIPES[name], tied, layers)
     whole, step = programs(network)
     every = whole(TOKENS)
     with nn.no_grad():
