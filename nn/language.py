@@ -36,9 +36,13 @@ def bits_per_byte(model: Callable[[Any], Any], x: np.ndarray, y: np.ndarray, voc
     x, y (N, T): windows of tokens, and what comes next. model: a Module (in evaluation mode, without a graph;
     its mode is restored), or anything that maps tokens (N, T) to logits (N, T, vocabulary). vocabulary: that
     of the tokens. batch_size: windows at a time. A token `unknown` stands for any of 256 bytes, so its byte
-    costs log₂ 256 = 8 bits more. Raises ValueError for logits of another shape, and for what
-    is no token of the vocabulary, FloatingPointError for logits that are not finite."""
+    costs log₂ 256 = 8 bits more. Raises TypeError for what are no arrays of integers, ValueError for logits
+    of another shape, and for what is no token of the vocabulary, FloatingPointError for logits that are not
+    finite."""
     instance("bits_per_byte", "vocabulary", vocabulary, Vocabulary, "a nn.data.Vocabulary")
+    for name, array in (("x", x), ("y", y)):
+        if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind not in "iu":
+            raise TypeError(f"bits_per_byte: {name} must be tokens (N, T), integers, got {_said(array)}")
     if y.size and not 0 <= y.min() <= y.max() < vocabulary.size:
         raise ValueError(f"bits_per_byte: the tokens of this vocabulary go from 0 to {vocabulary.unknown}, "
                          f"and y has {y.min()} to {y.max()}")
@@ -69,14 +73,15 @@ def cached(step: Step, model: CharTransformer) -> Callable[[np.ndarray], np.ndar
 
     step: a CachedStep of `model`, or a Program of one. The function raises ValueError for tokens that do not
     begin with those of the call before, and for more than the context has: what slides out of a window of
-    absolute positions can't stay in a cache."""
+    absolute positions can't stay in a cache; TypeError for what are no tokens (T,)."""
     instance("cached", "model", model, CharTransformer, "a CharTransformer")
+    instance("cached", "step", step, Callable, "a CachedStep or a Program of one")
     rest = {name: array for name, array in CachedStep.example(model, np.zeros((1, 1), np.int64)).items()
             if name in CachedStep.state.values()}
     read: list[int] = []
 
     def logits(tokens: np.ndarray) -> np.ndarray:
-        new = tokens.tolist()
+        new = _line("cached", tokens).tolist()
         if len(new) > model.context:
             raise ValueError(f"cached: {len(new)} tokens came, and the model's context is {model.context}")
         if new[:len(read)] != read or len(new) == len(read):
@@ -97,11 +102,12 @@ def whole(model: Callable[[Any], Any], context: int) -> Callable[[np.ndarray], n
     each.
 
     A Program may have been converted for one length of windows: fewer tokens are filled up to it with what
-    comes later, and changes nothing. Raises ValueError for a context that is no whole number above 0."""
+    comes later, and changes nothing. Raises ValueError for a context that is no whole number above 0. The
+    function raises ValueError for no token, TypeError for what are no tokens (T,)."""
     count("whole", "context", context)
 
     def logits(tokens: np.ndarray) -> np.ndarray:
-        last = tokens[-context:]
+        last = _line("whole", tokens)[-context:]
         filled = np.zeros((1, context), np.int64)
         filled[0, :len(last)] = last
         with no_grad():
@@ -122,13 +128,7 @@ def sample(predict: Callable[[np.ndarray], np.ndarray], prompt: np.ndarray, leng
     count("sample", "length", length, 0)
     number("sample", "temperature", temperature)
     instance("sample", "rng", rng, np.random.Generator, "a numpy.random.Generator")
-    tokens = np.asarray(prompt)
-    if not tokens.size:
-        raise ValueError("sample: the prompt is empty; wanted one token at least")
-    if tokens.ndim != 1 or tokens.dtype.kind not in "iu":
-        raise TypeError(f"sample: the prompt must be tokens (T,), integers, got {tokens.dtype} "
-                        f"{tokens.shape}")
-    tokens = tokens.astype(np.int64)
+    tokens = _line("sample", prompt, "the prompt")
     for _ in range(length):
         logits = np.asarray(predict(tokens), np.float64)
         if logits.ndim != 1 or not math.isfinite(logits.max(initial=-math.inf)):
@@ -143,6 +143,20 @@ def sample(predict: Callable[[np.ndarray], np.ndarray], prompt: np.ndarray, leng
             token = int(shifted.argmax())
         tokens = np.append(tokens, token)
     return tokens[len(tokens) - length:]
+
+
+def _line(who: str, given: Any, what: str = "the text") -> np.ndarray:
+    """The tokens (T,) of one text, at least one, as int64. Raises TypeError or ValueError for others."""
+    tokens = np.asarray(_plain(given))
+    if not tokens.size:
+        raise ValueError(f"{who}: {what} is empty; wanted one token at least")
+    if tokens.ndim != 1 or tokens.dtype.kind not in "iu":
+        raise TypeError(f"{who}: {what} must be tokens (T,), integers, got {_said(tokens)}")
+    return tokens.astype(np.int64)
+
+
+def _said(array: Any) -> str:
+    return f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
 
 
 def _plain(array: Any) -> np.ndarray:

@@ -80,6 +80,13 @@ def test_what_the_program_has_no_place_for_is_refused():
         step(**inputs | {"token": np.array([[13]])})
 
 
+def test_a_program_in_which_two_outputs_become_one_input_is_refused():
+    _, step = programs(model())
+    make, made_of = step.__reduce__()
+    with pytest.raises(compress.ProgramError, match=r"two outputs become one input"):
+        make(*made_of[:-1], {"new_keys": "keys", "new_values": "keys"})
+
+
 def test_a_table_is_chosen_by_name_or_class_and_stays_compressed():
     network = model()
     assert "token" not in Recipe(Quantize()).chains(network)

@@ -112,7 +112,7 @@ def test_no_buffer_is_overwritten_before_it_is_read():
     rng = np.random.default_rng(0)
     ops = ["turn", "relu", "add", "permute", "stack"]
     for _ in range(100):
-        lines = [(str(rng.choice(ops)), *map(int, rng.integers(10, size=2))) for _ in range(rng.integers(1, 12))]
+        lines = [(ops[k], i, j) for k, i, j in rng.integers(10, size=(rng.integers(1, 12), 3)) % (5, 10, 10)]
         model = Woven(lines, int(rng.integers(1, 4)))
         shapes = [(2, 6) if flat else (2, 2, 3) for flat in rng.integers(2, size=3)]
         x = tuple(rng.normal(size=shape).astype(np.float32) for shape in shapes)

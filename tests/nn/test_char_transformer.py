@@ -141,9 +141,25 @@ def test_errors_name_what_is_wrong():
         whole(network, 0)
     with pytest.raises(TypeError, match="cached: model must be a CharTransformer, got int"):
         cached(CachedStep(network), 3)
+    with pytest.raises(TypeError, match="step must be a CachedStep or a Program of one, got None"):
+        cached(None, network)
+    for who, function in (("cached", cached(CachedStep(network), network)), ("whole", whole(network, 6))):
+        for text in ("abc", [0.5], [[1, 2]]):
+            with pytest.raises(TypeError, match=rf"^{who}: the text must be tokens \(T,\), integers, got "):
+                function(text)
+        with pytest.raises(ValueError, match=f"^{who}: the text is empty"):
+            function(np.array([], int))
     for shape, tokens in (((2, 3, 5), (3, 2)), ((2, 3, 5), (2, 4)), ((6, 5), (6,))):
         with pytest.raises(ValueError, match=r"next_token_loss: logits .* do not fit; wanted \(N, T, voc"):
             next_token_loss(nn.zeros(*shape), nn.zeros(*tokens, dtype=int))
+    for shape in ((3,), (1, 7), (1, 0), (0, 3)):
+        with pytest.raises(ValueError, match=r"must have shape \(N, T\), T at most 6, .* got \("):
+            CachedStep.example(network, np.zeros(shape, int))
+    for tokens in ([[1, 2]], np.zeros((1, 2))):
+        with pytest.raises(TypeError, match=r"CachedStep\.example: tokens must be .*integers, got"):
+            CachedStep.example(network, tokens)
+    with pytest.raises(TypeError, match="CachedStep: model must be a CharTransformer, got int"):
+        CachedStep(3)
     step = CachedStep.example(network, np.zeros((1, 1), int)) | {"position": np.array([[6]])}
     with pytest.raises(IndexError, match="rows 0 to 5"):
         CachedStep(network)(*map(nn.Tensor, step.values()))
