@@ -272,7 +272,8 @@ def _search(options: argparse.Namespace) -> int:
         print(f"{found.text()}\n")
         for note in found.notes():
             print(folded(note, width()))
-        print(f"results, chart and network: {options.out}")
+        kept = "results and chart" if found.chosen is None else "results, chart and network"
+        print(f"{kept}: {options.out}")
     return 0 if found.chosen is not None else 1
 
 
