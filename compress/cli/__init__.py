@@ -166,7 +166,8 @@ def _job(options: argparse.Namespace) -> int:
     names = job.names(chosen.networks)
     unknown = set(chosen.technique) - set(names)
     if unknown:
-        raise _Usage(f"--technique: {sorted(unknown)[0]!r} is not one of {', '.join(names)}")
+        rows = ", ".join(repr(name) if "," in name else name for name in names)
+        raise _Usage(f"--technique: {sorted(unknown)[0]!r} is not one of {rows}")
     unwritten = None
     try:
         ledger = job.run(chosen)
