@@ -91,10 +91,10 @@ class Ready:
         made = {step.output: (step.shape, step.dtype) for step in calls if step.buffer is None}
         self.taken = {name: np.empty(*inputs[name]) for name in read & inputs.keys() if _small(*inputs[name])}
         self.given = {name: np.empty(*kind) for name, kind in made.items() if _small(*kind)}
-        used: set[int] = set()  # the memory that steps before have written to
+        used: set[int | None] = {None}  # the memory that steps before have written to
         for step in plan:  # an input that is only given a shape is copied there, if it stays until it is read
             memory = None if step.buffer is None else id(step.buffer.base)
-            first = step.inputs[0] if step.run is as_it_lies and memory not in used | {None} else None
+            first = step.inputs[0] if step.run is as_it_lies and memory not in used else None
             if first in inputs and sum(first in other.inputs for other in plan) == 1:
                 self.taken[first] = step.buffer.reshape(inputs[first][0])
             used.add(memory)
