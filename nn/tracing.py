@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import instance
 from .batch import BATCH, merged, refused, rows_stay_apart
 from .context import no_grad, within
 from .graph import Graph, Node, Value
@@ -46,13 +47,16 @@ def trace(model: Any, *examples: np.ndarray | Tensor,
     does depends on the size of the batch or another length that has a name, where rows of the batch are mixed
     (`x - x.mean(0)`), where an output does not come from an input, or where the model returns anything but
     Tensors, and tuples, lists and dicts of them. The operation and its module are named. ValueError for
-    examples, dims or a state that do not fit, TypeError for what is no Module.
+    examples, dims or a state that do not fit, TypeError for what is no Module, and for dims or a state that
+    are no dicts.
     """
     if not isinstance(model, Module):
         raise TypeError(f"trace: model must be an nn.Module; got {type(model).__name__}")
+    dims = instance("trace", "dims", dims or {}, Mapping, "a dict, input → names")
+    state = instance("trace", "state", state or {}, Mapping, "a dict, output → input")
     by_name = dict(zip(_parameters(model, len(examples)), examples, strict=True)) | named
     arrays = {name: np.asarray(plain(x)) for name, x in by_name.items()}
-    inputs, points = _inputs(arrays, dims or {})
+    inputs, points = _inputs(arrays, dims)
     tracers: list[_Tracer] = []
     for point in points:
         try:
@@ -74,7 +78,7 @@ def trace(model: Any, *examples: np.ndarray | Tensor,
     parametrizations = {name: weight.parametrization for name, weight in model.named_parameters()
                         if name in used and weight.parametrization is not None}
     graph = Graph({first.inputs[name]: value for name, value in inputs.items()}, first.outputs, tuple(nodes),
-                  constants, parametrizations, dict(state or {}))
+                  constants, parametrizations, dict(state))
     rows_stay_apart(graph)
     for made, taken in graph.state.items():
         if made not in graph.outputs or taken not in graph.inputs:
@@ -84,6 +88,9 @@ def trace(model: Any, *examples: np.ndarray | Tensor,
         if left != right:
             raise ValueError(f"trace: state: the output {made!r} is {left.dtype} {left.shape}, but the input "
                              f"{taken!r} that it becomes is {right.dtype} {right.shape}")
+        if [*graph.state.values()].count(taken) > 1:
+            raise ValueError(f"trace: state: {made!r} and another output become the input {taken!r}; wanted "
+                             "one")
     return graph
 
 

@@ -166,7 +166,8 @@ def _job(options: argparse.Namespace) -> int:
     names = job.names(chosen.networks)
     unknown = set(chosen.technique) - set(names)
     if unknown:
-        raise _Usage(f"--technique: {sorted(unknown)[0]!r} is not one of {', '.join(names)}")
+        rows = ", ".join(repr(name) if "," in name else name for name in names)
+        raise _Usage(f"--technique: {sorted(unknown)[0]!r} is not one of {rows}")
     unwritten = None
     try:
         ledger = job.run(chosen)
@@ -272,7 +273,8 @@ def _search(options: argparse.Namespace) -> int:
         print(f"{found.text()}\n")
         for note in found.notes():
             print(folded(note, width()))
-        print(f"results, chart and network: {options.out}")
+        kept = "results and chart" if found.chosen is None else "results, chart and network"
+        print(f"{kept}: {options.out}")
     return 0 if found.chosen is not None else 1
 
 

@@ -8,12 +8,13 @@ import statistics
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import as_completed
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, get_type_hints
 
 import nn
+from nn.arguments import ERRORS, count, number
 from nn.files import write_bytes
 
 from ..interrupt import on_interrupt
@@ -23,6 +24,7 @@ from .job import Options, machine
 from .workers import Workers
 
 Own = TypeVar("Own", bound="Cells")
+LARGEST = 2.0**53  # of what a file of cells says: bytes, steps
 
 
 @dataclass(frozen=True)
@@ -65,18 +67,23 @@ class Cells:
             return cls(settings, {})
         try:
             read: Any = json.loads(path.read_bytes())
-            names = [field.name for field in fields(cls.setting)]
-            found = {(cls.setting(*(cell[name] for name in names)), int(cell["seed"])):
-                     cls.outcome(**{key: float(value) for key, value in cell["accuracies"].items()})
-                     for cell in read["cells"]}
-            theirs = read["settings"]
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            found, theirs = dict(map(cls.cell, read["cells"])), read["settings"]
+        except (*ERRORS, KeyError, RecursionError):
             why = f"{str(path)!r} is not of a run of ours"
             raise nn.FileError(f"--out: {why}; choose another --out") from None
         if theirs != settings:
             why = f"{str(path)!r} is a {cls.what} of other data or epochs"
             raise nn.FileError(f"--out: {why}; choose another --out")
         return cls(settings, found)
+
+    @classmethod
+    def cell(cls, read: Any) -> tuple[tuple[Any, int], Any]:
+        """A setting and its seed, and their accuracies, of a cell as `to_json` has it. Raises one of ERRORS
+        or KeyError for what is none: JSON has NaN, too, and numbers that no float can hold."""
+        setting = {name: _value(name, read[name], kind) for name, kind in get_type_hints(cls.setting).items()}
+        outcome = {name: number(cls.what, name, value, 0, LARGEST)
+                   for name, value in read["accuracies"].items()}
+        return (cls.setting(**setting), count(cls.what, "seed", read["seed"], 0)), cls.outcome(**outcome)
 
     def kept(self, out: Path) -> str:
         """What a run that ends now leaves, in words."""
@@ -86,17 +93,29 @@ class Cells:
         return f"kept: results of {len(self.found)} cells in {where}; the same command goes on from there"
 
 
+def _value(name: str, value: Any, kind: Any) -> Any:
+    """A value of a setting, of the type that it is declared with. Raises TypeError or ValueError for one of
+    another, and for NaN and infinity."""
+    if kind is float:
+        return number("setting", name, value, -LARGEST, LARGEST)
+    if isinstance(value, bool) != (kind is bool) or not isinstance(value, kind):
+        raise TypeError(f"setting: {name} must be {kind}, got {value!r}")
+    return value
+
+
 class Measuring:
     """Workers that measure cells, while the block runs, and a bar of so many `epochs` for them. What is done
     is in `cells` and in the file at once.
 
-    measured(data, budget, seed, setting, tick) runs in a worker."""
+    measured(data, budget, seed, setting, tick) runs in a worker. Raises nn.FileError where another run is at
+    work in the same folder."""
 
     def __init__(self, cells: Cells, options: Options, measured: Callable[..., Any], epochs: int) -> None:
         self.cells, self.options, self.measured, self.epochs = cells, options, measured, epochs
 
     def __enter__(self) -> Measuring:
         self.entered = ExitStack()
+        self.entered.enter_context(outputs.alone(self.options.out))
         self.entered.enter_context(on_interrupt(lambda: self.cells.kept(self.options.out)))
         return self
 

@@ -137,33 +137,40 @@ def _marks(axes: Any, rows: list[Row], value: Callable[[Row], float], scale: flo
         if row.control:
             own = owners[row.technique.removesuffix(Row.CONTROL)]
             axes.plot([own[0], x], [own[1], mean], color=colour, linewidth=1.6, linestyle="--", zorder=2)
-            taken.append(_beads(axes, own, (x, mean), pixel))
-        taken.append(_beads(axes, (x, scores.min()), (x, scores.max()), pixel))
+            taken.append(beads(axes, own, (x, mean), pixel))
+        taken.append(beads(axes, (x, scores.min()), (x, scores.max()), pixel))
     _names(axes, rows, points, np.vstack(taken), pixel)
 
 
 def _names(axes: Any, rows: list[Row], points: np.ndarray, taken: np.ndarray, pixel: float) -> None:
-    """The name of each row that is no control, where it covers nothing; a thin line leads to it from afar."""
+    """The name of each row that is no control."""
+    named = [i for i, row in enumerate(rows) if not row.control]
+    names(axes, [rows[i].technique for i in named], points[named], taken, pixel)
+
+
+def names(axes: Any, texts: list[str], points: np.ndarray, taken: np.ndarray, pixel: float,
+          **look: Any) -> None:
+    """Each text beside its point (n, 2), where it covers none of the boxes `taken` (m, 4), all in pixels, of
+    which a point of type has so many; a thin line leads to it from afar. look: of the texts."""
     from matplotlib.patheffects import withStroke
 
-    named = [i for i, row in enumerate(rows) if not row.control]
     halo = [withStroke(linewidth=3, foreground="white")]
-    texts = [axes.annotate(rows[i].technique, (0, 0), xycoords="figure pixels", ha="center", va="center",
-                           path_effects=halo, zorder=6, annotation_clip=False) for i in named]
-    boxes = [text.get_window_extent() for text in texts]
+    drawn = [axes.annotate(text, (0, 0), xycoords="figure pixels", ha="center", va="center", zorder=6,
+                           path_effects=halo, annotation_clip=False, **look) for text in texts]
+    boxes = [text.get_window_extent() for text in drawn]
     sizes = np.array([(box.width + 6 * pixel, box.height + 2 * pixel) for box in boxes])
     frame = np.array(axes.get_window_extent().extents)
-    centres = place(points[named], sizes, taken, frame, 0.9 * SIZE * pixel)
-    for i, text, centre, size in zip(named, texts, centres, sizes, strict=True):
+    centres = place(points, sizes, taken, frame, 0.9 * SIZE * pixel)
+    for point, text, centre, size in zip(points, drawn, centres, sizes, strict=True):
         text.set_position(centre)
-        nearest = np.clip(points[i], centre - size / 2, centre + size / 2)
-        if np.linalg.norm(nearest - points[i]) > 1.8 * SIZE * pixel:
-            axes.annotate("", points[i], nearest, xycoords="figure pixels", textcoords="figure pixels",
-                          zorder=2, annotation_clip=False,
+        nearest = np.clip(point, centre - size / 2, centre + size / 2)
+        if np.linalg.norm(nearest - point) > 1.8 * SIZE * pixel:
+            axes.annotate("", point, nearest, xycoords="figure pixels", textcoords="figure pixels", zorder=2,
+                          annotation_clip=False,
                           arrowprops={"arrowstyle": "-", "color": FAINT, "linewidth": 1})
 
 
-def _beads(axes: Any, start: Any, end: Any, pixel: float) -> np.ndarray:
+def beads(axes: Any, start: Any, end: Any, pixel: float) -> np.ndarray:
     """A line of the chart as a row of small boxes, for what must not cover it."""
     a, b = axes.transData.transform([start, end])
     steps = np.linspace(0, 1, 2 + int(np.linalg.norm(b - a) / (4 * pixel)))[:, None]

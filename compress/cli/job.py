@@ -60,14 +60,15 @@ def run(options: Options) -> Ledger:
     """Do the whole job and write ledger.json, report.html, charts and all Programs to `options.out`.
 
     What an earlier run left there goes when the first network is written. Raises OSError or FileError for
-    data that can't be read, a folder that can't be written or one that holds somebody else's files by these
-    names, before training; UnwrittenError for a report that can't be written after it."""
+    data that can't be read, a folder that can't be written, that holds somebody else's files by these names
+    or in which another run is at work, before training; UnwrittenError for a report that can't be written
+    after it."""
     techniques = selected(options)
     data = Data(options.data, limit=400 if options.quick else None)
     known = data.load()
     seeds = tuple(range(options.seed, options.seed + options.seeds))
     folder = outputs.Folder.open(options.out, techniques, seeds)
-    with on_interrupt(folder.kept):
+    with outputs.alone(options.out), on_interrupt(folder.kept):
         with Workers(options.threads, _epochs(techniques, options)) as pool:
             chosen, seen = _choose(pool, data, options, techniques)
             results = _train(pool, data, options, techniques, chosen, seeds, folder)

@@ -28,7 +28,11 @@ class Parser(argparse.ArgumentParser):
         self.words = list(sys.argv[1:] if args is None else args)
         for command in self._commands():
             command.above = self
-        return super().parse_known_args(self.words, namespace)
+        parsed = super().parse_known_args(self.words, namespace)
+        given = next((one for one in self._commands() if one.words is not None), None)
+        if given is not None:
+            self._refuse_misplaced(given)
+        return parsed
 
     def print_help(self, file: Any = None) -> None:
         """As the base class, which swallows the error of a full disk."""
@@ -50,6 +54,20 @@ class Parser(argparse.ArgumentParser):
                 break
             if re.match(r"[-–—]+[^\W\d]", name) and not any(one.startswith(name) for one in self._options()):
                 super().error(f"unrecognized arguments: {word}{self._hint(name)}")
+
+    def _refuse_misplaced(self, given: Parser) -> None:
+        """Exit with 2 if an option before the name of the command `given` is not one that it takes from
+        there: it would be without effect."""
+        def of(parser: Parser, name: str) -> list[argparse.Action]:
+            return [one for one in parser._actions if any(own.startswith(name) for own in one.option_strings)]
+
+        for word in self.words[: -1 - len(given.words)]:
+            name = word.partition("=")[0]
+            if not re.match(r"--?[^\W\d]", name) or not of(self, name):
+                continue
+            if all(one.default is not argparse.SUPPRESS for one in of(given, name)):
+                why = "stands behind" if of(given, name) else "is none of"
+                super().error(f"argument {name}: {why} {given.prog!r}")
 
     def _hint(self, name: str) -> str:
         """Whose option it is, or else which of this command may be meant."""

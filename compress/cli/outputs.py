@@ -7,10 +7,11 @@ does not start."""
 from __future__ import annotations
 
 import json
+import os
 import re
 import tempfile
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,29 @@ def check_writable(folder: Path) -> None:
     except OSError as error:  # has the name of the probe, if any
         why = f"no file can be written there: {error.strerror}"
         raise OSError(error.errno, why, str(folder)) from error
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """While the block runs, no other run is in this folder: each would take the other's files for its own.
+    Raises nn.FileError where one is. The system releases the lock however the process ends. (Windows opens no
+    folder, and some file systems have no locks: there none is held.)"""
+    if os.name == "nt":
+        yield
+        return
+    import fcntl
+
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            try:
+                fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                why = f"another run is at work in {str(folder)!r}"
+                raise nn.FileError(f"--out: {why}; choose another --out") from None
+        yield
+    finally:
+        os.close(opened)
 
 
 def clear(out: Path, stale: Iterable[str]) -> None:

@@ -70,7 +70,7 @@ def run(options: job.Options) -> Outcome:
     """Do it all, and write the files and deep-compression.json to `options.out`.
 
     Raises OSError or nn.FileError for data that can't be read or are too small, a folder that can't be
-    written, or one in which the files would overwrite something else's."""
+    written, one in which the files would overwrite something else's, or in which another run is at work."""
     data = Data(options.data, limit=400 if options.quick else None)
     images = data.load().x_train
     if options.data is not None and images.shape[-1] < SMALLEST:
@@ -81,7 +81,8 @@ def run(options: job.Options) -> Outcome:
     _check(options.out, [outputs.program(setting.network, name, seed) for setting in every for seed in seeds
                          for name in ("recipe float", LABEL, *CONTROLS)])
     epochs = sum(3 * (s.budget.base + s.budget.tune) + s.budget.tune for s in every) * len(seeds)
-    with on_interrupt(lambda: f"what is finished is kept in {options.out}"):
+    with (outputs.alone(options.out),
+          on_interrupt(lambda: f"what is finished is kept in {options.out}")):
         with Workers(options.threads, epochs) as pool:
             asked = {(seed, setting.network): pool.submit(train, data, setting, seed, options.out)
                      for seed in seeds for setting in every}

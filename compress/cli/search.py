@@ -32,6 +32,14 @@ class Table(Cells):
 
     what, file, setting, outcome = "search", "search.json", Trial, Accuracies
 
+    @classmethod
+    def cell(cls, read: Any) -> tuple[tuple[Trial, int], Accuracies]:
+        """As of every table, but a file has bytes, and a run takes time, if it was timed."""
+        (trial, seed), one = super().cell(read)
+        if not one.nbytes or bool(one.milliseconds) != trial.timed:
+            raise ValueError(f"search: a file of {one.nbytes} bytes, a run of {one.milliseconds} ms")
+        return (trial, seed), one
+
     def of(self, trial: Trial, seeds: Sequence[int]) -> list[Accuracies]:
         """Of each seed."""
         return [self.found[trial, seed] for seed in seeds]

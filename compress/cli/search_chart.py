@@ -1,18 +1,23 @@
 """The chart of `espalier search`: what was lost against bytes or milliseconds, with the front of what was
-measured, and beside it, dashed, where that would be if techniques added up. It needs the extra `plot`."""
+measured, and beside it, dashed, where that would be if techniques added up (of times nothing says that). It
+needs the extra `plot`."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..search.front import Parts, additive, pareto_front
 from ..search.goal import Outcome
-from .charts import COLOURS, FAINT, INK, ticks
+from .charts import COLOURS, FAINT, INK, beads, names, ticks
 from .drawing import write_png
 from .search_space import JOINT
 
-UNITS = {"nbytes": ("size of the file", " kB", 1000.0), "milliseconds": ("time of 256 images", " ms", 1.0)}
+UNITS = {"nbytes": ("size of the file", " kB", 1000.0),
+         "milliseconds": ("time of 256 images, one thread", " ms", 1.0)}
 
 
 def draw(found: Any, path: Path) -> None:
@@ -36,20 +41,17 @@ def figure(found: Any) -> Any:
     sums = _sums(found)
     for parts, sum_ in sums.items():
         axes.plot(*at([found.last[parts], sum_]), color=COLOURS[1], linewidth=1, linestyle=":", zorder=3)
-    axes.plot(*at(list(sums.values())), "o", color=COLOURS[1], markerfacecolor="white", markersize=8,
-              markeredgewidth=1.8, zorder=4, label="if its parts added up")
     axes.plot(*at(list(found.last.values())), "o", color=COLOURS[0], markersize=8, zorder=5,
               label=f"trained for {found.rounds[-1].epochs} epochs")
     front = pareto_front(found.last, found.cost)
     axes.plot(*at([found.last[parts] for parts in front]), color=COLOURS[0], linewidth=2, zorder=4,
               label="front of what was measured")
-    predicted = {**found.last, **sums}
-    axes.plot(*at([predicted[parts] for parts in pareto_front(predicted, found.cost)]), color=COLOURS[1],
-              linewidth=2, linestyle="--", zorder=3, label="front of what was predicted")
-    for parts in front:
-        axes.annotate(JOINT.join(parts) or "float", [one[0] for one in at([found.last[parts]])], (4, 7),
-                      textcoords="offset points", fontsize=11, color=INK, rotation=65, ha="left", va="bottom",
-                      zorder=6)
+    if sums:
+        axes.plot(*at(list(sums.values())), "o", color=COLOURS[1], markerfacecolor="white", markersize=8,
+                  markeredgewidth=1.8, zorder=4, label="if its parts added up")
+        predicted = {**found.last, **sums}
+        axes.plot(*at([predicted[parts] for parts in pareto_front(predicted, found.cost)]), color=COLOURS[1],
+                  linewidth=2, linestyle="--", zorder=3, label="front of what was predicted")
     axes.set_xscale("log")
     _frame(axes, [*found.last.values(), *sums.values()], found, factor)
     _goal(axes, found, factor)
@@ -61,10 +63,26 @@ def figure(found: Any) -> Any:
     axes.set_ylabel("points of accuracy against float, held out")
     axes.grid(alpha=0.3, linewidth=0.8, which="both")
     axes.set_axisbelow(True)
-    axes.legend(frameon=False, loc="lower right", fontsize=12)
-    drawn.supxlabel(f"{found.network}, mean of {len(found.seeds)} seeds; small grey marks: shorter rounds of "
-                    "halving; green: the goal", fontsize=12, color="#555555")
+    drawn.legend(loc="outside upper center", ncols=4, frameon=False, fontsize=12)
+    seeds = f"{len(found.seeds)} seed{'s' * (len(found.seeds) != 1)}"
+    drawn.supxlabel(f"{found.network}, mean of {seeds}; small grey marks: shorter rounds of halving; green: "
+                    "the goal", fontsize=12, color="#555555")
+    drawn.draw_without_rendering()  # lays the chart out: from here on pixels are known
+    drawn.set_layout_engine("none")
+    _names(axes, front, [*zip(*at([found.last[parts] for parts in front]), strict=True)],
+           [*zip(*at([*found.last.values(), *sums.values()]), strict=True)])
     return drawn
+
+
+def _names(axes: Any, front: list[Parts], along: list[tuple[float, float]],
+           marks: list[tuple[float, float]]) -> None:
+    """Of the recipes of the front, beside which they cover neither it nor a mark."""
+    pixel = axes.figure.dpi / 72
+    points, around = axes.transData.transform(along), axes.transData.transform(marks)
+    taken = [np.hstack([around - 5 * pixel, around + 5 * pixel])]
+    taken += [beads(axes, start, end, pixel) for start, end in pairwise(along)]
+    names(axes, [JOINT.join(parts) or "float" for parts in front], points, np.vstack(taken), pixel,
+          fontsize=11, color=INK)
 
 
 def _sums(found: Any) -> dict[Parts, Outcome]:
@@ -76,13 +94,13 @@ def _sums(found: Any) -> dict[Parts, Outcome]:
 
 
 def _frame(axes: Any, outcomes: list[Outcome], found: Any, factor: float) -> None:
-    """As wide as what is drawn in full, with room above for names; what short trainings lost may leave it."""
+    """As wide as what is drawn in full, with room for names; what short trainings lost may leave it."""
     costs = [getattr(one, found.cost) / factor for one in outcomes]
     low, high = min(one.points for one in outcomes), max(one.points for one in outcomes)
     low = min(low, -(found.goal.margin or 0.0))
     tall = max(high - low, 0.5)
     axes.set_xlim(min(costs) / 1.3, max(costs) * 1.5)
-    axes.set_ylim(low - 0.3 * tall, high + 0.9 * tall)
+    axes.set_ylim(low - 0.2 * tall, high + 0.4 * tall)
 
 
 def _goal(axes: Any, found: Any, factor: float) -> None:

@@ -122,16 +122,20 @@ def rate(network: str, parts: Parts) -> float:
 
 
 def measured(data: Data, budget: Budget, seed: int, trial: Trial, tick: Tick) -> Accuracies:
-    """The accuracies of one trial. Runs in a worker, and is determined by its arguments but for the time."""
-    program = made(data, budget, seed, trial, tick)
+    """The accuracies of one trial. Runs in a worker, and is determined by its arguments but for the time. A
+    recipe whose training diverges gets nothing right, in the bytes and the time of the float network."""
     images = _images(data, trial.on)
     float_, tuned = _float(data, replace(budget, tune=trial.epochs), seed, trial.network, trial.on)
+    try:
+        program, diverged = made(data, budget, seed, trial, tick), False
+    except nn.train.Diverged:
+        program, diverged = compress.convert(tuned, images.x_train[:512]), True
     milliseconds = 0.0
     if trial.timed:
         x = np.resize(images.x_test, (256, *images.x_test.shape[1:]))
         both = {Path("float"): compress.convert(tuned, images.x_train[:512]), Path("own"): program}
         milliseconds = beside.times(both, x, ROUNDS)[Path("own")].milliseconds
-    own = nn.train.accuracy(program, images.x_test, images.y_test)
+    own = 0.0 if diverged else nn.train.accuracy(program, images.x_test, images.y_test)
     return Accuracies(float_, own, float(compress.report(program).on_disk), milliseconds)
 
 

@@ -174,6 +174,8 @@ class Program(Signature):
             moves = any(isinstance(size, Size) and size != "N" for size in wanted.shape)
             if value != wanted and not moves:
                 raise ProgramError(f"{self.name}: state {made} is {value}; {given} must be {wanted}")
+        if len({*self.state.values()}) < len(self.state):
+            raise ProgramError(f"{self.name}: state: two outputs become one input: {self.state}")
         unused = self.constants.keys() - {name for call in self.calls for name in call.constants.values()}
         if unused:
             raise ProgramError(f"{self.name}: nothing uses the constants {sorted(unused)}")

@@ -91,12 +91,13 @@ class Ready:
         made = {step.output: (step.shape, step.dtype) for step in calls if step.buffer is None}
         self.taken = {name: np.empty(*inputs[name]) for name in read & inputs.keys() if _small(*inputs[name])}
         self.given = {name: np.empty(*kind) for name, kind in made.items() if _small(*kind)}
-        for i, step in enumerate(plan):  # an input that is only given a shape is copied there at once
-            first = step.inputs[0] if step.run is as_it_lies and step.buffer is not None else None
-            if first in inputs and sum(first in other.inputs for other in plan) == 1 and not any(
-                    before.buffer is not None and before.buffer.base is step.buffer.base
-                    for before in plan[:i]):  # where nothing else lies until then
+        used: set[int | None] = {None}  # the memory that steps before have written to
+        for step in plan:  # an input that is only given a shape is copied there, if it stays until it is read
+            memory = None if step.buffer is None else id(step.buffer.base)
+            first = step.inputs[0] if step.run is as_it_lies and memory not in used else None
+            if first in inputs and sum(first in other.inputs for other in plan) == 1:
                 self.taken[first] = step.buffer.reshape(inputs[first][0])
+            used.add(memory)
         self.arrays = {step.output: step.buffer for step in plan if step.buffer is not None}
         self.arrays |= self.taken | self.given
         self.steps = []

@@ -122,19 +122,14 @@ class CachedStep(Module):
     def example(cls, model: CharTransformer, tokens: np.ndarray) -> dict[str, np.ndarray]:
         """Inputs of `forward`: those of all steps through the tokens (N, T), one step after the other, T·N
         rows; at the first step the cache is empty. For compress.convert, which takes ranges from them. Raises
-        TypeError or ValueError for what are no tokens, none, or more than the context has."""
-        instance("CachedStep.example", "model", model, CharTransformer, "a CharTransformer")
-        instance("CachedStep.example", "tokens", tokens, np.ndarray, "an array of tokens (N, T)")
-        if tokens.ndim != 2 or not 0 < tokens.shape[1] <= model.context:
-            raise ValueError(f"CachedStep.example: tokens must be (N, T), T from 1 to {model.context}, the "
-                             f"context, got {tokens.shape}")
-        n, length = tokens.shape
+        TypeError for what are no tokens, ValueError for another shape, and for more than the context has."""
+        step, (n, length) = cls(model), _tokens_shape(tokens, model.context)
         heads, width = model.blocks[0].heads, model.token.embedding_dim
         keys = values = np.zeros((n, len(model.blocks), heads, model.context, width // heads), np.float32)
-        step, steps = cls(model), []
+        steps = []
         for t in range(length):
-            steps.append({"token": tokens[:, t:t + 1], "position": np.full((n, 1), t), "keys": keys,
-                          "values": values})
+            steps.append({"token": tokens[:, t:t + 1].astype(np.int64), "position": np.full((n, 1), t),
+                          "keys": keys, "values": values})
             if t + 1 < length:
                 with no_grad():
                     made = step(*map(Tensor, steps[-1].values()))
@@ -164,6 +159,17 @@ class CachedStep(Module):
             all_values.append(v)
         return {"logits": self.model.logits(x[:, 0]), "new_keys": F.stack(all_keys, 1),
                 "new_values": F.stack(all_values, 1)}
+
+
+def _tokens_shape(tokens: np.ndarray, context: int) -> tuple[int, int]:
+    """(N, T) of tokens that `CachedStep.example` takes."""
+    instance("CachedStep.example", "tokens", tokens, np.ndarray, "an array of integers")
+    if tokens.dtype.kind not in "iu":
+        raise TypeError(f"CachedStep.example: tokens must be integers, got {tokens.dtype}")
+    if tokens.ndim != 2 or not tokens.size or tokens.shape[1] > context:
+        raise ValueError(f"CachedStep.example: tokens must have shape (N, T), T at most {context}, and none "
+                         f"of both 0, got {tokens.shape}")
+    return tokens.shape
 
 
 def char_transformer(width: float = 1.0, rng: np.random.Generator | None = None, vocabulary: int = 257,

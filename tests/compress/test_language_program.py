@@ -33,10 +33,10 @@ def programs(network, tokens=TOKENS[:2]):
     return compress.convert(network, TOKENS), step
 
 
-@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize(("tied", "layers"), [(True, 2), (False, 2), (True, 1)])
 @pytest.mark.parametrize("name", RECIPES)
-def test_cached_steps_give_the_logits_of_the_whole_context(name, tied, tmp_path):
-    network = model(RECIPES[name], tied)
+def test_cached_steps_give_the_logits_of_the_whole_context(name, tied, layers, tmp_path):
+    network = model(RECIPES[name], tied, layers)
     whole, step = programs(network)
     every = whole(TOKENS)
     with nn.no_grad():
@@ -90,6 +90,13 @@ def test_what_the_program_has_no_place_for_is_refused():
         step(**inputs | {"position": np.array([[8]])})
     with pytest.raises(IndexError, match="rows 0 to 12"):
         step(**inputs | {"token": np.array([[13]])})
+
+
+def test_a_program_in_which_two_outputs_become_one_input_is_refused():
+    _, step = programs(model())
+    make, made_of = step.__reduce__()
+    with pytest.raises(compress.ProgramError, match=r"two outputs become one input"):
+        make(*made_of[:-1], {"new_keys": "keys", "new_values": "keys"})
 
 
 def test_a_table_is_chosen_by_name_or_class_and_stays_compressed():

@@ -8,6 +8,7 @@ import pytest
 import compress
 import nn
 from compress.program.ready import SMALL, KernelCall
+from nn import functional as F
 from nn import kernels
 
 
@@ -116,3 +117,44 @@ def test_a_run_on_few_examples_asks_nothing_again(int8):
     finally:
         sys.setprofile(None)
     assert len(seen) <= 6 + 2 * len(int8.bound.steps), seen
+
+
+class Woven(nn.Module):
+    """Lines (what, i, j): each makes a value of the values i and j before it, or of i alone, the three inputs
+    being the first. The last values are the outputs. A value is (N, 6) or (N, 2, 3)."""
+
+    def __init__(self, lines, outputs):
+        self.lines, self.outputs = lines, outputs
+
+    def forward(self, a, b, c):
+        values = [a, b, c]
+        for what, i, j in self.lines:
+            x, y = values[i % len(values)], values[j % len(values)]
+            if what == "turn":
+                values.append(x.reshape(len(x), 6) if x.ndim == 3 else x.reshape(len(x), 2, 3))
+            elif what == "relu":
+                values.append(F.relu(x))
+            elif what == "add":
+                values.append(x + y.reshape(*x.shape))
+            elif what == "permute":
+                values.append(x.reshape(len(x), 2, 3).permute(0, 2, 1).reshape(*x.shape))
+            else:
+                values.append(F.stack([x, y.reshape(*x.shape)], 1)[:, 1])
+        return {f"made_{i}": value + 0.5 for i, value in enumerate(values[-self.outputs:])}
+
+
+def test_no_buffer_is_overwritten_before_it_is_read():
+    """An input of which a step changes only the shape lies in that step's buffer from the first step on."""
+    rng = np.random.default_rng(0)
+    ops = ["turn", "relu", "add", "permute", "stack"]
+    for _ in range(100):
+        lines = [(ops[k], i, j) for k, i, j in rng.integers(10, size=(rng.integers(1, 12), 3)) % (5, 10, 10)]
+        model = Woven(lines, int(rng.integers(1, 4)))
+        shapes = [(2, 6) if flat else (2, 2, 3) for flat in rng.integers(2, size=3)]
+        x = tuple(rng.normal(size=shape).astype(np.float32) for shape in shapes)
+        program, want = compress.convert(model, x), model(*map(nn.Tensor, x))
+        for _ in range(2):
+            found = program(*x)
+            found = found if isinstance(found, dict) else {"made_0": found}
+            for name, one in want.items():
+                np.testing.assert_array_equal(found[name], one.data)

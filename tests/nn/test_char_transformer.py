@@ -152,8 +152,11 @@ def test_errors_name_what_is_wrong():
         CachedStep(network)(*map(nn.Tensor, step.values()))
     with pytest.raises(TypeError, match="CachedStep: model must be a CharTransformer, got int"):
         CachedStep(3)
-    for tokens in (np.zeros(3, int), np.zeros((1, 0), int), np.zeros((1, 7), int)):
-        with pytest.raises(ValueError, match=r"example: tokens must be \(N, T\), T from 1 to 6, the context"):
+    for shape in ((3,), (1, 7), (1, 0), (0, 3)):
+        with pytest.raises(ValueError, match=r"must have shape \(N, T\), T at most 6, .* got \("):
+            CachedStep.example(network, np.zeros(shape, int))
+    for tokens in ([[1, 2]], np.zeros((1, 2))):
+        with pytest.raises(TypeError, match=r"CachedStep\.example: tokens must be .*integers, got"):
             CachedStep.example(network, tokens)
 
 

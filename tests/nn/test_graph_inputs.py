@@ -233,6 +233,21 @@ def test_a_state_that_does_not_fit_is_refused(state, message):
                  state=state)
 
 
+@pytest.mark.parametrize("what", ["state", "dims"])
+def test_pairs_that_are_no_dict_are_refused(what):
+    for given in ("x", [("found", "x")]):
+        with pytest.raises(TypeError, match=f"^trace: {what} must be a dict, .* got {type(given).__name__}"):
+            nn.trace(Cached(), floats(2, 4), floats(2, 5, 4), np.array([1, 3]), **{what: given})
+
+
+def test_two_outputs_do_not_become_one_input():
+    def run(module, x, cache):
+        return {"found": x + cache, "one": cache * 2, "other": cache * 3}
+
+    with pytest.raises(ValueError, match=r"^trace: state: 'one' and another output become the input 'x_1'"):
+        nn.trace(Net(run), floats(2, 3), floats(2, 3), state={"one": "x_1", "other": "x_1"})
+
+
 # Examples and dims that do not fit
 
 

@@ -86,7 +86,8 @@ def test_rows_of_a_network_are_its_own():
     (["--data", "text:x"], "'text:x' is for --network char"),
     (["--network", "char", "--data", "mnist5k"], "'mnist5k' is for networks for images"),
     (["--network", "char", "--data", "text:"], "wants mnist:DIR, mnist5k or text:FILE"),
-    (["--network", "char", "--technique", "winograd"], "'winograd' is not one of float, 100 kB"),
+    (["--network", "char", "--technique", "winograd"],
+     "'winograd' is not one of float, 100 kB, 'dense int8, 100 kB', float16"),
     (["--network", "char", "--grid"], "--network: is for the ledger"),
     (["--network", "char", "--data", "text:/no/file"], "No such file"),
 ])

@@ -1,12 +1,14 @@
 """The folder of a run: what is somebody else's stays, an earlier run's goes when there is something new."""
 
 import json
+import os
 
 import pytest
 
 import compress
 import nn
-from compress.cli import outputs
+from compress.cli import grid, job, outputs
+from compress.cli.cells import Measuring
 from compress.cli.rows import EVERY
 from compress.cli.techniques import TECHNIQUES
 from tests.compress.cli.ledgers import ledger
@@ -74,3 +76,22 @@ def test_every_file_of_a_ledger_is_known_by_its_rows():
     rows = [(t.network, *outputs._name(t.label(t.options[-1] if t.options else None))) for t in EVERY]
     assert rows == [(t.network, t.name, False) for t in EVERY]
     assert outputs._name("pruned + shared 95%, dense control") == ("pruned + shared", True)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there a folder has no lock")
+def test_a_folder_has_one_run_at_a_time(tmp_path):
+    with outputs.alone(tmp_path):
+        with pytest.raises(nn.FileError, match=r"--out: another run is at work in .*; choose another --out"):
+            with outputs.alone(tmp_path):
+                pytest.fail("there are two")
+        with pytest.raises(nn.FileError, match="another run is at work"):
+            job.run(job.Options(tmp_path, quick=True, technique=("float",)))
+        table = grid.Table({}, {})
+        with (pytest.raises(nn.FileError, match="another run is at work"),
+              Measuring(table, job.Options(tmp_path), lambda *task: None, 1)):
+            pytest.fail("there are two")
+        with outputs.alone(tmp_path.parent):
+            pass
+    with outputs.alone(tmp_path):
+        pass
+    assert not list(tmp_path.iterdir())

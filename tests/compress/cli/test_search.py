@@ -16,6 +16,7 @@ from compress.cli.experiment import Data
 from compress.cli.search_space import CONTROL, HELD_OUT, TEST, Accuracies, Trial
 from compress.cli.techniques import NETWORKS
 from compress.search.front import combinations
+from compress.search.goal import Outcome
 
 FEW = [("int8",), ("pruned 50%", "int8"), ("int4",), ("pruned 50%",)]
 PARTS = {"a": (-1.0, 0.5), "b": (-0.5, 0.25), "c": (-8.0, 0.1), "d": (0.25, 1.0)}  # points, share of bytes
@@ -57,6 +58,9 @@ def test_it_finds_a_recipe_trains_it_on_all_images_and_tests_it_once(few, folder
     again = json.loads(capsys.readouterr().out)
     assert again["chosen"] == chosen
     assert again["cells"] == found["cells"]
+    assert said.endswith("results, chart and network: espalier-runs\n")
+    assert few("--bytes", "7") == 1
+    assert capsys.readouterr().out.endswith("results and chart: espalier-runs\n"), "no network is chosen"
 
 
 @pytest.mark.parametrize("network", ["cnn", "mlp"])
@@ -187,6 +191,17 @@ def test_milliseconds_are_measured_where_they_are_wanted(fake):
     assert "0.500" in found.text()
 
 
+def test_a_recipe_that_diverges_is_one_that_gets_nothing_right(monkeypatch):
+    """It does not end the search, and reaches no goal that limits what is lost."""
+    monkeypatch.setattr(search_space, "rate", lambda network, parts: 1e30)
+    one = search_space.measured(Data(limit=64), job.QUICK, 0, Trial("mlp", "taught", 5, timed=True),
+                                lambda epochs: None)
+    assert one.own == 0 < one.float
+    assert one.milliseconds > 0
+    assert one.nbytes > 200_000  # of the float network
+    assert not Goal(margin=50).reached(Outcome(100 * (one.own - one.float), one.nbytes))
+
+
 def test_a_trial_is_timed_and_a_teacher_is_heard():
     data, budget = Data(limit=64), job.QUICK
     timed = search_space.measured(data, budget, 0, Trial("mlp", "int8", 1, timed=True), lambda epochs: None)
@@ -205,9 +220,16 @@ def test_the_chart_has_both_fronts(fake):
         found = fake(goal, Fake(noise=1.0))
         axes = search_chart.figure(found).axes[0]
         lines = {line.get_label(): line for line in axes.lines}
-        measured, predicted = lines["front of what was measured"], lines["front of what was predicted"]
-        assert len(measured.get_xdata()) == len(compress.pareto_front(found.last, found.cost))
-        assert predicted.get_linestyle() == "--"
+        measured, predicted = lines["front of what was measured"], lines.get("front of what was predicted")
+        front = compress.pareto_front(found.last, found.cost)
+        assert len(measured.get_xdata()) == len(front)
+        assert {text.get_text() for text in axes.texts if text.get_text()} == {
+            " + ".join(parts) or "float" for parts in front}
+        if found.cost == "milliseconds":  # of which no sum is made
+            assert predicted is None
+            assert "if its parts added up" not in lines
+        else:
+            assert predicted.get_linestyle() == "--"
 
 
 @pytest.mark.parametrize(("options", "message"), [
@@ -228,6 +250,28 @@ def test_numbers_that_are_none(folder, capsys, options, message):
         command(["search", *options])
     assert stopped.value.code == 2
     assert message in capsys.readouterr().err
+
+
+WRONG = {"seed": [1.5, -1, True, "0", None, float("inf"), 10**400], "recipe": [0, None, [], {}],
+         "epochs": [1.5, True, "1"], "timed": [0, "no", None], "nbytes": [0.5, False],
+         "own": [float("nan"), float("inf"), -0.1, "0.9", None, True, 10**400, []],
+         "bytes": [0, -1, float("nan"), 1e300, "12"], "milliseconds": [1.0, float("nan"), -1]}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, some in WRONG.items() for value in some],
+                         ids=lambda one: str(one)[:9])
+def test_a_file_in_which_a_value_is_none_is_refused(fake, folder, name, value):
+    """Each would else be a bug of ours, or silently another value, somewhere behind the reading."""
+    fake(Goal(nbytes=30_000), Fake())
+    path = folder / "search.json"
+    found = json.loads(path.read_bytes())
+    cell = found["cells"][3]
+    place = {"own": "own", "bytes": "nbytes", "milliseconds": "milliseconds"}.get(name)
+    (cell if place is None else cell["accuracies"])[place or name] = value
+    path.write_text(json.dumps(found))
+    with pytest.raises(nn.FileError, match=r"search\.json' is not of a run of ours; choose another --out"):
+        fake(Goal(nbytes=30_000), Fake())
+    assert path.read_text() == json.dumps(found)
 
 
 def test_a_file_of_something_else_is_left_alone(few, folder, capsys):

@@ -53,7 +53,13 @@ def _elsewhere(tmp_path, monkeypatch):
      (["--list"], "unrecognized arguments: --list (an option of 'espalier bench')"),
      (["doctor", "--json"], "unrecognized arguments: --json (an option of 'espalier' and 'espalier bench'"),
      (["rules", "--seeds", "3", "--out"], "espalier rules: error: unrecognized arguments: --seeds (an opt"),
-     (["--technique", "int8", "pruned"], "invalid choice: 'pruned'"), ], ids=" ".join,
+     (["--technique", "int8", "pruned"], "invalid choice: 'pruned'"),
+     (["--all", "search", "--bytes", "9"], "espalier: error: argument --all: is none of 'espalier search'"),
+     (["--techn", "int8", "doctor"], "espalier: error: argument --techn: is none of 'espalier doctor'"),
+     (["--seeds=3", "--grid", "search", "--bytes", "9"], "argument --grid: is none of 'espalier search'"),
+     (["--network=mlp", "search", "--bytes", "9"], "argument --network: stands behind 'espalier search'"),
+     (["--json", "bench", "--list"], "argument --json: stands behind 'espalier bench'"),
+     (["--out", "here.md", "rules"], "argument --out: stands behind 'espalier rules'")], ids=" ".join,
 )
 def test_options_that_are_none(options, message, capsys):
     with pytest.raises(SystemExit) as stopped:
