@@ -16,7 +16,7 @@ TEXT = (HERE / "README.md").read_text(encoding="utf-8")
 ASSIGNMENTS = {1: "autograd", 2: "convolution", 3: "memory", 4: "integers", 5: "kernel", 6: "pruning",
                7: "sharing", 8: "factoring", 9: "testing", 10: "rounding", 11: "surgeon", 12: "coding",
                13: "teaching", 14: "features"}
-NOTEBOOKS = [f"{number:02}" for number in (*range(12), *range(13, 22))]    # 12 is left out
+NOTEBOOKS = [f"{number:02}" for number in (*range(12), *range(13, 23))]    # 12 is left out
 
 
 def section(title):
