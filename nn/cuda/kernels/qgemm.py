@@ -11,6 +11,7 @@ from ..requantize import Requantize
 
 STEP = 64  # bytes of b that are read along k together: rows are filled up with zeros
 PIECE = 16  # bytes of a that are read at once
+FEW = 16  # rows that are multiplied while b is read once
 TILES = {"mma": (64, 64), "mma_wide": (128, 256)}
 
 
@@ -28,6 +29,9 @@ def _best(call: Call, m: int, n: int) -> str:
     if call.library.capability < (8, 0):
         return "dp4a"
 
+    if m <= FEW:
+        return "few"
+
     def rounds(rung: str) -> int:
         down, across = TILES[rung]
         return -(-(-(-m // down) * -(-n // across)) // call.library.multiprocessors) * down * across
@@ -35,7 +39,8 @@ def _best(call: Call, m: int, n: int) -> str:
     return "mma_wide" if rounds("mma_wide") <= 2 * rounds("mma") else "mma"
 
 
-@on_device(qgemm, "naive", "dp4a", "mma", "mma_wide", needs={"mma": (8, 0), "mma_wide": (8, 0)}, pack=_pack)
+@on_device(qgemm, "naive", "dp4a", "mma", "mma_wide", "few", pack=_pack,
+           needs={"mma": (8, 0), "mma_wide": (8, 0), "few": (8, 0)})
 def _qgemm(call: Call, out: DeviceArray, a: DeviceArray, b: DeviceOperand, a_zero: int, b_zero: Any,
            bias: DeviceArray | None, scale: Any, out_zero: int, out_dtype: Any, clip: Any, rounding: str
            ) -> None:
@@ -43,9 +48,10 @@ def _qgemm(call: Call, out: DeviceArray, a: DeviceArray, b: DeviceOperand, a_zer
     rung = call.rung or _best(call, m, n)
     zeros = None if type(b_zero) is int and not b_zero else vector(b_zero, n, np.int32)
     stride, sums, unsigned = k, None, a.dtype == np.uint8
-    if rung != "naive" and (k % PIECE or zeros is not None):
-        stride = -(-k // PIECE) * PIECE
-        rows, sums = empty((m, stride), a.dtype) if k % PIECE else None, empty(m, np.int32)
+    piece = STEP if rung == "few" else PIECE
+    if rung != "naive" and (k % piece or zeros is not None):
+        stride = -(-k // piece) * piece
+        rows, sums = empty((m, stride), a.dtype) if k % piece else None, empty(m, np.int32)
         call("nn_cuda_qgemm_rows", m, k, a, unsigned, stride, rows, sums)
         a = a if rows is None else rows
     how = Requantize(call, out, bias, scale, out_zero, clip, rounding)
@@ -59,5 +65,7 @@ def _qgemm(call: Call, out: DeviceArray, a: DeviceArray, b: DeviceOperand, a_zer
         "a": a.pointer, "b": b.rows.pointer, "out": out.pointer})
     if rung in TILES:
         call("nn_cuda_qgemm_mma", rung == "mma_wide", operands, zero, how.c)
+    elif rung == "few":
+        call("nn_cuda_qgemm_few", operands, zero, how.c)
     else:
         call("nn_cuda_qgemm", rung == "dp4a", operands, zero, how.c)
