@@ -1,5 +1,5 @@
-/* qgemm: the product of 8-bit integers, exact. A ladder: naive, shared memory and dp4a, tensor cores (qgemm_mma.cu), and
-   aside of it the few rows of a small batch (qgemm_few.cu). */
+/* qgemm: the product of 8-bit integers, exact. A ladder: naive, shared memory and dp4a, tensor cores (qgemm_mma.cu),
+   and aside of it the few rows of a small batch (qgemm_few.cu). */
 #include "mma.h"
 #include "qgemm.h"
 
@@ -23,14 +23,14 @@ __global__ void qgemm_naive(nn_cuda_operands c, nn_cuda_zero_points zero, nn_cud
    memory. A number that the block has read serves 128 products, and one that a thread has read serves 8: for four k a
    thread reads 16 words (four instructions of 16 bytes) and does 64 dp4a, each of four products.
 
-   The pieces are 32 k long, as 8 words for each row. Words of the same k lie together, so that a thread finds its rows in
-   one piece: rows 4 i .. 4 i + 3 and 64 + 4 i .. of a, and columns alike. 132 and not 128 words lie between two k: a warp
-   stores a row's words two pieces of four k at a time, and those would meet the same banks (4 * 128 % 32 = 0, but
+   The pieces are 32 k long, as 8 words for each row. Words of the same k lie together, so that a thread finds its rows
+   in one piece: rows 4 i .. 4 i + 3 and 64 + 4 i .. of a, and columns alike. 132 and not 128 words lie between two k: a
+   warp stores a row's words two pieces of four k at a time, and those would meet the same banks (4 * 128 % 32 = 0, but
    4 * 132 % 32 = 16, and 16 rows fill the other half).
 
-   16 warps of a multiprocessor wait at every barrier for global memory, and dp4a is an instruction of the ordinary cores:
-   64 threads of a multiprocessor of 128 lanes do 4 * 2 operations with it, some 60 TOPS on an H100. Tensor cores have
-   1979: the next rung. */
+   At each barrier the warps wait for global memory: two blocks on a multiprocessor (110 of its 128 registers a thread)
+   cover for each other. And dp4a goes through the ordinary integer units: at 64 a cycle on each of 132 multiprocessors
+   of 1.76 GHz that is 119 TOPS, where the tensor cores of the same device (H100) have 1979: the next rung. */
 constexpr int TILE = 128, WORDS = 8, PITCH = TILE + 4;
 
 /* Words `step` .. step + 7 of 128 rows; row i of the tile is row first + i of `rows`, or zeros behind the last. */
@@ -52,7 +52,8 @@ __device__ static void eight(uint32_t (&x)[8], const uint32_t (&words)[PITCH], i
 }
 
 template <bool A_UNSIGNED>
-__global__ void __launch_bounds__(256, 2) qgemm_dp4a(nn_cuda_operands c, nn_cuda_zero_points zero, nn_cuda_requantize how) {
+__global__ void __launch_bounds__(256, 2)
+    qgemm_dp4a(nn_cuda_operands c, nn_cuda_zero_points zero, nn_cuda_requantize how) {
     SHARED(uint32_t, a, [WORDS][PITCH]);
     SHARED(uint32_t, b, [WORDS][PITCH]);
     const int down = threadIdx.x / 16, across = threadIdx.x % 16;
@@ -94,8 +95,9 @@ API int nn_cuda_qgemm(int rung, nn_cuda_operands *c, nn_cuda_zero_points *zero, 
     return launched();
 }
 
-/* What rungs want of a beforehand: rows in a stride of 16 bytes with zeros behind K (`rows`, unless null), and the sum of
-   each (`sums`, unless null). A warp a row. The product reads the same bytes next, from the L2 cache if they fit there. */
+/* What rungs want of a beforehand: rows in a stride of 16 bytes with zeros behind K (`rows`, unless null), and the sum
+   of each (`sums`, unless null). A warp a row. The product reads the same bytes next, from the L2 cache if they fit
+   there. */
 __global__ void qgemm_rows(int m, int k, const uint8_t *a, int a_unsigned, int64_t stride, uint8_t *rows,
                            int32_t *sums) {
     const int lane = threadIdx.x;
@@ -113,7 +115,7 @@ __global__ void qgemm_rows(int m, int k, const uint8_t *a, int a_unsigned, int64
 
 API int nn_cuda_qgemm_rows(int m, int k, const void *a, int a_unsigned, int64_t stride, void *rows, void *sums,
                            void *stream) {
-    LAUNCH(qgemm_rows, ceil_div(m, 8), dim3(32, 8), 0, stream, m, k, static_cast<const uint8_t *>(a), a_unsigned, stride,
-           static_cast<uint8_t *>(rows), static_cast<int32_t *>(sums));
+    LAUNCH(qgemm_rows, ceil_div(m, 8), dim3(32, 8), 0, stream, m, k, static_cast<const uint8_t *>(a), a_unsigned,
+           stride, static_cast<uint8_t *>(rows), static_cast<int32_t *>(sums));
     return launched();
 }

@@ -1,25 +1,27 @@
-/* qgemm for a small batch, up to 16 rows of a: there is one multiplication for each byte of b and row, so all that counts
-   is to read b once, at the full bandwidth of the memory.
+/* qgemm for a small batch, up to 16 rows of a: there is one multiplication for each byte of b and row, so all that
+   counts is to read b once, at the full bandwidth of the memory.
 
-   A block takes 16 columns, and its warps share k: warp w multiplies steps w, w + WARPS, ... of 64 bytes. So 4096 columns
-   are 256 blocks, two for each of 132 multiprocessors; and each of those has up to 16 warps * 8 steps * 1 KB = 128 KB on
-   their way, where 30 KB hide a latency of 0.8 us at 4.8 TB/s. Nothing of b goes through shared memory.
+   A block takes 16 columns, and its warps share k: warp w multiplies steps w, w + WARPS, ... of 64 bytes. So 4096
+   columns are 256 blocks, two for each of 132 multiprocessors, and each of those has 16 warps with AHEAD steps of 1 KB
+   on their way: 64 KB. A latency of 0.8 us at 4.8 TB/s (H200) takes 4.8 TB/s * 0.8 us / 132 = 29 KB. Nothing of b goes
+   through shared memory.
 
    Tensor cores multiply, the other way round: the 16 columns of b are the rows of mma's A, eight rows of a its columns:
-   D = (a b)^T. It takes any order of k as long as both sides keep to it. Lane 4 g + t reads the 16 bytes from 16 t on of
-   column g (words w0..w3), of column g + 8 (v0..v3) and of row g of a (x0..x3), and gives them to two products:
+   D = (a b)^T. It takes any order of k as long as both sides keep to it. Lane 4 g + t reads the 16 bytes from 16 t on
+   of column g (words w0..w3), of column g + 8 (v0..v3) and of row g of a (x0..x3), and gives them to two products:
 
                        mma's A                                              mma's B
                  a[0]   a[1]   a[2]   a[3]                               b[0]   b[1]
        first      w0     v0     w1     v1          row g of a             x0     x1
        second     w2     v2     w3     v3                                 x2     x3
 
-   mma's A is signed, and so is its B: uint8 a are made int8, 128 less, by their top bit; 128 times the sum of the column
-   is added at the end. */
+   mma's A is signed, and so is its B: uint8 a are made int8, 128 less, by their top bit; 128 times the sum of the
+   column is added at the end. */
 #include "mma.h"
 #include "qgemm.h"
 
-constexpr int WARPS = 8, COLUMNS = 16, STEP = 64, AHEAD = 4, PITCH = COLUMNS + 4;   // of words: 32 banks
+constexpr int WARPS = 8, COLUMNS = 16, STEP = 64, AHEAD = 4;
+constexpr int PITCH = COLUMNS + 4;           // words: lanes 4 g + t store to banks 2 * 20 t + g, all 32
 
 /* What a lane holds of one step; rows of a in groups of eight. */
 template <int GROUPS> struct Step {
@@ -45,10 +47,11 @@ __global__ void __launch_bounds__(WARPS * 32, 2)
     qgemm_few(nn_cuda_operands c, nn_cuda_zero_points zero, nn_cuda_requantize how) {
     SHARED(int32_t, parts, [WARPS][GROUPS * 8][PITCH]);
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    const int64_t left = static_cast<int64_t>(blockIdx.x) * COLUMNS, top = static_cast<int64_t>(blockIdx.y) * GROUPS * 8;
+    const int64_t left = static_cast<int64_t>(blockIdx.x) * COLUMNS;
+    const int64_t top = static_cast<int64_t>(blockIdx.y) * GROUPS * 8;
     const uint32_t flip = c.a_unsigned ? 0x80808080u : 0;
 
-    /* What this thread will store, and what is to be known of its column: asked for before the numbers, not after them. */
+    /* What this thread will store, and what is to be known of its column: asked for before the numbers, not after. */
     const int across = threadIdx.x % COLUMNS, down = threadIdx.x / COLUMNS;
     const int64_t row = top + down, at = left + across;
     CodesColumn of{};

@@ -2,16 +2,17 @@
 #include "int8_tiles.h"
 #include "qgemm.h"
 
-/* Rung 2, mma: tiles of 64 x 64, four warps of 32 x 32. Of 64 bytes of k a block copies (64 + 64) * 64 = 8 KB for
-   64 * 64 * 64 products: 64 operations a byte, which at the 5 to 7 TB/s that the L2 cache of an H100 gives are 320 to 450
-   TOPS, of 1979. And a warp reads (32 + 32) * 32 = 2 KB of shared memory for 8 instructions: 128 bytes a cycle are
-   16 cycles. What helps is the next rung's larger tile. This one is for results so small that tiles of that size would
-   leave multiprocessors without one: 1024 x 1024 are 256 tiles.
+/* Rung 2, mma: tiles of 64 x 64, four warps of 32 x 32. For 64 bytes of k a block copies (64 + 64) * 64 = 8 KB and does 2 * 64^3
+   operations: 64 a byte. An L2 cache that gives 5 to 7 TB/s (what others report of H100) feeds 320 to 450 TOPS with
+   that, of 1979. And a warp reads (32 + 32) * 32 = 2 KB of shared memory for 8 instructions, 16 cycles of the 128 bytes
+   that shared memory gives in one. Larger tiles help with both: the next rung. This one is for results so small that
+   large tiles would leave multiprocessors without one: 1024 x 1024 are 256 tiles.
 
-   Rung 3, mma_wide: tiles of 128 x 256, eight warps of 64 x 64, whose sums fill half of the registers. 24 KB for
-   128 * 256 * 64 products are 171 operations a byte, 2.7 times as many; and 4 KB of shared memory serve 32
-   instructions, twice as many a byte. Four stages are 96 KB: one block a multiprocessor, with 99 KB also on sm_86 and
-   sm_89. What limits it on Hopper is mma.sync itself, to about 60 % of what wgmma does there. */
+   Rung 3, mma_wide: tiles of 128 x 256, eight warps of 64 x 64, whose sums fill half of the registers (248 a thread,
+   none spilled). 24 KB for 2 * 128 * 256 * 64 operations: 171 a byte, 850 to 1200 TOPS of such an L2 cache; and 4 KB of
+   shared memory serve 32 instructions, twice as many a byte. Of the main loop's 145 instructions 64 are products, 16
+   ldmatrix, 6 copies. Four stages are 96 KB, one block a multiprocessor, also where there are 99 KB (sm_86, sm_89). On
+   Hopper mma.sync itself reaches only some 60 % of the peak, which is wgmma's. */
 typedef Int8Tile<2, 2, 32, 32, 4> Small;
 typedef Int8Tile<2, 4, 64, 64, 4> Wide;
 

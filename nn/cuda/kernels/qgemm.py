@@ -28,7 +28,6 @@ def _best(call: Call, m: int, n: int) -> str:
     and a wide one takes the time of so many products; small ones are about half as fast for theirs."""
     if call.library.capability < (8, 0):
         return "dp4a"
-
     if m <= FEW:
         return "few"
 
