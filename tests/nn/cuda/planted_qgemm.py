@@ -1,0 +1,42 @@
+"""Faults for qgemm, which a law or the emulation finds: (kernel, rung, file, as it is, with the fault)."""
+
+PLANTED = [
+    ("qgemm", "naive", "qgemm.cu", "column >= c.n", "column > c.n"),
+    ("qgemm", "naive", "qgemm.cu", "i < c.k; ++i", "i <= c.k; ++i"),
+    ("qgemm", "naive", "requantize.h", "rintf(", "roundf("),
+
+    ("qgemm", "dp4a", "qgemm.cu", "c.n, step);\n        __syncthreads();", "c.n, step);"),
+    ("qgemm", "dp4a", "qgemm.cu", "__syncthreads();                    // before the next",
+     "// before the next"),
+    ("qgemm", "dp4a", "qgemm.cu", "first + row < count", "first + row <= count"),
+    ("qgemm", "dp4a", "qgemm.cu", "(step + piece) * 4 < stride", "(step + piece) * 4 <= stride"),
+    ("qgemm", "dp4a", "qgemm.cu", "step * 4 < c.k", "step * 4 + 4 < c.k"),
+    ("qgemm", "dp4a", "qgemm.cu", "i < k ? a[row * k + i]", "i <= k ? a[row * k + i]"),
+    ("qgemm", "dp4a", "zero_points.h", "a_zero * (k * c.b_zero - ", "a_zero * (0u - "),
+    ("qgemm", "dp4a", "zero_points.h", "n % 4) {", "n % 2) {"),
+
+    ("qgemm", "mma", "int8_tiles.h", "cp_async_wait<Tile::STAGES - 2>();\n",
+     "cp_async_wait<Tile::STAGES - 1>();\n"),
+    ("qgemm", "mma", "int8_tiles.h", "sums);\n        cp_async_wait<Tile::STAGES - 2>",
+     "sums);\n        cp_async_wait<Tile::STAGES - 1>"),
+    ("qgemm", "mma", "int8_tiles.h", "is there\n        __syncthreads();", "is there"),
+    ("qgemm", "mma", "int8_tiles.h", "__syncthreads();\n    Fragments<Tile> first", "Fragments<Tile> first"),
+    ("qgemm", "mma", "int8_tiles.h", "copy(step + Tile::STAGES - 1)", "copy(step + Tile::STAGES)"),
+    ("qgemm", "mma", "int8_tiles.h", "memory + (step + 1) % Tile::STAGES", "memory + step % Tile::STAGES"),
+    ("qgemm", "mma", "int8_tiles.h", "lane / 16 * 8, half * 2 + lane / 8 % 2)", "lane / 16 * 8, half * 2)"),
+    ("qgemm", "mma", "int8_tiles.h", "to += place_of(threadIdx.x / 4, piece)", "to += threadIdx.x * 16"),
+    ("qgemm", "mma", "int8_tiles.h", "read = k < stride ? 16 : 0", "read = 16"),
+    ("qgemm", "mma", "int8_tiles.h", "min(i, count - 1)", "min(i, count)"),
+    ("qgemm", "mma", "int8_tiles.h", "__syncthreads();\n        for (int i = threadIdx.x / ACROSS",
+     "for (int i = threadIdx.x / ACROSS"),
+    ("qgemm", "mma", "int8_tiles.h", "++part) {\n        __syncthreads();", "++part) {"),
+    ("qgemm", "mma_wide", "int8_tiles.h", "if (row < m)", "if (row <= m)"),
+
+    ("qgemm", "few", "qgemm_few.cu", "    __syncthreads();\n", ""),
+    ("qgemm", "few", "qgemm_few.cu", "lane / 4 + 8, int64_t{c.n} - 1)", "lane / 4 + 8, int64_t{c.n})"),
+    ("qgemm", "few", "qgemm_few.cu", "s == 0 || k + s * WARPS * STEP < c.kp", "true"),
+    ("qgemm", "few", "qgemm_few.cu", "row >= c.m", "row > c.m"),
+    ("qgemm", "few", "qgemm_few.cu", "second[4] = {low.z, high.z, low.w, high.w}",
+     "second[4] = {low.z, high.w, low.w, high.z}"),
+    ("qgemm", "few", "qgemm_few.cu", "0x80808080u", "0x80808000u"),
+]
