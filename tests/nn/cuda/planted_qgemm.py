@@ -12,7 +12,7 @@ PLANTED = [
     ("qgemm", "dp4a", "qgemm.cu", "(step + piece) * 4 < stride", "(step + piece) * 4 <= stride"),
     ("qgemm", "dp4a", "qgemm.cu", "step * 4 < c.k", "step * 4 + 4 < c.k"),
     ("qgemm", "dp4a", "qgemm.cu", "i < k ? a[row * k + i]", "i <= k ? a[row * k + i]"),
-    ("qgemm", "dp4a", "zero_points.h", "a_zero * (k * c.b_zero - ", "a_zero * (0u - "),
+    ("qgemm", "dp4a", "zero_points.h", "a_zero * (k * c.b_zero - ", "a_zero * (k - "),
     ("qgemm", "dp4a", "zero_points.h", "n % 4) {", "n % 2) {"),
 
     ("qgemm", "mma", "int8_tiles.h", "cp_async_wait<Tile::STAGES - 2>();\n",

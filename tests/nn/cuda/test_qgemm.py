@@ -1,4 +1,4 @@
-"""qgemm on the device beyond the sizes of its laws: many tiles, in bands; and which rung serves which sizes."""
+"""qgemm on the device beyond the sizes of its laws: many tiles, in bands; and which rung serves which."""
 
 from types import SimpleNamespace
 
