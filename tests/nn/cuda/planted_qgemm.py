@@ -36,7 +36,7 @@ PLANTED = [
     ("qgemm", "few", "qgemm_few.cu", "lane / 4 + 8, int64_t{c.n} - 1)", "lane / 4 + 8, int64_t{c.n})"),
     ("qgemm", "few", "qgemm_few.cu", "s == 0 || k + s * WARPS * STEP < c.kp", "true"),
     ("qgemm", "few", "qgemm_few.cu", "row >= c.m", "row > c.m"),
-    ("qgemm", "few", "qgemm_few.cu", "second[4] = {low.z, high.z, low.w, high.w}",
-     "second[4] = {low.z, high.w, low.w, high.z}"),
+    ("qgemm", "few", "qgemm_few.cu", "{b.low.z, b.high.z, b.low.w, b.high.w}",
+     "{b.low.z, b.high.w, b.low.w, b.high.z}"),
     ("qgemm", "few", "qgemm_few.cu", "0x80808080u", "0x80808000u"),
 ]
