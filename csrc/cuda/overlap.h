@@ -1,13 +1,14 @@
 /* Kernels that begin before the one in front of them has ended (programmatic dependent launch, from sm_90 on: CUDA C++
-   Programming Guide, "Programmatic Dependent Launch and Synchronization"). Between two kernels of a stream memory
-   rests for a time, about as long as it takes to read some megabytes: the last blocks end, the next are started, their
-   first loads are on the way.
+   Programming Guide, "Programmatic Dependent Launch and Synchronization"). Between two kernels of a stream memory rests
+   for a time, about as long as it takes to read some megabytes: the last blocks end, the next are started, their first
+   loads are on the way.
 
        launch_overlapped(kernel, grid, block, stream, arguments...)      as LAUNCH, and it may begin early
 
    The kernel says next_may_start() when the next one of its kind may; and earlier_are_done() waits until all that was
-   asked before is complete. In front of that it must write nothing, and read only what no kernel writes: packed weights,
-   which the host has uploaded. Every thread has to come there. Elsewhere, and on older devices, all of it is nothing. */
+   asked before is complete. In front of that it must write nothing, and read only what no kernel writes: packed
+   weights, which the host has uploaded. Every thread has to come there. Elsewhere, and on older devices, all of it is
+   nothing. */
 #pragma once
 
 #include "device.h"

@@ -4,7 +4,7 @@
    A block takes 16 columns, and its warps share k: warp w multiplies steps w, w + WARPS, ... of 64 bytes. So 4096
    columns are 256 blocks, two for each of 132 multiprocessors. Every warp asks for 8 steps of 1 KB before it waits for
    one: 128 KB a multiprocessor, where 4.8 TB/s (H200) * 0.8 us of latency / 132 are 29 KB. 16 MB take 3.5 us at that
-   rate, and nearly as long would the memory rest between two kernels: so a block asks for its b before the kernel in
+   rate, and beside that counts what memory rests between two kernels: so a block asks for its b before the kernel in
    front has ended (overlap.h). Nothing of b goes through shared memory.
 
    Tensor cores multiply, the other way round: the 16 columns of b are the rows of mma's A, eight rows of a its columns:

@@ -2,11 +2,11 @@
 #include "int8_tiles.h"
 #include "qgemm.h"
 
-/* Rung 2, mma: tiles of 64 x 64, four warps of 32 x 32. For 64 bytes of k a block copies (64 + 64) * 64 = 8 KB and does 2 * 64^3
-   operations: 64 a byte. An L2 cache that gives 5 to 7 TB/s (what others report of H100) feeds 320 to 450 TOPS with
-   that, of 1979. And a warp reads (32 + 32) * 32 = 2 KB of shared memory for 8 instructions, 16 cycles of the 128 bytes
-   that shared memory gives in one. Larger tiles help with both: the next rung. This one is for results so small that
-   large tiles would leave multiprocessors without one: 1024 x 1024 are 256 tiles.
+/* Rung 2, mma: tiles of 64 x 64, four warps of 32 x 32. For 64 bytes of k a block copies (64 + 64) * 64 = 8 KB and does
+   2 * 64^3 operations: 64 a byte. An L2 cache that gives 5 to 7 TB/s (what others report of H100) feeds 320 to 450 TOPS
+   with that, of 1979. And a warp reads (32 + 32) * 32 = 2 KB of shared memory for 8 instructions, 16 cycles of the 128
+   bytes that shared memory gives in one. Larger tiles help with both: the next rung. This one is for results so small
+   that large tiles would leave multiprocessors without one: 1024 x 1024 are 256 tiles.
 
    Rung 3, mma_wide: tiles of 128 x 256, eight warps of 64 x 64, whose sums fill half of the registers (248 a thread,
    none spilled). 24 KB for 2 * 128 * 256 * 64 operations: 171 a byte, 850 to 1200 TOPS of such an L2 cache; and 4 KB of
