@@ -1,7 +1,6 @@
 /* Kernels that begin before the one in front of them has ended (programmatic dependent launch, from sm_90 on: CUDA C++
    Programming Guide, "Programmatic Dependent Launch and Synchronization"). Between two kernels of a stream memory rests
-   for a time, about as long as it takes to read some megabytes: the last blocks end, the next are started, their first
-   loads are on the way.
+   for a time: the last blocks end, the next are started, their first loads are on the way.
 
        launch_overlapped(kernel, grid, block, stream, arguments...)      as LAUNCH, and it may begin early
 
