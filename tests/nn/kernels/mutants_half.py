@@ -51,6 +51,16 @@ def makes_infinity_of_nan(bits):
     return np.where(bits & 0x7c00 == 0x7c00, bits & 0xfc00, bits)
 
 
+@arguments(laws_float.reads_every_half, half_gemm)
+def cuts_an_a_of_float16_to_ten_bits(a, b):
+    return (a if a.dtype == np.float32 else (a.view(np.uint16) & np.uint16(0xfffe)).view(np.float16), b), {}
+
+
+@arguments(laws.equals_specification, half_gemm)
+def reads_a_of_float16_as_bfloat16(a, b):
+    return (a if a.dtype == np.float32 else (a.view(np.uint16).astype(np.uint32) << 16).view(np.float32), b), {}
+
+
 @output(laws.equals_specification, half_gemm)
 def sums_in_half_precision(y, a, b):
     with np.errstate(over="ignore"):
