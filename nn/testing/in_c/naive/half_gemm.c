@@ -1,4 +1,4 @@
-/* half_gemm: each number of 16 bits is made a float where it is multiplied. */
+/* half_gemm: each number of b is made a float where it is multiplied. */
 #include "half_gemm.h"
 
 #include <math.h>
@@ -23,21 +23,16 @@ static float of_float16(uint16_t bits)
     return bits >> 15 ? -value : value;
 }
 
-static float of(const void *numbers, int type, int64_t at)
-{
-    if (type == NN_F32)
-        return ((const float *)numbers)[at];
-    uint16_t bits = ((const uint16_t *)numbers)[at];
-    return type == NN_F16 ? of_float16(bits) : of_bfloat16(bits);
-}
-
 SIGNATURE
 {
+    const uint16_t *bits = b;
     for (int64_t m = 0; m < M; m++)
         for (int64_t n = 0; n < N; n++) {
             float sum = 0;
-            for (int64_t k = 0; k < K; k++)
-                sum += of(a, a_type, m * K + k) * of(b, b_type, k * N + n);
+            for (int64_t k = 0; k < K; k++) {
+                uint16_t one = bits[k * N + n];
+                sum += a[m * K + k] * (b_type == NN_F16 ? of_float16(one) : of_bfloat16(one));
+            }
             out[m * N + n] = sum;
         }
     return 0;
