@@ -29,6 +29,7 @@ class HalfGemm(Gemm):
     name, exact = "half_gemm", False
     m_tiles, n_tiles = (1, 2, 4, 6, 8, 12), (16, 32, 48, 64)
     kinds = tuple((a, b) for a in (np.float32, np.float16) for b in HALVES)  # of a, and of b
+    apart = 1                              # of the 65,536 numbers one in so many is tried in one case
 
     def cases(self) -> st.SearchStrategy[Case]:
         """All formats; of float16 also both zeros, subnormals and the largest numbers."""
@@ -76,3 +77,10 @@ class HalfGemm(Gemm):
         """One of 16 bits, too."""
         one = super().spoiled(as_floats(a), rng)
         return one if a.dtype == np.float32 else as_halves(one, a.dtype.type)
+
+
+class HalfGemmOnDevice(HalfGemm):
+    """half_gemm on the device, whose emulation takes a second for 65,536 columns."""
+
+    variants = tuple(f"half_gemm_cuda_{rung}" for rung in ("naive", "shared", "registers"))
+    apart = 16

@@ -20,7 +20,7 @@ import numpy as np
 
 from .case import Case
 from .domain import TINY, U, Gemm, gamma
-from .domain_half import HalfGemm
+from .domain_half import HalfGemmOnDevice
 
 AT_ONCE = 4                                # products that are added together, at least
 TF32 = 2.0 ** -11                          # unit roundoff of tf32, which has float32's exponents
@@ -63,7 +63,7 @@ class Tf32Gemm(Gemm):
         return cut_off(len(b)) * (a @ b) + len(b) * 2 * TINY
 
 
-class HalfGemmOnTensorCores(HalfGemm):
+class HalfGemmOnTensorCores(HalfGemmOnDevice):
     """half_gemm of float16 by float16, mostly: the rest is multiplied elsewhere."""
 
     variants = "half_gemm_cuda_mma", "half_gemm_cuda_mma_large"

@@ -1,5 +1,7 @@
 """Products of floats on the device: what the laws of gemm and half_gemm do not ask."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,11 +9,11 @@ from nn import cuda
 from nn.kernels import gemm, half_gemm, use
 from nn.testing.case import Case
 from nn.testing.check import forced, holds
-from nn.testing.domain import OF_VARIANTS
+from nn.testing.domain import DOMAINS, OF_VARIANTS
 from nn.testing.domain_half import as_halves
 from nn.testing.domain_tensor_cores import rounded_to_tf32
 from nn.testing.laws import equals_specification, same
-from nn.testing.laws_float import is_exact_on_small_integers
+from nn.testing.laws_float import is_exact_on_small_integers, reads_every_half
 
 LARGE = 130, 200, 259  # two tiles of rows, two of columns, four steps of k; none of them whole
 
@@ -54,6 +56,13 @@ def test_the_tf32_of_the_law_is_that_of_the_device(device):
     with use("gemm_cuda_tf32"):
         got = gemm(x[:, None], np.ones((1, 1), np.float32))[:, 0]
     same(got, rounded_to_tf32(x), "numbers of tf32")
+
+
+@pytest.mark.parametrize("of_b", [np.float16, np.uint16])
+@pytest.mark.parametrize("rung", cuda.DEVICE_KERNELS["half_gemm"].rungs)
+def test_all_65536_numbers(rung, of_b, device):
+    f = replace(forced(half_gemm, f"half_gemm_cuda_{rung}"), domain=DOMAINS["half_gemm"])
+    reads_every_half(f, numbers(1, 1, 1, np.float16, of_b))
 
 
 @pytest.mark.parametrize(("kernel", "rung", "made"), [
