@@ -1,5 +1,5 @@
-"""Matrices as rows that a kernel of the device reads in pieces of 16 bytes: a multiple of 8 numbers each, what
-is beyond them 0 (csrc/cuda/rows.cu)."""
+"""Matrices as rows that a kernel of the device reads in pieces of 16 bytes: a multiple of 8 numbers each,
+filled up with zeros (csrc/cuda/rows.cu)."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def filled_up(call: Call, x: DeviceArray) -> DeviceArray:
 
 
 def columns_of(call: Call, b: DeviceArray | DeviceOperand) -> DeviceArray:
-    """(N, KP) the columns of a (K, N), each in one piece: those of an operand that `pack` has made; those of an
+    """(N, KP) the columns of a (K, N), each in one piece: those of an operand that `pack` has made; or of an
     array of the device, which is turned there."""
     if isinstance(b, DeviceOperand):
         return b.columns

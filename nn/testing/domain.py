@@ -31,12 +31,12 @@ def gamma(k: int | np.ndarray) -> float | np.ndarray:
 
 
 DOMAINS: dict[str, Domain] = {}            # name of a kernel -> its Domain
-OF_VARIANTS: dict[str, Domain] = {}        # name of a variant that rounds otherwise -> that of its kernel, for it
+OF_VARIANTS: dict[str, Domain] = {}        # name of a variant that rounds otherwise -> its Domain
 
 
 class Domain:
-    """The calls of one kernel, and its structure. A subclass with a `name` is that of the kernel so named, one
-    with `variants` that of these variants of it; raises TypeError where another is."""
+    """The calls of one kernel, and its structure. A subclass with a `name` is that of the kernel so named,
+    one with `variants` that of these variants of it; raises TypeError where another is."""
 
     name: str
     variants: tuple[str, ...]

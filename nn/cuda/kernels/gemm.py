@@ -11,8 +11,8 @@ RUNGS = "naive", "shared", "registers", "tf32"
 
 @on_device(gemm, *RUNGS, needs={"tf32": (8, 0)}, pack=pack)
 def _gemm(call: Call, out: DeviceArray, a: DeviceArray, b: DeviceArray | DeviceOperand) -> None:
-    """tf32 rounds both matrices to 10 bits of fraction, which `gemm` does not allow: only who asks for it gets
-    it."""
+    """tf32 rounds both matrices to 10 bits of fraction, which `gemm` does not allow: only who asks for it
+    gets it."""
     m, n = out.shape
     rung = RUNGS.index(call.rung or ("registers" if min(m, n) > 32 else "shared"))
     if call.rung == "tf32":

@@ -14,8 +14,8 @@ SINCE_AMPERE = {"mma": (8, 0), "mma_large": (8, 0)}
 
 @on_device(half_gemm, *RUNGS, needs=SINCE_AMPERE, pack=pack)
 def _half_gemm(call: Call, out: DeviceArray, a: DeviceArray, b: DeviceArray | DeviceOperand) -> None:
-    """Tensor cores multiply float16 by float16. For other numbers these rungs are the fastest of those that take
-    them."""
+    """Tensor cores multiply float16 by float16. What else comes is multiplied by fused multiply-adds, where
+    their rungs are forced, too."""
     (m, n), columns = out.shape, columns_of(call, b)
     both = a.dtype == columns.dtype == np.float16
     if both and not call.rung and call.library.capability >= (8, 0):

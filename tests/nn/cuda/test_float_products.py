@@ -76,7 +76,8 @@ def test_ldmatrix_meets_no_bank_twice(kernel, rung, made, order):
     assert conflicts() == 0
 
 
-@pytest.mark.parametrize("kinds", [(np.float16, np.float16), (np.float32, np.float16), (np.float16, np.uint16)])
+@pytest.mark.parametrize("kinds", [
+    (np.float16, np.float16), (np.float32, np.float16), (np.float16, np.uint16)])
 def test_large_tiles_have_edges_too(kinds, order):
     case = numbers(*LARGE, *kinds)
     f = forced(half_gemm, "half_gemm_cuda_mma_large")
@@ -96,13 +97,14 @@ def test_large_tiles_of_tf32(device, monkeypatch):
 @pytest.mark.parametrize(("kernel", "made"), [(gemm, numbers), (half_gemm, halves)])
 def test_rungs_without_tensor_cores_give_the_same_bits(kernel, made, device):
     case = made(70, 90, 67)
-    results = [forced(kernel, f"{kernel.name}_cuda_{rung}")(case) for rung in ("naive", "shared", "registers")]
-    assert len({result.tobytes() for result in results}) == 1
+    rungs = (f"{kernel.name}_cuda_{rung}" for rung in ("naive", "shared", "registers"))
+    assert len({forced(kernel, rung)(case).tobytes() for rung in rungs}) == 1
 
 
 @pytest.mark.parametrize(("kernel", "case"), [
-    (gemm, numbers(5, 11, 7)), (gemm, numbers(40, 16, 36)), (gemm, numbers(3, 0, 2)), (half_gemm, halves(5, 11, 7)),
-    (half_gemm, halves(40, 16, 36)), (half_gemm, numbers(5, 11, 7, np.float32, np.uint16))])
+    (gemm, numbers(5, 11, 7)), (gemm, numbers(40, 16, 36)), (gemm, numbers(3, 0, 2)),
+    (half_gemm, halves(5, 11, 7)), (half_gemm, halves(40, 16, 36)),
+    (half_gemm, numbers(5, 11, 7, np.float32, np.uint16))])
 def test_arrays_of_the_device_give_what_crossing_ones_give(kernel, case, device):
     """b too, packed or not, which is turned there."""
     a, b = map(cuda.to_device, case.args)
