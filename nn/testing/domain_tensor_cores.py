@@ -2,9 +2,9 @@
 
 What a tensor core does with D = A·B + C of float16 or tf32 is not documented, but was measured (Fasi et al.
 2021, "Numerical behavior of NVIDIA tensor cores"; Khattak & Mikaitis 2025, "Accurate models of NVIDIA tensor
-cores", up to B200). The products are exact. 4 of them (V100; tf32 on A100), 8 (A100) or more, and the number of
-C, are added at once: all are aligned to the largest exponent, and what lies below the last of 24 bits, or one
-or two further, is cut off. So is what the sum has below 24 bits.
+cores", up to B200). The products are exact. 4 of them (V100; tf32 on A100), 8 (A100) or more, and the
+number of C, are added at once: all are aligned to the largest exponent, and what lies below the last of 24
+bits, or one or two further, is cut off. So is what the sum has below 24 bits.
 
 Of one such addition of b products to c, let S be the sum of the absolute values of all b + 1. Each loses less
 than a last place of the largest of them, at most 2u·S (u = 2⁻²⁴), and the sum 2u·S again, together
@@ -14,7 +14,7 @@ than a last place of the largest of them, at most 2u·S (u = 2⁻²⁴), and the
     |D − AB| ≤ n·2u / (1 − n·2u) · (|A||B|)
 
 about three times γ_K. Additions of nothing but zeros, which fill up k, cut nothing off, since c has 24 bits.
-Exponents are those that the numbers are written with: a subnormal number counts as the smallest normal one."""
+Exponents are those that numbers are written with: a subnormal number counts as the smallest normal one."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ NORMAL_TF32, NORMAL_F16 = 2.0 ** -126, 2.0 ** -14
 
 
 def lost(a: np.ndarray, b: np.ndarray, normal: float) -> np.ndarray:
-    """(M, N) what is lost of the product of numbers of these sizes; normal: the smallest of their normal ones.
-    The emulation adds in float64 and rounds once for each mma.sync, which is within γ_K of it."""
+    """(M, N) what is lost of the product of numbers of these sizes; normal: their smallest normal one. The
+    emulation adds in float64 and rounds once for each mma.sync, which is within γ_K of it."""
     from .. import cuda  # of whose variants one is asked for
 
     k = len(b)
@@ -44,7 +44,8 @@ def lost(a: np.ndarray, b: np.ndarray, normal: float) -> np.ndarray:
 
 
 def rounded_to_tf32(x: np.ndarray) -> np.ndarray:
-    """float32 with 10 bits of fraction, the nearest, half-way away from zero; NaN and infinity as they are."""
+    """float32 with 10 bits of fraction, the nearest, half-way away from zero; NaN and infinity as they
+    are."""
     bits = x.view(np.uint32)
     found = (bits + np.uint32(0x1000) & np.uint32(0xffffe000)).view(np.float32)
     return np.where(np.isfinite(x), found, x)
