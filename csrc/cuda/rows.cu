@@ -28,7 +28,8 @@ template <class T> __global__ void turned(int rows, int columns, int width, cons
 template <class T> static int filled(int turn, int rows, int columns, int width, const void *x_, void *out_, void *stream) {
     const T *x = static_cast<const T *>(x_);
     T *out = static_cast<T *>(out_);
-    const auto fill = filled_up<T>, transpose = turned<T>;
+    const auto fill = filled_up<T>;
+    const auto transpose = turned<T>;
     if (turn) {
         const dim3 grid(static_cast<unsigned>(ceil_div(width, 32) * ceil_div(columns, 32)));
         LAUNCH(transpose, grid, dim3(32, 8), 0, stream, rows, columns, width, x, out);
