@@ -82,7 +82,9 @@ gemm_shared(int m, int n, int k, const A *a, const B *b, float *out) {
        line  8..11   row 16 17 ..          24 ..
        line 12..15   row 24 25 ..          16 ..
 
-   Two stages take 24 KB: while one is multiplied, the next is fetched to registers, and stored behind it. */
+   Two stages take 24 KB: while one is multiplied, the next is fetched to registers, and stored behind it. At 128 registers
+   a thread (nvcc spills none) a multiprocessor holds four blocks, 16 warps. Of the 1231 instructions of a stage in sm_90's
+   code 1024 are multiply-adds. */
 enum { TALL = 128, WIDE = 64, DEPTH = 16, FMA_THREADS = 128 };
 
 template <class T> struct alignas(4 * sizeof(T)) Four { T x, y, z, w; };
@@ -117,7 +119,7 @@ template <int ROWS> __device__ __forceinline__ void eight(const float (&lines)[D
     *reinterpret_cast<float4 *>(to + 4) = *reinterpret_cast<const float4 *>(&lines[k][place + ROWS / 2]);
 }
 
-template <class A, class B> __global__ void __launch_bounds__(FMA_THREADS)
+template <class A, class B> __global__ void __launch_bounds__(FMA_THREADS, 4)
 gemm_registers(int m, int n, int k, const A *a, const B *b, float *out) {
     SHARED(float, of_a, [2][DEPTH][TALL]);
     SHARED(float, of_b, [2][DEPTH][WIDE]);

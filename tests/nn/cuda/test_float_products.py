@@ -41,6 +41,16 @@ def test_tf32_multiplies_tf32_exactly(device):
     holds(multiplies_tf32_exactly, forced(gemm, "gemm_cuda_tf32"))
 
 
+@pytest.mark.parametrize("law", [multiplies_tf32_exactly, equals_specification])
+def test_the_laws_of_tf32_find_a_bit_too_few(law, device):
+    def cut(a, b):
+        return gemm.reference((a.view(np.uint32) & np.uint32(0xffff_c000)).view(np.float32), b)
+
+    f = replace(forced(gemm, "gemm_cuda_tf32"), run=cut)
+    with pytest.raises(AssertionError, match="wrong"):
+        holds(law, f, examples=60, shrink=False)
+
+
 def test_tf32_is_less_exact_than_gemm_and_comes_only_when_it_is_asked_for(device):
     case = numbers(40, 64, 48)
     for f, right in ((forced(gemm, "cuda"), True), (forced(gemm, "gemm_cuda_tf32"), False)):
@@ -112,3 +122,13 @@ def test_arrays_of_the_device_give_what_crossing_ones_give(kernel, case, device)
         want = kernel(*case.args)
     for found in (kernel(a, b), kernel(a, kernel.pack(case.args[1])), kernel(case.args[0], b)):
         same(found.numpy(), want, "on the device")
+
+
+def test_a_device_without_such_tensor_cores_does_without(device, monkeypatch):
+    case = halves(40, 24, 48)
+    monkeypatch.setattr(cuda.library(), "capability", (7, 5))
+    there = {v.name for kernel in (gemm, half_gemm) for v in kernel.variants()}
+    assert not there & {"half_gemm_cuda_mma", "half_gemm_cuda_mma_large", "gemm_cuda_tf32"}
+    with use("cuda"):
+        got = half_gemm(*case.args)
+    same(got, forced(half_gemm, "half_gemm_cuda_registers")(case), "where there are none")
