@@ -164,7 +164,8 @@ class Contract:
                     or (name in (self.packed, *self.others)
                         and (self.looked_at or type(given[self.packed]) is Operand))):
                 continue
-            floats = FLOATS if k.usual is F32 else ()  # with which the specification runs
+            # With which the specification runs:
+            floats = [d for d in FLOATS if d not in k.dtypes] if k.usual is F32 else ()
             x = found[name] = array(who, name, x, k.rank, *k.dtypes, *floats)
             other = other or (k.usual is F32 and x.dtype not in k.dtypes[:k.native])
         return found, other

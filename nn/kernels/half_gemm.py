@@ -1,4 +1,4 @@
-"""half_gemm: a float32 matrix times one of 16-bit floats, float16 or bfloat16."""
+"""half_gemm: a matrix of float32 or float16 times one of 16-bit floats, float16 or bfloat16."""
 
 import numpy as np
 
@@ -16,16 +16,20 @@ def floats_of(b: np.ndarray) -> np.ndarray:
     return (b.astype(np.uint32) << 16).view(np.float32)
 
 
-@kernel(a="f32[M,K] rows", b=operand("f16|u16[K,N] strided"), out="f32[M,N] rows")
+@kernel(a="f32|f16[M,K] rows", b=operand("f16|u16[K,N] strided"), out="f32[M,N] rows")
 def half_gemm(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The product a · b, (M, K) · (K, N) → float32 (M, N), of a float32 and b that stays 16-bit floats.
+    """The product a · b, (M, K) · (K, N) → float32 (M, N), of a and of b that stays 16-bit floats.
 
-    b is float16; or bfloat16, for which NumPy has no name, as the uint16 with its bits. Its numbers are made
-    into float32, which is exact, and the sums are float32: each element is within γ_K · (|a| · |b|) of the
-    exact product, as that of `gemm`. Variants with FMA give the bits of `gemm` with b as float32. b may be
-    packed (`half_gemm.pack(b)`), 2 bytes a number.
+    b is float16; or bfloat16, for which NumPy has no name, as the uint16 with its bits. a is float32, or
+    float16. What is 16 bits is made into float32, which is exact, and the sums are float32: each element is
+    within γ_K · (|a| · |b|) of the exact product, as that of `gemm`. Variants with FMA give the bits of
+    `gemm` with both as float32. b may be packed (`half_gemm.pack(b)`), 2 bytes a number.
+
+    On a GPU float16 times float16 is what its tensor cores multiply (nn/cuda/kernels/half_gemm.py), whose
+    sums may be off by three times as much (nn/testing/domain_tensor_cores.py).
     """
-    return (a @ floats_of(b)).astype(a.dtype, copy=False)
+    wide = floats_of(a) if a.dtype == F16 else a
+    return (wide @ floats_of(b)).astype(wide.dtype, copy=False)
 
 
 def _pack(b: np.ndarray) -> Operand:
@@ -44,5 +48,5 @@ def _unpack(b: Operand) -> np.ndarray:
     return bits if b.parts["bfloat"] else bits.view(F16)
 
 
-half_gemm.runs("nn_half_gemm(M, N, K, a, *b.c, out)", pack=_pack, unpack=_unpack,
+half_gemm.runs("nn_half_gemm(M, N, K, a, a.dtype is F16, *b.c, out)", pack=_pack, unpack=_unpack,
                seen_by_c=lambda b: (from_buffer(b.parts["panels"]), b.parts["bfloat"]))

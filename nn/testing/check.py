@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from .. import kernels
 from . import memory, unset
 from .case import Case, for_all
-from .domain import DOMAINS, Domain
+from .domain import DOMAINS, OF_VARIANTS, Domain
 from .domain_contract import FromContract
 from .laws import LAWS_OF, Implementation, Law
 from .laws_pass import CONTRACT_LAWS
@@ -41,7 +41,7 @@ def domain_of(kernel: kernels.Kernel) -> Domain:
 
 def forced(kernel: kernels.Kernel, what: str, steady: bool = True) -> Implementation:
     """The kernel under `with use(what)`: a variant, a backend, an instruction set."""
-    domain = domain_of(kernel)
+    domain = OF_VARIANTS.get(what) or domain_of(kernel)
     call, pack_flat = domain.flat(kernel), kernel.pack and domain.flat_pack(kernel.pack)
 
     def run(*args, **options):

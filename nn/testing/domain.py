@@ -31,13 +31,15 @@ def gamma(k: int | np.ndarray) -> float | np.ndarray:
 
 
 DOMAINS: dict[str, Domain] = {}            # name of a kernel -> its Domain
+OF_VARIANTS: dict[str, Domain] = {}        # name of a variant that rounds otherwise -> its Domain
 
 
 class Domain:
-    """The calls of one kernel, and its structure. A subclass with a `name` is that of the kernel so named;
-    raises TypeError where another is."""
+    """The calls of one kernel, and its structure. A subclass with a `name` is that of the kernel so named,
+    one with `variants` that of these variants of it; raises TypeError where another is."""
 
     name: str
+    variants: tuple[str, ...]
     exact: bool                            # every variant gives the same bits
     takes_out: bool = True                 # the kernel has `out=`
     m_tiles: tuple[int, ...]               # rows, and columns, that what runs may be cut into: sizes around
@@ -47,6 +49,8 @@ class Domain:
         super().__init_subclass__()
         if "name" in vars(cls):
             register(DOMAINS, cls.name, cls(), "the domain of")
+        for variant in vars(cls).get("variants", ()):
+            register(OF_VARIANTS, variant, cls(), "the domain of")
 
     def sizes(self) -> tuple[st.SearchStrategy[int], ...]:
         """Where M, K and N are drawn from."""

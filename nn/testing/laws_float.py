@@ -73,14 +73,21 @@ def renames_codes(f: Implementation, case: Case) -> None:
 
 # ---- 16-bit floats ----
 
+ONE = {np.float16: 1.0, np.uint16: 0x3f80}  # in float16, and the bits of bfloat16
+
+
 def reads_every_half(f: Implementation, case: Case) -> None:
     """Each of the 65,536 numbers of a format, times 1: also the subnormal ones, infinity, NaN."""
-    every = np.arange(1 << 16, dtype=np.uint16)[None].view(case.args[1].dtype)
-    one = case.on(np.ones((1, 1), np.float32), every)
-    with np.errstate(invalid="ignore"):
-        got, want = f(one), floats_of(every)
-    same(np.isnan(got), np.isnan(want), "which of the 65,536 numbers are NaN")
-    same(*(np.nan_to_num(x) for x in (got, want)), f"the 65,536 numbers of {every.dtype}")
+    a, b = case.args
+    bits = np.arange(case.seed % f.domain.apart, 1 << 16, f.domain.apart, dtype=np.uint16)
+    asked = {"b": case.on(np.ones((1, 1), a.dtype), bits[None].view(b.dtype))}
+    if a.dtype == np.float16:
+        asked["a"] = case.on(bits[:, None].view(a.dtype), np.array([[ONE[b.dtype.type]]], b.dtype))
+    for name, one in asked.items():
+        with np.errstate(invalid="ignore"):
+            got, want = f(one).ravel(), floats_of(one.args[name == "b"].ravel())
+        same(np.isnan(got), np.isnan(want), f"which of the 65,536 numbers of {name} are NaN")
+        same(*(np.nan_to_num(x) for x in (got, want)), f"the 65,536 numbers of {name}")
 
 
 GEMM_LAWS: tuple[Law, ...] = (*LAWS, is_exact_on_small_integers, propagates_nan_and_infinity)

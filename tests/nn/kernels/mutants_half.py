@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nn.kernels import half_gemm
+from nn.kernels.half_gemm import floats_of
 from nn.testing import laws, laws_float
 from tests.nn.kernels.mutants import arguments, output
 
@@ -49,6 +50,16 @@ def takes_bfloat16_for_float16(a, b):
 @changing_float16
 def makes_infinity_of_nan(bits):
     return np.where(bits & 0x7c00 == 0x7c00, bits & 0xfc00, bits)
+
+
+@arguments(laws_float.reads_every_half, half_gemm)
+def cuts_an_a_of_float16_to_ten_bits(a, b):
+    return (a if a.dtype == np.float32 else (a.view(np.uint16) & np.uint16(0xfffe)).view(np.float16), b), {}
+
+
+@arguments(laws.equals_specification, half_gemm)
+def reads_a_of_float16_as_bfloat16(a, b):
+    return (a if a.dtype == np.float32 else floats_of(a.view(np.uint16)), b), {}
 
 
 @output(laws.equals_specification, half_gemm)

@@ -112,7 +112,9 @@ def test_bgemm(m, k, n):
 @pytest.mark.parametrize(("m", "k", "n"), FLOAT)
 @pytest.mark.parametrize("dtype", [np.float16, np.uint16])
 def test_half_gemm(m, k, n, dtype):
-    all_meet(kernels.half_gemm, of_halves(m, k, n, dtype))
+    case = of_halves(m, k, n, dtype)
+    all_meet(kernels.half_gemm, case)
+    all_meet(kernels.half_gemm, case.on(case.args[0].astype(np.float16), case.args[1]))
 
 
 def of_halves(m, k, n, dtype):
