@@ -1,0 +1,137 @@
+/* A convolution as a product of matrices, none of which but the filters' is anywhere in memory ("implicit GEMM",
+   Chetlur et al. 2014, arXiv:1410.0759):
+
+       Y (N H' W', O) = A (N H' W', kH kW C) · B (kH kW C, O)        a row of A: what one position meets, tap by tap
+
+       row m      position (n, i, j)       window_of: n = m / (H' W'), i = m / W' % H', j = m % W'
+       column k   tap (a, b), channel c    Tap: carried along, as k only goes up
+       A[m][k] =  x[n][i·sh + a·dh − ph][j·sw + b·dw − pw][c], or what stands in the padding
+
+   Channels lie side by side in x, so a tap's part of a row of A is one piece of memory. All is counted in bytes here, and
+   serves float32 and 8-bit integers alike. */
+#pragma once
+
+#include "device.h"
+
+/* x (N, H, W, C), filters (O, C/groups, kH, kW), y (N, H', W', O). */
+API_TYPE typedef struct {
+    int images, height, width, channels;
+    int out_height, out_width, filters;
+    int kernel_height, kernel_width;
+    int stride_down, stride_across, pad_down, pad_across, dilation_down, dilation_across;
+    int groups;
+} nn_cuda_convolution;
+
+__host__ __device__ inline int64_t positions(const nn_cuda_convolution &g) {
+    return static_cast<int64_t>(g.images) * g.out_height * g.out_width;
+}
+
+/* Where the window of a position begins. Rows and columns are counted modulo 2^32: every one that is met lies in
+   -2^31 .. 2^32 - 1, so it is one of the image's if and only if it is below its size as an unsigned number. */
+struct Window {
+    int64_t first_row;                      // of its image, among the rows of all images
+    uint32_t top, left;
+};
+
+__device__ inline Window window_of(const nn_cuda_convolution &g, int64_t position) {
+    const int64_t line = position / g.out_width, image = line / g.out_height;
+    const uint32_t i = static_cast<uint32_t>(line % g.out_height), j = static_cast<uint32_t>(position % g.out_width);
+    return {image * g.height, i * g.stride_down - g.pad_down, j * g.stride_across - g.pad_across};
+}
+
+/* The number of the pixel that tap (a, b) meets, or -1 where that is padding. */
+__device__ inline int64_t pixel_at(const nn_cuda_convolution &g, const Window &w, int a, int b) {
+    const uint32_t row = w.top + static_cast<uint32_t>(a) * g.dilation_down;
+    const uint32_t column = w.left + static_cast<uint32_t>(b) * g.dilation_across;
+    const bool inside = row < static_cast<uint32_t>(g.height) && column < static_cast<uint32_t>(g.width);
+    return inside ? (w.first_row + row) * g.width + column : -1;
+}
+
+/* A column of A: byte `byte` of the channels of tap (a, b). */
+struct Tap {
+    int a, b, byte;
+};
+
+/* So many bytes further, which end where the tap's `bytes` do, or before. */
+__device__ inline void step(const nn_cuda_convolution &g, int bytes, Tap &tap, int by) {
+    tap.byte += by;
+    if (tap.byte < bytes) return;
+    tap.byte = 0;
+    if (++tap.b < g.kernel_width) return;
+    tap.b = 0, ++tap.a;
+}
+
+/* The tap that byte k of a row belongs to; k may lie behind the last one. */
+__device__ inline Tap tap_at(const nn_cuda_convolution &g, int bytes, int k) {
+    const int tap = k / bytes;
+    return {tap / g.kernel_width, tap % g.kernel_width, k % bytes};
+}
+
+/* Images as the rows of A: the bytes of a pixel, and those of its part that one group reads; fill: what stands in padding,
+   in each of four bytes. */
+struct Patches {
+    nn_cuda_convolution g;
+    const unsigned char *x;
+    int64_t pixel;
+    int bytes;
+    uint32_t fill;
+};
+
+/* The address of what a tap of a window meets in a group; null in padding, and behind the last tap. */
+__device__ inline const unsigned char *patch(const Patches &p, int group, const Window &w, const Tap &tap) {
+    const int64_t at = tap.a < p.g.kernel_height ? pixel_at(p.g, w, tap.a, tap.b) : -1;
+    return at < 0 ? nullptr : p.x + at * p.pixel + static_cast<int64_t>(group) * p.bytes + tap.byte;
+}
+
+/* The next four bytes of a row, read WIDTH at once, 4 or 1, of which a tap has a multiple. Goes on behind them. */
+template <int WIDTH> __device__ inline uint32_t next_word(const Patches &p, int group, const Window &w, Tap &tap) {
+    uint32_t word = 0;
+    for (int byte = 0; byte < 4; byte += WIDTH) {
+        const unsigned char *at = patch(p, group, w, tap);
+        if (WIDTH == 4)
+            word = at ? *reinterpret_cast<const uint32_t *>(at) : p.fill;
+        else
+            word |= (at ? *at : p.fill & 255) << 8 * byte;
+        step(p.g, p.bytes, tap, WIDTH);
+    }
+    return word;
+}
+
+/* The next 16 bytes, of which WIDTH can also be read at once. */
+template <int WIDTH> __device__ inline uint4 next_patch(const Patches &p, int group, const Window &w, Tap &tap) {
+    uint4 words;
+    if (WIDTH == 16) {
+        const unsigned char *at = patch(p, group, w, tap);
+        words = at ? *reinterpret_cast<const uint4 *>(at) : make_uint4(p.fill, p.fill, p.fill, p.fill);
+        step(p.g, p.bytes, tap, 16);
+    } else {
+        uint32_t *each[4] = {&words.x, &words.y, &words.z, &words.w};
+        for (int i = 0; i < 4; ++i) *each[i] = next_word<WIDTH == 16 ? 4 : WIDTH>(p, group, w, tap);
+    }
+    return words;
+}
+
+/* As many bytes further, without reading. */
+template <int WIDTH> __device__ inline void skip(const Patches &p, Tap &tap, int by) {
+    for (int i = 0; i < by; i += WIDTH) step(p.g, p.bytes, tap, WIDTH);
+}
+
+/* How many bytes can be read at once where all that is read begins at multiples of so many. */
+inline int width_of(int64_t bytes) { return bytes % 16 == 0 ? 16 : bytes % 4 == 0 ? 4 : 1; }
+
+/* Which tile of Y a block makes. Blocks that follow one another make the tiles of the same positions: they read the same
+   pixels, which come from L2 after the first. */
+struct TileOfY {
+    int64_t position;                       // the first one
+    int group, filter;                      // the first one, of the group
+};
+
+__device__ inline TileOfY tile_of_y(const nn_cuda_convolution &g, int rows, int columns) {
+    const unsigned across = static_cast<unsigned>(ceil_div(g.filters / g.groups, columns)), groups = g.groups;
+    return {static_cast<int64_t>(blockIdx.x / across / groups) * rows, static_cast<int>(blockIdx.x / across % groups),
+            static_cast<int>(blockIdx.x % across) * columns};
+}
+
+inline dim3 tiles_of_y(const nn_cuda_convolution &g, int rows, int columns) {
+    return dim3(static_cast<unsigned>(ceil_div(positions(g), rows) * g.groups * ceil_div(g.filters / g.groups, columns)));
+}

@@ -1,0 +1,43 @@
+/* The operands of a convolution as multiply() of register_tiles.h wants them: this thread's chunks of four words of the
+   tile of A, found in the images, and of B, the rows of filters. Each call goes on where the one before has ended. */
+#pragma once
+
+#include "convolution.h"
+#include "register_tiles.h"
+
+/* Positions behind the last one, and filters, are read as the last one is, and not stored. */
+template <int ROWS, int COLUMNS, int WIDTH> class PatchChunks {
+    typedef RegisterTile<ROWS, COLUMNS> Tile;
+    typedef Chunks<ROWS, Tile::THREADS> Mine;
+    enum { BETWEEN = 4 * WORDS - 16 * Tile::CHUNKS_A };     // bytes of a row that others load
+    const Patches &p;
+    const int group;
+    const Window window;
+    Tap tap;
+
+public:
+    __device__ PatchChunks(const Patches &p, const TileOfY &tile)
+        : p(p), group(tile.group), window(window_of(p.g, min(tile.position + Mine::row(), positions(p.g) - 1))),
+          tap(tap_at(p.g, p.bytes, 16 * Mine::chunk(0))) {}
+    __device__ void operator()(uint4 (&next)[Tile::CHUNKS_A]) {
+        for (int i = 0; i < Tile::CHUNKS_A; ++i) next[i] = next_patch<WIDTH>(p, group, window, tap);
+        skip<WIDTH>(p, tap, BETWEEN);
+    }
+};
+
+/* rows: for each filter `row` bytes, a multiple of 16; the tile's are those of a group of `filters`. */
+template <int ROWS, int COLUMNS> class RowChunks {
+    typedef RegisterTile<ROWS, COLUMNS> Tile;
+    typedef Chunks<COLUMNS, Tile::THREADS> Mine;
+    const uint4 *at;
+
+public:
+    __device__ RowChunks(const void *rows, int64_t row, const TileOfY &tile, int filters)
+        : at(reinterpret_cast<const uint4 *>(
+              static_cast<const unsigned char *>(rows) +
+              (static_cast<int64_t>(tile.group) * filters + min(tile.filter + Mine::row(), filters - 1)) * row)) {}
+    __device__ void operator()(uint4 (&next)[Tile::CHUNKS_B]) {
+        for (int i = 0; i < Tile::CHUNKS_B; ++i) next[i] = at[Mine::chunk(i)];
+        at += WORDS / 4;
+    }
+};
