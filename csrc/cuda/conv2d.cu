@@ -39,7 +39,7 @@ struct Floats {
 };
 
 template <int ROWS, int COLUMNS, int WIDTH>
-__global__ void __launch_bounds__(ROWS * COLUMNS / 64)
+__global__ void __launch_bounds__(ROWS * COLUMNS / 64, 32768 / ROWS / COLUMNS)
 conv2d_tiles(Patches p, const float *w, int row, const float *bias, int relu, float *out) {
     typedef RegisterTile<ROWS, COLUMNS> Tile;
     const nn_cuda_convolution &g = p.g;
