@@ -41,29 +41,12 @@ struct Floats {
 template <int ROWS, int COLUMNS, int WIDTH>
 __global__ void __launch_bounds__(ROWS * COLUMNS / 64, 32768 / ROWS / COLUMNS)
 conv2d_tiles(Patches p, const float *w, int row, const float *bias, int relu, float *out) {
-    typedef RegisterTile<ROWS, COLUMNS> Tile;
-    const nn_cuda_convolution &g = p.g;
-    const TileOfY tile = tile_of_y(g, ROWS, COLUMNS);
-    const int filters = g.filters / g.groups, first = tile.group * filters;
     float sums[8][8];
-    multiply<Floats, ROWS, COLUMNS>(row, PatchChunks<ROWS, COLUMNS, WIDTH>(p, tile),
-                                    RowChunks<ROWS, COLUMNS>(w, int64_t{4} * row, tile, filters), sums);
-    UNROLL for (int i = 0; i < 8; ++i) {
-        const int64_t position = tile.position + Tile::row(i);
-        if (position >= positions(g)) continue;
-        float *line = out + position * g.filters + first;
-        UNROLL for (int half = 0; half < 8; half += 4) {
-            const int filter = tile.filter + Tile::column(half);
-            float y[4];
-            UNROLL for (int j = 0; j < 4; ++j)
-                y[j] = filter + j < filters ? finished(sums[i][half + j], bias, first + filter + j, relu) : 0;
-            if (filters % 4 == 0 && filter < filters)
-                *reinterpret_cast<float4 *>(line + filter) = make_float4(y[0], y[1], y[2], y[3]);
-            else
-                UNROLL for (int j = 0; j < 4; ++j)
-                    if (filter + j < filters) line[filter + j] = y[j];
-        }
-    }
+    multiply<Floats, ROWS, COLUMNS>(row, PatchChunks<ROWS, COLUMNS, WIDTH>(p),
+                                    RowChunks<ROWS, COLUMNS>(p.g, w, int64_t{4} * row), sums);
+    each_sum<ROWS, COLUMNS>(p.g, sums, [&](int64_t position, int filter, float sum) {
+        out[position * p.g.filters + filter] = finished(sum, bias, filter, relu);
+    });
 }
 
 template <int COLUMNS, int WIDTH>

@@ -86,7 +86,7 @@ __device__ inline const unsigned char *patch(const Patches &p, int group, const 
 /* The next four bytes of a row, read WIDTH at once, 4 or 1, of which a tap has a multiple. Goes on behind them. */
 template <int WIDTH> __device__ inline uint32_t next_word(const Patches &p, int group, const Window &w, Tap &tap) {
     uint32_t word = 0;
-    for (int byte = 0; byte < 4; byte += WIDTH) {
+    UNROLL for (int byte = 0; byte < 4; byte += WIDTH) {
         const unsigned char *at = patch(p, group, w, tap);
         if (WIDTH == 4)
             word = at ? *reinterpret_cast<const uint32_t *>(at) : p.fill;
@@ -105,8 +105,9 @@ template <int WIDTH> __device__ inline uint4 next_patch(const Patches &p, int gr
         words = at ? *reinterpret_cast<const uint4 *>(at) : make_uint4(p.fill, p.fill, p.fill, p.fill);
         step(p.g, p.bytes, tap, 16);
     } else {
-        uint32_t *each[4] = {&words.x, &words.y, &words.z, &words.w};
-        for (int i = 0; i < 4; ++i) *each[i] = next_word<WIDTH == 16 ? 4 : WIDTH>(p, group, w, tap);
+        constexpr int AT_ONCE = WIDTH == 16 ? 4 : WIDTH;
+        words.x = next_word<AT_ONCE>(p, group, w, tap), words.y = next_word<AT_ONCE>(p, group, w, tap);
+        words.z = next_word<AT_ONCE>(p, group, w, tap), words.w = next_word<AT_ONCE>(p, group, w, tap);
     }
     return words;
 }

@@ -11,33 +11,52 @@ template <int ROWS, int COLUMNS, int WIDTH> class PatchChunks {
     typedef Chunks<ROWS, Tile::THREADS> Mine;
     enum { BETWEEN = 4 * WORDS - 16 * Tile::CHUNKS_A };     // bytes of a row that others load
     const Patches &p;
-    const int group;
-    const Window window;
+    int group;
+    Window window;
     Tap tap;
 
 public:
-    __device__ PatchChunks(const Patches &p, const TileOfY &tile)
-        : p(p), group(tile.group), window(window_of(p.g, min(tile.position + Mine::row(), positions(p.g) - 1))),
-          tap(tap_at(p.g, p.bytes, 16 * Mine::chunk(0))) {}
+    __device__ PatchChunks(const Patches &p) : p(p) {
+        const TileOfY tile = tile_of_y(p.g, ROWS, COLUMNS);
+        group = tile.group;
+        window = window_of(p.g, min(tile.position + Mine::row(), positions(p.g) - 1));
+        tap = tap_at(p.g, p.bytes, 16 * Mine::chunk(0));
+    }
     __device__ void operator()(uint4 (&next)[Tile::CHUNKS_A]) {
-        for (int i = 0; i < Tile::CHUNKS_A; ++i) next[i] = next_patch<WIDTH>(p, group, window, tap);
+        UNROLL for (int i = 0; i < Tile::CHUNKS_A; ++i) next[i] = next_patch<WIDTH>(p, group, window, tap);
         skip<WIDTH>(p, tap, BETWEEN);
     }
 };
 
-/* rows: for each filter `row` bytes, a multiple of 16; the tile's are those of a group of `filters`. */
+/* rows: for each filter `row` bytes, a multiple of 32. */
 template <int ROWS, int COLUMNS> class RowChunks {
     typedef RegisterTile<ROWS, COLUMNS> Tile;
     typedef Chunks<COLUMNS, Tile::THREADS> Mine;
     const uint4 *at;
 
 public:
-    __device__ RowChunks(const void *rows, int64_t row, const TileOfY &tile, int filters)
-        : at(reinterpret_cast<const uint4 *>(
-              static_cast<const unsigned char *>(rows) +
-              (static_cast<int64_t>(tile.group) * filters + min(tile.filter + Mine::row(), filters - 1)) * row)) {}
+    __device__ RowChunks(const nn_cuda_convolution &g, const void *rows, int64_t row) {
+        const TileOfY tile = tile_of_y(g, ROWS, COLUMNS);
+        const int filters = g.filters / g.groups, filter = min(tile.filter + Mine::row(), filters - 1);
+        const int64_t first = (static_cast<int64_t>(tile.group) * filters + filter) * row;
+        at = reinterpret_cast<const uint4 *>(static_cast<const unsigned char *>(rows) + first);
+    }
     __device__ void operator()(uint4 (&next)[Tile::CHUNKS_B]) {
-        for (int i = 0; i < Tile::CHUNKS_B; ++i) next[i] = at[Mine::chunk(i)];
+        UNROLL for (int i = 0; i < Tile::CHUNKS_B; ++i) next[i] = at[Mine::chunk(i)];
         at += WORDS / 4;
     }
 };
+
+/* Hand each sum of this thread to store(position, filter, sum), if it is one of Y. */
+template <int ROWS, int COLUMNS, class Sum, class Store>
+__device__ inline void each_sum(const nn_cuda_convolution &g, const Sum (&sums)[8][8], Store store) {
+    typedef RegisterTile<ROWS, COLUMNS> Tile;
+    const TileOfY tile = tile_of_y(g, ROWS, COLUMNS);
+    const int filters = g.filters / g.groups;
+    UNROLL for (int i = 0; i < 8; ++i)
+        UNROLL for (int j = 0; j < 8; ++j) {
+            const int64_t position = tile.position + Tile::row(i);
+            const int filter = tile.filter + Tile::column(j);
+            if (position < positions(g) && filter < filters) store(position, tile.group * filters + filter, sums[i][j]);
+        }
+}

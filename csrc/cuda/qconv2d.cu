@@ -48,20 +48,11 @@ struct Bytes {
 template <int ROWS, int COLUMNS, int WIDTH>
 __global__ void __launch_bounds__(ROWS * COLUMNS / 64, 32768 / ROWS / COLUMNS)
 qconv2d_tiles(Patches p, const int8_t *w, int row, Finish f) {
-    typedef RegisterTile<ROWS, COLUMNS> Tile;
-    const nn_cuda_convolution &g = p.g;
-    const TileOfY tile = tile_of_y(g, ROWS, COLUMNS);
-    const int filters = g.filters / g.groups;
     int32_t sums[8][8];
-    multiply<Bytes, ROWS, COLUMNS>(row / 4, PatchChunks<ROWS, COLUMNS, WIDTH>(p, tile),
-                                   RowChunks<ROWS, COLUMNS>(w, row, tile, filters), sums);
-    UNROLL for (int i = 0; i < 8; ++i)
-        UNROLL for (int j = 0; j < 8; ++j) {
-            const int64_t position = tile.position + Tile::row(i);
-            const int filter = tile.filter + Tile::column(j), column = tile.group * filters + filter;
-            if (position < positions(g) && filter < filters)
-                finish(f, position * g.filters + column, sums[i][j], column);
-        }
+    multiply<Bytes, ROWS, COLUMNS>(row / 4, PatchChunks<ROWS, COLUMNS, WIDTH>(p), RowChunks<ROWS, COLUMNS>(p.g, w, row), sums);
+    each_sum<ROWS, COLUMNS>(p.g, sums, [&](int64_t position, int filter, int32_t sum) {
+        finish(f, position * p.g.filters + filter, sum, filter);
+    });
 }
 
 template <int COLUMNS, int WIDTH>

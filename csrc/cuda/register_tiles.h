@@ -46,7 +46,7 @@ template <int SIZE, int THREADS> struct Chunks {
 
 /* Eight words of a buffer's line, as two times four, half a line apart. */
 template <int SIZE> __device__ inline void read(uint32_t (&words)[8], const uint32_t (&line)[SIZE], int at) {
-    for (int half = 0; half < 2; ++half) {
+    UNROLL for (int half = 0; half < 2; ++half) {
         const uint4 four = *reinterpret_cast<const uint4 *>(line + at + half * (SIZE / 2));
         words[4 * half] = four.x, words[4 * half + 1] = four.y, words[4 * half + 2] = four.z, words[4 * half + 3] = four.w;
     }
@@ -66,15 +66,15 @@ __device__ inline void multiply(int words, LoadA load_a, LoadB load_b, typename 
         UNROLL for (int j = 0; j < 8; ++j) sums[i][j] = 0;
 
     const auto put = [&](int buffer) {
-        for (int i = 0; i < Tile::CHUNKS_A; ++i) turn(a[buffer], OfA::chunk(i), OfA::row(), next_a[i]);
-        for (int i = 0; i < Tile::CHUNKS_B; ++i) turn(b[buffer], OfB::chunk(i), OfB::row(), next_b[i]);
+        UNROLL for (int i = 0; i < Tile::CHUNKS_A; ++i) turn(a[buffer], OfA::chunk(i), OfA::row(), next_a[i]);
+        UNROLL for (int i = 0; i < Tile::CHUNKS_B; ++i) turn(b[buffer], OfB::chunk(i), OfB::row(), next_b[i]);
     };
     if (words) load_a(next_a), load_b(next_b), put(0);
     __syncthreads();
     for (int k = 0; k < words; k += WORDS) {
         const int buffer = k / WORDS % 2;
         const bool more = k + WORDS < words;
-        if (more) load_a(next_a), load_b(next_b);
+        if (more) load_b(next_b), load_a(next_a);
         UNROLL for (int word = 0; word < WORDS; ++word) {
             uint32_t x[8], y[8];
             read(x, a[buffer][word], Tile::row(0));
