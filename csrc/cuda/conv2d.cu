@@ -15,12 +15,12 @@ __global__ void conv2d_naive(Patches p, const float *w, int row, const float *bi
     const int64_t at = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
     if (at >= positions(g) * g.filters) return;
     const int filter = static_cast<int>(at % g.filters), channels = g.channels / g.groups;
-    const Window window = window_of(g, at / g.filters);
+    const Window window = window_of(p, filter / (g.filters / g.groups), at / g.filters);
     const float *tap = w + static_cast<int64_t>(filter) * row;
     float sum = 0;
     for (int a = 0; a < g.kernel_height; ++a)
         for (int b = 0; b < g.kernel_width; ++b, tap += channels) {
-            const unsigned char *pixel = patch(p, filter / (g.filters / g.groups), window, {a, b, 0});
+            const unsigned char *pixel = patch(p, window, {a, b, 0});
             for (int c = 0; c < channels; ++c)
                 sum = __fmaf_rn(pixel ? reinterpret_cast<const float *>(pixel)[c] : 0.0f, tap[c], sum);
         }

@@ -26,27 +26,6 @@ __host__ __device__ inline int64_t positions(const nn_cuda_convolution &g) {
     return static_cast<int64_t>(g.images) * g.out_height * g.out_width;
 }
 
-/* Where the window of a position begins. Rows and columns are counted modulo 2^32: every one that is met lies in
-   -2^31 .. 2^32 - 1, so it is one of the image's if and only if it is below its size as an unsigned number. */
-struct Window {
-    int64_t first_row;                      // of its image, among the rows of all images
-    uint32_t top, left;
-};
-
-__device__ inline Window window_of(const nn_cuda_convolution &g, int64_t position) {
-    const int64_t line = position / g.out_width, image = line / g.out_height;
-    const uint32_t i = static_cast<uint32_t>(line % g.out_height), j = static_cast<uint32_t>(position % g.out_width);
-    return {image * g.height, i * g.stride_down - g.pad_down, j * g.stride_across - g.pad_across};
-}
-
-/* The number of the pixel that tap (a, b) meets, or -1 where that is padding. */
-__device__ inline int64_t pixel_at(const nn_cuda_convolution &g, const Window &w, int a, int b) {
-    const uint32_t row = w.top + static_cast<uint32_t>(a) * g.dilation_down;
-    const uint32_t column = w.left + static_cast<uint32_t>(b) * g.dilation_across;
-    const bool inside = row < static_cast<uint32_t>(g.height) && column < static_cast<uint32_t>(g.width);
-    return inside ? (w.first_row + row) * g.width + column : -1;
-}
-
 /* A column of A: byte `byte` of the channels of tap (a, b). */
 struct Tap {
     int a, b, byte;
@@ -77,17 +56,37 @@ struct Patches {
     uint32_t fill;
 };
 
-/* The address of what a tap of a window meets in a group; null in padding, and behind the last tap. */
-__device__ inline const unsigned char *patch(const Patches &p, int group, const Window &w, const Tap &tap) {
-    const int64_t at = tap.a < p.g.kernel_height ? pixel_at(p.g, w, tap.a, tap.b) : -1;
-    return at < 0 ? nullptr : p.x + at * p.pixel + static_cast<int64_t>(group) * p.bytes + tap.byte;
+/* Where the window of a position begins: its image, from the channels of a group on, and the pixel. Rows and columns are
+   counted modulo 2^32: every one that is met lies in -2^31 .. 2^32 - 1, so it is one of the image's if and only if it is
+   below its size as an unsigned number. */
+struct Window {
+    const unsigned char *image;
+    uint32_t top, left;
+};
+
+__device__ inline Window window_of(const Patches &p, int group, int64_t position) {
+    const nn_cuda_convolution &g = p.g;
+    const int64_t line = position / g.out_width, image = line / g.out_height;
+    const uint32_t i = static_cast<uint32_t>(line % g.out_height), j = static_cast<uint32_t>(position % g.out_width);
+    return {p.x + image * g.height * g.width * p.pixel + static_cast<int64_t>(group) * p.bytes,
+            i * g.stride_down - g.pad_down, j * g.stride_across - g.pad_across};
+}
+
+/* The address of what a tap of a window meets; null in padding, and behind the last tap. */
+__device__ inline const unsigned char *patch(const Patches &p, const Window &w, const Tap &tap) {
+    const nn_cuda_convolution &g = p.g;
+    const uint32_t row = w.top + static_cast<uint32_t>(tap.a) * g.dilation_down;
+    const uint32_t column = w.left + static_cast<uint32_t>(tap.b) * g.dilation_across;
+    const bool inside = row < static_cast<uint32_t>(g.height) && column < static_cast<uint32_t>(g.width);
+    if (!inside || tap.a >= g.kernel_height) return nullptr;
+    return w.image + (static_cast<int64_t>(row) * g.width + column) * p.pixel + tap.byte;
 }
 
 /* The next four bytes of a row, read WIDTH at once, 4 or 1, of which a tap has a multiple. Goes on behind them. */
-template <int WIDTH> __device__ inline uint32_t next_word(const Patches &p, int group, const Window &w, Tap &tap) {
+template <int WIDTH> __device__ inline uint32_t next_word(const Patches &p, const Window &w, Tap &tap) {
     uint32_t word = 0;
     UNROLL for (int byte = 0; byte < 4; byte += WIDTH) {
-        const unsigned char *at = patch(p, group, w, tap);
+        const unsigned char *at = patch(p, w, tap);
         if (WIDTH == 4)
             word = at ? *reinterpret_cast<const uint32_t *>(at) : p.fill;
         else
@@ -98,16 +97,16 @@ template <int WIDTH> __device__ inline uint32_t next_word(const Patches &p, int 
 }
 
 /* The next 16 bytes, of which WIDTH can also be read at once. */
-template <int WIDTH> __device__ inline uint4 next_patch(const Patches &p, int group, const Window &w, Tap &tap) {
+template <int WIDTH> __device__ inline uint4 next_patch(const Patches &p, const Window &w, Tap &tap) {
     uint4 words;
     if (WIDTH == 16) {
-        const unsigned char *at = patch(p, group, w, tap);
+        const unsigned char *at = patch(p, w, tap);
         words = at ? *reinterpret_cast<const uint4 *>(at) : make_uint4(p.fill, p.fill, p.fill, p.fill);
         step(p.g, p.bytes, tap, 16);
     } else {
         constexpr int AT_ONCE = WIDTH == 16 ? 4 : WIDTH;
-        words.x = next_word<AT_ONCE>(p, group, w, tap), words.y = next_word<AT_ONCE>(p, group, w, tap);
-        words.z = next_word<AT_ONCE>(p, group, w, tap), words.w = next_word<AT_ONCE>(p, group, w, tap);
+        words.x = next_word<AT_ONCE>(p, w, tap), words.y = next_word<AT_ONCE>(p, w, tap);
+        words.z = next_word<AT_ONCE>(p, w, tap), words.w = next_word<AT_ONCE>(p, w, tap);
     }
     return words;
 }

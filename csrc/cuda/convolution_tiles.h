@@ -11,19 +11,17 @@ template <int ROWS, int COLUMNS, int WIDTH> class PatchChunks {
     typedef Chunks<ROWS, Tile::THREADS> Mine;
     enum { BETWEEN = 4 * WORDS - 16 * Tile::CHUNKS_A };     // bytes of a row that others load
     const Patches &p;
-    int group;
     Window window;
     Tap tap;
 
 public:
     __device__ PatchChunks(const Patches &p) : p(p) {
         const TileOfY tile = tile_of_y(p.g, ROWS, COLUMNS);
-        group = tile.group;
-        window = window_of(p.g, min(tile.position + Mine::row(), positions(p.g) - 1));
+        window = window_of(p, tile.group, min(tile.position + Mine::row(), positions(p.g) - 1));
         tap = tap_at(p.g, p.bytes, 16 * Mine::chunk(0));
     }
     __device__ void operator()(uint4 (&next)[Tile::CHUNKS_A]) {
-        UNROLL for (int i = 0; i < Tile::CHUNKS_A; ++i) next[i] = next_patch<WIDTH>(p, group, window, tap);
+        UNROLL for (int i = 0; i < Tile::CHUNKS_A; ++i) next[i] = next_patch<WIDTH>(p, window, tap);
         skip<WIDTH>(p, tap, BETWEEN);
     }
 };

@@ -26,12 +26,12 @@ __global__ void qconv2d_naive(Patches p, const int8_t *w, int row, Finish f) {
     const int64_t at = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
     if (at >= positions(g) * g.filters) return;
     const int filter = static_cast<int>(at % g.filters), channels = g.channels / g.groups;
-    const Window window = window_of(g, at / g.filters);
+    const Window window = window_of(p, filter / (g.filters / g.groups), at / g.filters);
     const int8_t *tap = w + static_cast<int64_t>(filter) * row;
     uint32_t sum = 0;
     for (int a = 0; a < g.kernel_height; ++a)
         for (int b = 0; b < g.kernel_width; ++b, tap += channels) {
-            const unsigned char *pixel = patch(p, filter / (g.filters / g.groups), window, {a, b, 0});
+            const unsigned char *pixel = patch(p, window, {a, b, 0});
             for (int c = 0; c < channels; ++c) sum += static_cast<uint32_t>((pixel ? pixel[c] : f.zero) * tap[c]);
         }
     finish(f, at, static_cast<int32_t>(sum), filter);
