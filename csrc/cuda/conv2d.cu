@@ -58,15 +58,14 @@ static void launch_tiles(const Patches &p, const float *w, int row, const float 
 /* w: for each filter a row of `row` numbers, a multiple of 8: its taps, all channels of each together, and zeros. */
 API int nn_cuda_conv2d(int rung, nn_cuda_convolution *g, const void *x, const void *w, int row, const void *bias, int relu,
                        void *out, void *stream) {
-    const int bytes = max(g->channels / g->groups * 4, 4);
-    const Patches p = {*g, static_cast<const unsigned char *>(x), static_cast<int64_t>(g->channels) * 4, bytes, 0};
+    const Patches p(*g, x, 4, 0);
     const float *filters = static_cast<const float *>(w), *plus = static_cast<const float *>(bias);
     float *y = static_cast<float *>(out);
     if (rung == 0) {
         const dim3 grid(static_cast<unsigned>(ceil_div(positions(*g) * g->filters, 256)));
         LAUNCH(conv2d_naive, grid, dim3(256), 0, stream, p, filters, row, plus, relu, y);
     } else {
-        const bool wide = g->filters / g->groups > 64, whole = width_of(bytes) == 16;
+        const bool wide = g->filters / g->groups > 64, whole = p.bytes % 16 == 0;
         (wide ? whole ? launch_tiles<128, 16> : launch_tiles<128, 4> : whole ? launch_tiles<64, 16> : launch_tiles<64, 4>)(
             p, filters, row, plus, relu, y, stream);
     }

@@ -40,11 +40,17 @@ __device__ inline void step(const nn_cuda_convolution &g, int bytes, Tap &tap, i
     tap.b = 0, ++tap.a;
 }
 
-/* The tap that byte k of a row belongs to; k may lie behind the last one. */
-__device__ inline Tap tap_at(const nn_cuda_convolution &g, int bytes, int k) {
-    const int tap = k / bytes;
-    return {tap / g.kernel_width, tap % g.kernel_width, k % bytes};
-}
+/* Division by a number that is known beforehand, of n < 2^31: with 2^l >= d, m = ⌈2^(31+l) / d⌉ has 32 bits, and
+   n m / 2^(31+l) is less than n / 2^(31+l) · d / d <= 1 / d too large (Granlund and Montgomery 1994). */
+struct Divisor {
+    uint32_t by, multiplier;
+    int shift;
+    explicit Divisor(int d) : by(static_cast<uint32_t>(d)), shift(31) {
+        while (uint64_t{1} << (shift - 31) < by) ++shift;
+        multiplier = static_cast<uint32_t>(((uint64_t{1} << shift) + by - 1) / by);
+    }
+    __device__ int quotient(int n) const { return static_cast<int>(static_cast<uint64_t>(n) * multiplier >> shift); }
+};
 
 /* Images as the rows of A: the bytes of a pixel, and those of its part that one group reads; fill: what stands in padding,
    in each of four bytes. */
@@ -54,7 +60,19 @@ struct Patches {
     int64_t pixel;
     int bytes;
     uint32_t fill;
+    Divisor of_tap, of_line;                // by `bytes`, by the taps of a line
+
+    Patches(const nn_cuda_convolution &g, const void *x, int bytes_of_number, int fill)
+        : g(g), x(static_cast<const unsigned char *>(x)), pixel(static_cast<int64_t>(g.channels) * bytes_of_number),
+          bytes(max(g.channels / g.groups, 1) * bytes_of_number), fill(static_cast<uint32_t>(fill) * 0x01010101u),
+          of_tap(bytes), of_line(g.kernel_width) {}
 };
+
+/* The tap that byte k of a row belongs to; k may lie behind the last one. */
+__device__ inline Tap tap_at(const Patches &p, int k) {
+    const int tap = p.of_tap.quotient(k), a = p.of_line.quotient(tap);
+    return {a, tap - a * p.g.kernel_width, k - tap * p.bytes};
+}
 
 /* Where the window of a position begins: its image, from the channels of a group on, and the pixel. Rows and columns are
    counted modulo 2^32: every one that is met lies in -2^31 .. 2^32 - 1, so it is one of the image's if and only if it is
@@ -115,9 +133,6 @@ template <int WIDTH> __device__ inline uint4 next_patch(const Patches &p, const 
 template <int WIDTH> __device__ inline void skip(const Patches &p, Tap &tap, int by) {
     for (int i = 0; i < by; i += WIDTH) step(p.g, p.bytes, tap, WIDTH);
 }
-
-/* How many bytes can be read at once where all that is read begins at multiples of so many. */
-inline int width_of(int64_t bytes) { return bytes % 16 == 0 ? 16 : bytes % 4 == 0 ? 4 : 1; }
 
 /* Which tile of Y a block makes. Blocks that follow one another make the tiles of the same positions: they read the same
    pixels, which come from L2 after the first. */

@@ -18,7 +18,7 @@ public:
     __device__ PatchChunks(const Patches &p) : p(p) {
         const TileOfY tile = tile_of_y(p.g, ROWS, COLUMNS);
         window = window_of(p, tile.group, min(tile.position + Mine::row(), positions(p.g) - 1));
-        tap = tap_at(p.g, p.bytes, 16 * Mine::chunk(0));
+        tap = tap_at(p, 16 * Mine::chunk(0));
     }
     __device__ void operator()(uint4 (&next)[Tile::CHUNKS_A]) {
         UNROLL for (int i = 0; i < Tile::CHUNKS_A; ++i) next[i] = next_patch<WIDTH>(p, window, tap);

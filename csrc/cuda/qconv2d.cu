@@ -3,20 +3,17 @@
    With zero point z of the images, what is wanted is Σ (x − z) w = Σ x w − z Σ w. Around an image lies z, whose difference
    to z is 0: where padding is read as z itself, the same z Σ w is taken off everywhere, and Σ w is known of each filter. */
 #include "convolution_tiles.h"
-#include "mma.h"
-#include "requantize.h"
+#include "int8_tiles.h"
 
-/* What the sum of products becomes; sums: those of the filters. */
+/* What the sum of products becomes. */
 struct Finish {
     nn_cuda_requantize how;
-    const int32_t *sums;
-    int zero;
+    nn_cuda_zero_points zero;
     void *out;
 };
 
 __device__ inline void finish(const Finish &f, int64_t at, int32_t sum, int filter) {
-    const uint32_t taken_off = static_cast<uint32_t>(f.zero) * static_cast<uint32_t>(f.sums[filter]);
-    store(f.how, f.out, at, static_cast<int32_t>(static_cast<uint32_t>(sum) - taken_off), filter);
+    store(f.how, f.out, at, sum, column_of(f.how, f.zero, filter).column);
 }
 
 /* Rung 0, naive: a thread a number of y, byte by byte: two loads of one byte for a product. (The next rung: a tile of y for
@@ -32,7 +29,7 @@ __global__ void qconv2d_naive(Patches p, const int8_t *w, int row, Finish f) {
     for (int a = 0; a < g.kernel_height; ++a)
         for (int b = 0; b < g.kernel_width; ++b, tap += channels) {
             const unsigned char *pixel = patch(p, window, {a, b, 0});
-            for (int c = 0; c < channels; ++c) sum += static_cast<uint32_t>((pixel ? pixel[c] : f.zero) * tap[c]);
+            for (int c = 0; c < channels; ++c) sum += static_cast<uint32_t>((pixel ? pixel[c] : f.zero.a_zero) * tap[c]);
         }
     finish(f, at, static_cast<int32_t>(sum), filter);
 }
@@ -65,20 +62,87 @@ template <int WIDTH> static void launch_tiles(const Patches &p, const int8_t *w,
     (p.g.filters / p.g.groups > 64 ? launch_tiles<128, WIDTH> : launch_tiles<64, WIDTH>)(p, w, row, f, stream);
 }
 
-/* w: for each filter a row of `row` bytes, a multiple of 64: its taps, all channels of each together, and zeros; sums: of
-   each filter. */
-API int nn_cuda_qconv2d(int rung, nn_cuda_convolution *g, const void *x, int x_zero, const void *w, int row, const void *sums,
-                        void *out, nn_cuda_requantize *how, void *stream) {
-    const int bytes = max(g->channels / g->groups, 1);
-    const Patches p = {*g, static_cast<const unsigned char *>(x), g->channels, bytes, x_zero * 0x01010101u};
-    const Finish f = {*how, static_cast<const int32_t *>(sums), x_zero, out};
+/* Rung 2, mma: the tiles of qgemm (int8_tiles.h), whose 16 bytes of a row of A are 16 channels of a pixel, copied while
+   others are multiplied. In padding they are 16 times the zero point, of which there is a row in global memory for each
+   (`borders`). What it costs more than qgemm is the way from k to a pixel: about 30 instructions of a thread for the 64
+   bytes of a step, and for each row that it copies 15. Rung 3, mma_wide, has larger tiles, which a byte of A serves for
+   twice as many products; but needs as many positions and filters. */
+struct PatchRows {
+    const Patches &p;
+    const unsigned char *border;
+    int group;
+
+    typedef Window Row;
+    __device__ Row row(int64_t i) const { return window_of(p, group, min(i, positions(p.g) - 1)); }
+    __device__ const void *sixteen(const Row &window, int k, int &read) const {
+        const unsigned char *at = patch(p, window, tap_at(p, k));
+        read = 16;
+        return at ? at : border;
+    }
+};
+
+/* Where groups lie side by side, a tile's rows are parts of rows: each sum is stored for itself. */
+template <class Tile>
+__device__ inline void store_part(const nn_cuda_convolution &g, const typename Tile::Sums &sums, TileAt at, int group,
+                                  const Finish &f) {
+    const int filters = g.filters / g.groups, lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    UNROLL for (int i = 0; i < Tile::TALL; ++i)
+        UNROLL for (int j = 0; j < Tile::WIDE; ++j)
+            UNROLL for (int d = 0; d < 4; ++d) {
+                const int64_t position = at.row + warp / Tile::ACROSS * Tile::WARP_M + i * 16 + lane / 4 + d / 2 * 8;
+                const int64_t filter = at.column + warp % Tile::ACROSS * Tile::WARP_N + j * 8 + lane % 4 * 2 + d % 2;
+                if (position >= positions(g) || filter >= filters) continue;
+                const int column = group * filters + static_cast<int>(filter);
+                finish(f, position * g.filters + column, sums[i][j][d], column);
+            }
+}
+
+typedef Int8Tile<2, 2, 32, 32, 4> Small;
+typedef Int8Tile<2, 4, 64, 32, 4> Wide;     // 128 x 128
+
+template <class Tile>
+__global__ void __launch_bounds__(Tile::THREADS, 512 / Tile::THREADS)
+qconv2d_mma(Patches p, const uint8_t *borders, const int8_t *w, int row, Finish f) {
+    DYNAMIC_SHARED(memory);
+    const int filters = p.g.filters / p.g.groups, group = static_cast<int>(blockIdx.y);
+    const TileAt at = tile_of_block<Tile>(positions(p.g), filters);
+    const PatchRows a = {p, borders + 16 * f.zero.a_zero, group};
+    const MatrixRows b = {reinterpret_cast<const uint8_t *>(w) + static_cast<int64_t>(group) * filters * row, filters, row};
+    typename Tile::Sums sums;
+    multiply_tile<Tile, true>(memory, a, b, at.row, at.column, row, sums);
+    if (p.g.groups == 1)
+        store_tile<Tile>(memory, sums, at.row, static_cast<int>(at.column), positions(p.g), filters, f.zero, f.how, f.out);
+    else
+        store_part<Tile>(p.g, sums, at, group, f);
+}
+
+template <class Tile>
+static int launch_mma(const Patches &p, const uint8_t *borders, const int8_t *w, int row, const Finish &f, void *stream) {
+    const int status = announce(qconv2d_mma<Tile>, Tile::BYTES);
+    if (status) return status;
+    const dim3 grid(tiles<Tile>(positions(p.g), p.g.filters / p.g.groups), p.g.groups);
+    LAUNCH(qconv2d_mma<Tile>, grid, Tile::THREADS, Tile::BYTES, stream, p, borders, w, row, f);
+    return launched();
+}
+
+/* w: for each filter a row of `row` bytes, a multiple of 64: its taps, all channels of each together, and zeros. zero: of
+   the images, and the sums of filters. borders: 16 bytes of 0, 16 of 1, ... 16 of 255.
+   rung: 0 naive, 1 tiles, 2 mma, 3 mma_wide. The last two are for pixels of which a group's part is a multiple of 16
+   bytes, in fewer than 2^16 groups; others are left to tiles. */
+API int nn_cuda_qconv2d(int rung, nn_cuda_convolution *g, const void *x, nn_cuda_zero_points *zero, const void *borders,
+                        const void *w, int row, void *out, nn_cuda_requantize *how, void *stream) {
+    const Patches p(*g, x, 1, zero->a_zero);
+    const Finish f = {*how, *zero, out};
     const int8_t *filters = static_cast<const int8_t *>(w);
-    const int width = width_of(bytes);
+    const uint8_t *border = static_cast<const uint8_t *>(borders);
+    const bool sixteen = p.bytes % 16 == 0;
+    if (rung >= 2 && sixteen && g->groups < 1 << 16)
+        return (rung == 2 ? launch_mma<Small> : launch_mma<Wide>)(p, border, filters, row, f, stream);
     if (rung == 0) {
         const dim3 grid(static_cast<unsigned>(ceil_div(positions(*g) * g->filters, 256)));
         LAUNCH(qconv2d_naive, grid, dim3(256), 0, stream, p, filters, row, f);
     } else {
-        (width == 16 ? launch_tiles<16> : width == 4 ? launch_tiles<4> : launch_tiles<1>)(p, filters, row, f, stream);
+        (sixteen ? launch_tiles<16> : p.bytes % 4 ? launch_tiles<1> : launch_tiles<4>)(p, filters, row, f, stream);
     }
     return launched();
 }

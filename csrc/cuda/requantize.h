@@ -28,28 +28,44 @@ __device__ inline int64_t fixed_point(int32_t sum, int32_t multiplier, int shift
     return y < 0 ? -size : size;
 }
 
-/* The code that a sum becomes. float32 holds every sum of a rounded number below 2^24 and a zero point; what is larger
-   is clamped anyway. */
-__device__ inline int requantized(const nn_cuda_requantize &how, int32_t sum, int column) {
+/* What of all this belongs to one column: read once, used for every row of it. */
+struct Column {
+    uint32_t added;                         // the bias; integer kernels add more that is the same for a column
+    float scale;
+    int32_t multiplier;
+    int shift;
+};
+__device__ inline Column column_of(const nn_cuda_requantize &how, int column) {
+    Column c = {how.bias ? static_cast<uint32_t>(how.bias[column]) : 0, how.one_scale, 0, 0};
+    if (how.scale) c.scale = how.scale[column];
+    if (how.multiplier) c.multiplier = how.multiplier[column], c.shift = how.shift[column];
+    return c;
+}
+
+/* The sum as int32, kind 0. */
+__device__ inline int32_t total(const Column &column, int32_t sum) {
+    return static_cast<int32_t>(static_cast<uint32_t>(sum) + column.added);
+}
+
+/* The code that a sum becomes, kinds 1 and 2. float32 holds every sum of a rounded number below 2^24 and a zero point;
+   what is larger is clamped anyway. */
+__device__ inline int requantized(const nn_cuda_requantize &how, const Column &column, int32_t sum) {
+    sum = total(column, sum);
     if (how.multiplier) {
-        const int64_t code = fixed_point(sum, how.multiplier[column], how.shift[column]) + how.out_zero;
+        const int64_t code = fixed_point(sum, column.multiplier, column.shift) + how.out_zero;
         return static_cast<int>(min(max(code, static_cast<int64_t>(how.low)), static_cast<int64_t>(how.high)));
     }
-    const float scale = how.scale ? how.scale[column] : how.one_scale;
-    const float rounded = rintf(__fmul_rn(static_cast<float>(sum), scale)) + static_cast<float>(how.out_zero);
+    const float rounded = rintf(__fmul_rn(static_cast<float>(sum), column.scale)) + static_cast<float>(how.out_zero);
     return static_cast<int>(fminf(fmaxf(rounded, static_cast<float>(how.low)), static_cast<float>(how.high)));
 }
 
-__device__ inline int32_t with_bias(const nn_cuda_requantize &how, int32_t sum, int column) {
-    const uint32_t bias = how.bias ? static_cast<uint32_t>(how.bias[column]) : 0;
-    return static_cast<int32_t>(static_cast<uint32_t>(sum) + bias);
-}
-
 /* Store the sum of a column at out[at]. */
-__device__ inline void store(const nn_cuda_requantize &how, void *out, int64_t at, int32_t sum, int column) {
-    sum = with_bias(how, sum, column);
+__device__ inline void store(const nn_cuda_requantize &how, void *out, int64_t at, int32_t sum, const Column &column) {
     if (how.kind == 0)
-        static_cast<int32_t *>(out)[at] = sum;
+        static_cast<int32_t *>(out)[at] = total(column, sum);
     else
-        static_cast<uint8_t *>(out)[at] = static_cast<uint8_t>(requantized(how, sum, column));
+        static_cast<uint8_t *>(out)[at] = static_cast<uint8_t>(requantized(how, column, sum));
+}
+__device__ inline void store(const nn_cuda_requantize &how, void *out, int64_t at, int32_t sum, int column) {
+    store(how, out, at, sum, column_of(how, column));
 }

@@ -1,5 +1,6 @@
 """qconv2d on the device (csrc/cuda/qconv2d.cu)."""
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ from ..convolution import convolution, filter_rows
 from ..device_kernel import Call, DeviceOperand, on_device
 from ..requantize import Requantize
 
-RUNGS = "naive", "tiles"
+RUNGS = "naive", "tiles", "mma", "mma_wide"
+NEEDS = {"mma": (8, 0), "mma_wide": (8, 0)}
 STEP = 64  # bytes of a row of filters that are read together
 
 
@@ -19,11 +21,27 @@ def _pack(w: np.ndarray, groups: int) -> dict[str, Any]:
     return {"rows": constant(filter_rows(w, STEP)), "sums": constant(w.sum(axis=(1, 2, 3), dtype=np.int32))}
 
 
-@on_device(qconv2d, *RUNGS, pack=_pack)
+@cache
+def borders() -> DeviceArray:
+    """16 bytes of each code: what lies around images whose zero point it is."""
+    return constant(np.repeat(np.arange(256, dtype=np.uint8), 16))
+
+
+def _best(call: Call, positions: int, filters: int, bytes: int) -> str:
+    """The rung for these sizes of a group: larger tiles where they are enough for all multiprocessors."""
+    if call.library.capability < NEEDS["mma"] or bytes % 16:
+        return "tiles"
+    wide = -(-positions // 128) * -(-filters // 128)
+    return "mma_wide" if filters > 64 and wide >= call.library.multiprocessors else "mma"
+
+
+@on_device(qconv2d, *RUNGS, needs=NEEDS, pack=_pack)
 def _qconv2d(call: Call, out: DeviceArray, x: DeviceArray, w: DeviceOperand, bias: DeviceArray | None,
              x_zero: int, stride: Any, padding: Any, dilation: Any, groups: int, scale: Any, out_zero: int,
              clip: Any, rounding: str) -> None:
     g = convolution(call, x, w.shape, out, stride, padding, dilation, groups)
     how = Requantize(call, out, bias, scale, out_zero, clip, rounding)
-    call("nn_cuda_qconv2d", RUNGS.index(call.rung or "tiles"), g, x, x_zero, w.rows, w.rows.shape[1], w.sums,
-         out, how.c)
+    zero = call.library.ffi.new("nn_cuda_zero_points *", {"a_zero": x_zero, "b_sums": w.sums.pointer})
+    filters, channels = w.shape[:2]
+    rung = call.rung or _best(call, out.size // filters, filters // groups, channels)
+    call("nn_cuda_qconv2d", RUNGS.index(rung), g, x, zero, borders(), w.rows, w.rows.shape[1], out, how.c)
