@@ -63,17 +63,21 @@ template <int WIDTH> static void launch_tiles(const Patches &p, const int8_t *w,
 }
 
 /* Rung 2, mma: the tiles of qgemm (int8_tiles.h), whose 16 bytes of a row of A are 16 channels of a pixel, copied while
-   others are multiplied. In padding they are 16 times the zero point, of which there is a row in global memory for each
-   (`borders`). What it costs more than qgemm is the way from k to a pixel: about 30 instructions of a thread for the 64
-   bytes of a step, and for each row that it copies 15. Rung 3, mma_wide, has larger tiles, which a byte of A serves for
-   twice as many products; but needs as many positions and filters. */
+   others are multiplied: a quarter of a stage of 64 bytes, which may begin in one tap and end in another. In padding they
+   are 16 times the zero point, of which there are 16 bytes in global memory for each (`borders`). What it costs more than
+   qgemm is the way from k to a pixel, two divisions (three instructions each) a stage and about 15 instructions for each
+   row that a thread copies. 64 x 64 sums a block: 64 operations a byte.
+
+   Rung 3, mma_wide: 256 positions x 128 filters, eight warps of 64 x 64, whose sums fill half of the registers; 171
+   operations a byte of pixels and filters. They are tall because layers have more positions than filters. Four stages
+   are 96 KB, one block a multiprocessor. Of 3 x 3 filters the nine taps meet the same pixels, which come from the L2
+   cache for eight of them. What limits it is mma.sync itself, as in qgemm. */
 struct PatchRows {
     const Patches &p;
     const unsigned char *border;
-    int group;
 
     typedef Window Row;
-    __device__ Row row(int64_t i) const { return window_of(p, group, min(i, positions(p.g) - 1)); }
+    __device__ Row row(int64_t i) const { return window_of(p, 0, min(i, positions(p.g) - 1)); }
     __device__ const void *sixteen(const Row &window, int k, int &read) const {
         const unsigned char *at = patch(p, window, tap_at(p, k));
         read = 16;
@@ -81,54 +85,33 @@ struct PatchRows {
     }
 };
 
-/* Where groups lie side by side, a tile's rows are parts of rows: each sum is stored for itself. */
-template <class Tile>
-__device__ inline void store_part(const nn_cuda_convolution &g, const typename Tile::Sums &sums, TileAt at, int group,
-                                  const Finish &f) {
-    const int filters = g.filters / g.groups, lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    UNROLL for (int i = 0; i < Tile::TALL; ++i)
-        UNROLL for (int j = 0; j < Tile::WIDE; ++j)
-            UNROLL for (int d = 0; d < 4; ++d) {
-                const int64_t position = at.row + warp / Tile::ACROSS * Tile::WARP_M + i * 16 + lane / 4 + d / 2 * 8;
-                const int64_t filter = at.column + warp % Tile::ACROSS * Tile::WARP_N + j * 8 + lane % 4 * 2 + d % 2;
-                if (position >= positions(g) || filter >= filters) continue;
-                const int column = group * filters + static_cast<int>(filter);
-                finish(f, position * g.filters + column, sums[i][j][d], column);
-            }
-}
-
 typedef Int8Tile<2, 2, 32, 32, 4> Small;
-typedef Int8Tile<2, 4, 64, 32, 4> Wide;     // 128 x 128
+typedef Int8Tile<4, 2, 64, 64, 4> Wide;
 
 template <class Tile>
-__global__ void __launch_bounds__(Tile::THREADS, 512 / Tile::THREADS)
+__global__ void __launch_bounds__(Tile::THREADS, Tile::N == 64 ? 4 : 1)
 qconv2d_mma(Patches p, const uint8_t *borders, const int8_t *w, int row, Finish f) {
     DYNAMIC_SHARED(memory);
-    const int filters = p.g.filters / p.g.groups, group = static_cast<int>(blockIdx.y);
-    const TileAt at = tile_of_block<Tile>(positions(p.g), filters);
-    const PatchRows a = {p, borders + 16 * f.zero.a_zero, group};
-    const MatrixRows b = {reinterpret_cast<const uint8_t *>(w) + static_cast<int64_t>(group) * filters * row, filters, row};
+    const TileAt at = tile_of_block<Tile>(positions(p.g), p.g.filters);
+    const PatchRows a = {p, borders + 16 * f.zero.a_zero};
+    const MatrixRows b = {reinterpret_cast<const uint8_t *>(w), p.g.filters, row};
     typename Tile::Sums sums;
     multiply_tile<Tile, true>(memory, a, b, at.row, at.column, row, sums);
-    if (p.g.groups == 1)
-        store_tile<Tile>(memory, sums, at.row, static_cast<int>(at.column), positions(p.g), filters, f.zero, f.how, f.out);
-    else
-        store_part<Tile>(p.g, sums, at, group, f);
+    store_tile<Tile>(memory, sums, at.row, static_cast<int>(at.column), positions(p.g), p.g.filters, f.zero, f.how, f.out);
 }
 
 template <class Tile>
 static int launch_mma(const Patches &p, const uint8_t *borders, const int8_t *w, int row, const Finish &f, void *stream) {
     const int status = announce(qconv2d_mma<Tile>, Tile::BYTES);
     if (status) return status;
-    const dim3 grid(tiles<Tile>(positions(p.g), p.g.filters / p.g.groups), p.g.groups);
-    LAUNCH(qconv2d_mma<Tile>, grid, Tile::THREADS, Tile::BYTES, stream, p, borders, w, row, f);
+    LAUNCH(qconv2d_mma<Tile>, tiles<Tile>(positions(p.g), p.g.filters), Tile::THREADS, Tile::BYTES, stream, p, borders, w, row, f);
     return launched();
 }
 
 /* w: for each filter a row of `row` bytes, a multiple of 64: its taps, all channels of each together, and zeros. zero: of
    the images, and the sums of filters. borders: 16 bytes of 0, 16 of 1, ... 16 of 255.
-   rung: 0 naive, 1 tiles, 2 mma, 3 mma_wide. The last two are for pixels of which a group's part is a multiple of 16
-   bytes, in fewer than 2^16 groups; others are left to tiles. */
+   rung: 0 naive, 1 tiles, 2 mma, 3 mma_wide. The last two are for one group of a multiple of 16 channels; what is
+   not is left to tiles. */
 API int nn_cuda_qconv2d(int rung, nn_cuda_convolution *g, const void *x, nn_cuda_zero_points *zero, const void *borders,
                         const void *w, int row, void *out, nn_cuda_requantize *how, void *stream) {
     const Patches p(*g, x, 1, zero->a_zero);
@@ -136,7 +119,7 @@ API int nn_cuda_qconv2d(int rung, nn_cuda_convolution *g, const void *x, nn_cuda
     const int8_t *filters = static_cast<const int8_t *>(w);
     const uint8_t *border = static_cast<const uint8_t *>(borders);
     const bool sixteen = p.bytes % 16 == 0;
-    if (rung >= 2 && sixteen && g->groups < 1 << 16)
+    if (rung >= 2 && sixteen && g->groups == 1)
         return (rung == 2 ? launch_mma<Small> : launch_mma<Wide>)(p, border, filters, row, f, stream);
     if (rung == 0) {
         const dim3 grid(static_cast<unsigned>(ceil_div(positions(*g) * g->filters, 256)));

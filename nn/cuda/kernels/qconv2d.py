@@ -27,11 +27,12 @@ def borders() -> DeviceArray:
     return constant(np.repeat(np.arange(256, dtype=np.uint8), 16))
 
 
-def _best(call: Call, positions: int, filters: int, bytes: int) -> str:
-    """The rung for these sizes of a group: larger tiles where they are enough for all multiprocessors."""
-    if call.library.capability < NEEDS["mma"] or bytes % 16:
+def _best(call: Call, positions: int, w: tuple[int, ...], groups: int) -> str:
+    """The rung for so many positions: the large tiles where they are enough for all multiprocessors."""
+    filters, channels = w[:2]
+    if call.library.capability < NEEDS["mma"] or groups > 1 or channels % 16:
         return "tiles"
-    wide = -(-positions // 128) * -(-filters // 128)
+    wide = -(-positions // 256) * -(-filters // 128)
     return "mma_wide" if filters > 64 and wide >= call.library.multiprocessors else "mma"
 
 
@@ -42,6 +43,5 @@ def _qconv2d(call: Call, out: DeviceArray, x: DeviceArray, w: DeviceOperand, bia
     g = convolution(call, x, w.shape, out, stride, padding, dilation, groups)
     how = Requantize(call, out, bias, scale, out_zero, clip, rounding)
     zero = call.library.ffi.new("nn_cuda_zero_points *", {"a_zero": x_zero, "b_sums": w.sums.pointer})
-    filters, channels = w.shape[:2]
-    rung = call.rung or _best(call, out.size // filters, filters // groups, channels)
+    rung = call.rung or _best(call, out.size // out.shape[3], w.shape, groups)
     call("nn_cuda_qconv2d", RUNGS.index(rung), g, x, zero, borders(), w.rows, w.rows.shape[1], out, how.c)
