@@ -1,12 +1,6 @@
 /* conv2d: the convolution of float32 images, channels last, as a product of matrices (convolution.h). */
 #include "convolution_tiles.h"
 
-/* max(y, 0), which keeps a NaN. */
-__device__ inline float finished(float y, const float *bias, int filter, int relu) {
-    if (bias) y = __fadd_rn(y, bias[filter]);
-    return relu && y < 0 ? 0 : y;
-}
-
 /* Rung 0, naive: a thread a number of y. Threads that follow one another read the same pixels, and each its own filter, so
    nothing that a warp reads of the filters lies side by side; every pixel is read O·kH·kW times, every filter N·H'·W'. Two
    loads for each product. (The next rung: a tile of y for a block, both operands read once a tile.) */

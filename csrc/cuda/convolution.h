@@ -40,8 +40,9 @@ __device__ inline void step(const nn_cuda_convolution &g, int bytes, Tap &tap, i
     tap.b = 0, ++tap.a;
 }
 
-/* Division by a number that is known beforehand, of n < 2^31: with 2^l >= d, m = ⌈2^(31+l) / d⌉ has 32 bits, and
-   n m / 2^(31+l) is less than n / 2^(31+l) · d / d <= 1 / d too large (Granlund and Montgomery 1994). */
+/* Division of n < 2^31 by a number d that is known beforehand. With 2^l >= d, m = ⌈2^(31+l) / d⌉ has 32 bits, and m d is
+   less than 2^l beyond 2^(31+l); so n m / 2^(31+l) is less than 1 / d beyond n / d, and both have the same integer part
+   (Granlund and Montgomery 1994). */
 struct Divisor {
     uint32_t by, multiplier;
     int shift;
@@ -149,4 +150,10 @@ __device__ inline TileOfY tile_of_y(const nn_cuda_convolution &g, int rows, int 
 
 inline dim3 tiles_of_y(const nn_cuda_convolution &g, int rows, int columns) {
     return dim3(static_cast<unsigned>(ceil_div(positions(g), rows) * g.groups * ceil_div(g.filters / g.groups, columns)));
+}
+
+/* What a sum of floats becomes: max(y, 0) keeps a NaN. */
+__device__ inline float finished(float y, const float *bias, int filter, int relu) {
+    if (bias) y = __fadd_rn(y, bias[filter]);
+    return relu && y < 0 ? 0 : y;
 }

@@ -23,3 +23,11 @@ def filter_rows(w: np.ndarray, step: int) -> np.ndarray:
     rows = np.zeros((o, -(-k // step) * step), w.dtype)
     rows[:, :k] = w.transpose(0, 2, 3, 1).reshape(o, k)
     return rows
+
+
+def tap_rows(w: np.ndarray, step: int) -> np.ndarray:
+    """w (C, 1, kH, kW) as rows (kH·kW, C), filled up with zeros to a multiple of `step` numbers."""
+    c, _, kh, kw = w.shape
+    rows = np.zeros((kh * kw, -(-c // step) * step), w.dtype)
+    rows[:, :c] = w.reshape(c, kh * kw).T
+    return rows
