@@ -18,7 +18,7 @@ __global__ void conv2d_naive(Patches p, const float *w, int row, const float *bi
             for (int c = 0; c < channels; ++c)
                 sum = __fmaf_rn(pixel ? reinterpret_cast<const float *>(pixel)[c] : 0.0f, tap[c], sum);
         }
-    out[at] = finished(sum, bias, filter, relu);
+    out[at] = finished(sum, bias ? bias[filter] : 0, relu);
 }
 
 /* Rung 1, tiles: a block a tile of 128 positions and 64 or 128 filters, which lies in registers (register_tiles.h), 8 x 8
@@ -33,13 +33,14 @@ struct Floats {
 };
 
 template <int ROWS, int COLUMNS, int WIDTH>
-__global__ void __launch_bounds__(ROWS * COLUMNS / 64, 32768 / ROWS / COLUMNS)
+__global__ void __launch_bounds__(ROWS * COLUMNS / 64, COLUMNS == 64 ? 3 : 2)
 conv2d_tiles(Patches p, const float *w, int row, const float *bias, int relu, float *out) {
     float sums[8][8];
     multiply<Floats, ROWS, COLUMNS>(row, PatchChunks<ROWS, COLUMNS, WIDTH>(p),
                                     RowChunks<ROWS, COLUMNS>(p.g, w, int64_t{4} * row), sums);
-    each_sum<ROWS, COLUMNS>(p.g, sums, [&](int64_t position, int filter, float sum) {
-        out[position * p.g.filters + filter] = finished(sum, bias, filter, relu);
+    each_sum<ROWS, COLUMNS>(p.g, sums, [&](int filter) {
+        const float plus = bias ? bias[filter] : 0;
+        return [=](int64_t at, float sum) { out[at] = finished(sum, plus, relu); };
     });
 }
 

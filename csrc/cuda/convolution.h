@@ -153,7 +153,7 @@ inline dim3 tiles_of_y(const nn_cuda_convolution &g, int rows, int columns) {
 }
 
 /* What a sum of floats becomes: max(y, 0) keeps a NaN. */
-__device__ inline float finished(float y, const float *bias, int filter, int relu) {
-    if (bias) y = __fadd_rn(y, bias[filter]);
+__device__ inline float finished(float sum, float bias, int relu) {
+    const float y = __fadd_rn(sum, bias);
     return relu && y < 0 ? 0 : y;
 }

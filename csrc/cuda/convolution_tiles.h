@@ -45,16 +45,19 @@ public:
     }
 };
 
-/* Hand each sum of this thread to store(position, filter, sum), if it is one of Y. */
+/* Hand each sum of this thread, if it is one of Y, to the function that store(filter) gives, with its place in Y: what
+   belongs to a filter is read once for eight positions. */
 template <int ROWS, int COLUMNS, class Sum, class Store>
 __device__ inline void each_sum(const nn_cuda_convolution &g, const Sum (&sums)[8][8], Store store) {
     typedef RegisterTile<ROWS, COLUMNS> Tile;
     const TileOfY tile = tile_of_y(g, ROWS, COLUMNS);
-    const int filters = g.filters / g.groups;
-    UNROLL for (int i = 0; i < 8; ++i)
-        UNROLL for (int j = 0; j < 8; ++j) {
+    UNROLL for (int j = 0; j < 8; ++j) {
+        const int of_group = tile.filter + Tile::column(j), filter = tile.group * (g.filters / g.groups) + of_group;
+        if (of_group >= g.filters / g.groups) continue;
+        const auto put = store(filter);
+        UNROLL for (int i = 0; i < 8; ++i) {
             const int64_t position = tile.position + Tile::row(i);
-            const int filter = tile.filter + Tile::column(j);
-            if (position < positions(g) && filter < filters) store(position, tile.group * filters + filter, sums[i][j]);
+            if (position < positions(g)) put(position * g.filters + filter, sums[i][j]);
         }
+    }
 }

@@ -16,7 +16,7 @@ __global__ void depthwise_conv2d_naive(Patches p, const float *w, int row, const
             const int64_t tap = static_cast<int64_t>(a) * g.kernel_width + b;
             sum = __fmaf_rn(x ? *reinterpret_cast<const float *>(x) : 0.0f, w[tap * row + channel], sum);
         }
-    out[at] = finished(sum, bias, channel, relu);
+    out[at] = finished(sum, bias ? bias[channel] : 0, relu);
 }
 
 /* Rung 1, tiles: depthwise_tiles.h, four channels a piece. */
@@ -37,7 +37,7 @@ depthwise_conv2d_tiles(Patches p, DepthwiseTile tile, const float *w, const floa
             if (positions[n] < 0) continue;
             float *y = out + positions[n] * channels + channel;
             UNROLL for (int i = 0; i < 4; ++i)
-                sums[n][i] = channel + i < channels ? finished(sums[n][i], bias, channel + i, relu) : 0;
+                sums[n][i] = channel + i < channels ? finished(sums[n][i], bias ? bias[channel + i] : 0, relu) : 0;
             if (WIDTH == 16)
                 *reinterpret_cast<float4 *>(y) = make_float4(sums[n][0], sums[n][1], sums[n][2], sums[n][3]);
             else

@@ -43,12 +43,13 @@ struct Bytes {
 };
 
 template <int ROWS, int COLUMNS, int WIDTH>
-__global__ void __launch_bounds__(ROWS * COLUMNS / 64, 32768 / ROWS / COLUMNS)
+__global__ void __launch_bounds__(ROWS * COLUMNS / 64, COLUMNS == 64 ? 3 : 2)
 qconv2d_tiles(Patches p, const int8_t *w, int row, Finish f) {
     int32_t sums[8][8];
     multiply<Bytes, ROWS, COLUMNS>(row / 4, PatchChunks<ROWS, COLUMNS, WIDTH>(p), RowChunks<ROWS, COLUMNS>(p.g, w, row), sums);
-    each_sum<ROWS, COLUMNS>(p.g, sums, [&](int64_t position, int filter, int32_t sum) {
-        finish(f, position * p.g.filters + filter, sum, filter);
+    each_sum<ROWS, COLUMNS>(p.g, sums, [&](int filter) {
+        const Column column = column_of(f.how, f.zero, filter).column;
+        return [&f, column](int64_t at, int32_t sum) { store(f.how, f.out, at, sum, column); };
     });
 }
 
