@@ -5,6 +5,8 @@
        DYNAMIC_SHARED(memory);                    the bytes that the launch asks for, from a 128-byte boundary on
        LAUNCH(kernel, grid, block, bytes, stream, arguments...)        kernel<<<grid, block, bytes, stream>>>(arguments...)
 
+       UNROLL for (...)                           a loop that is written out: what it indexes stays in registers
+
    Every function that Python calls begins with API and returns a code: 0, or what went wrong (errors.h). */
 #pragma once
 
@@ -13,9 +15,11 @@
 
 #ifdef NN_EMULATED
 #include "emulation/emulation.h"
+#define UNROLL
 #else
 #include <cuda_fp16.h>
 #include <cuda_runtime.h>
+#define UNROLL _Pragma("unroll")
 #define SHARED(type, name, dims) __shared__ __align__(16) type name dims
 #define DYNAMIC_SHARED(name) extern __shared__ __align__(128) unsigned char name[]
 #define LAUNCH(kernel, grid, block, bytes, stream, ...) \
