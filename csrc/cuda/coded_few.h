@@ -19,7 +19,7 @@
 #include "mma.h"
 
 constexpr int FEW_THREADS = 128, FEW_WARPS = 4, AT_ONCE = 16, APART = 36;
-constexpr int per_thread(int rows) { return rows <= 2 ? 4 : rows == 4 ? 2 : 1; }
+__host__ __device__ constexpr int per_thread(int rows) { return rows <= 2 ? 4 : rows == 4 ? 2 : 1; }
 
 /* Where a thread of coded_few is. */
 struct Few {
@@ -33,8 +33,9 @@ template <class W> __device__ float unit_plainly(const W &w, const Codes<W::BITS
                                                  const unsigned char *table) {
     const auto unit = w.unit(u, column);
     float sum = 0.0f;
-    for (int k = 0; k < min(UNIT, w.w.k - u * UNIT); ++k)
-        sum = __fmaf_rn(a[k], w.number(unit, quad_of(codes, k / 4), k % 4, table) * unit.scale, sum);
+    UNROLL for (int k = 0; k < UNIT; ++k)
+        if (u * UNIT + k < w.w.k)
+            sum = __fmaf_rn(a[k], w.number(unit, quad_of(codes, k / 4), k % 4, table) * unit.scale, sum);
     return sum;
 }
 
