@@ -20,6 +20,8 @@
        A's places, k = 64: t = 0: row g, k 0..31     t = 1: row g+8, k 0..31     t = 2: row g, k 32..63   t = 3: row g+8, k 32..63
        B, 8-bit, k = 64:   b[i] = B[16i+4t..16i+4t+3][g]
 
+   Bits are laid out as bytes are: of k = 256 a register has 32 where it has four of k = 32.
+
    So both A and B are read along k: a row of A, and a column of B, lie in one piece. ldmatrix fills these registers from
    shared memory: lane i gives the address of one row of 16 bytes (rows 8 j .. 8 j + 7 are those of register j), and
    register j of a thread gets the four bytes 4t..4t+3 of row g of the j-th 8 x 16-byte matrix. */
@@ -32,6 +34,7 @@
 void ldmatrix_x4(uint32_t (&r)[4], const void *row);
 void ldmatrix_x2(uint32_t (&r)[2], const void *row);
 template <bool A_UNSIGNED> void mma_m16n8k32(int32_t (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
+void mma_m16n8k256(int32_t (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
 void mma_m16n8k16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
 void mma_m16n8k8(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
 template <bool B_UNSIGNED> void mma_sp_m16n8k64(int32_t (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[4], uint32_t places);
@@ -90,6 +93,15 @@ mma_sp_m16n8k64(int32_t (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[4],
                      "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9,%10,%11}, {%0,%1,%2,%3}, %12, 0;"
                      : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]),
                        "r"(b[0]), "r"(b[1]), "r"(b[2]), "r"(b[3]), "r"(places));)
+}
+
+/* D += the number of bits that are 1 in both, of each row of A and column of B. */
+__device__ __forceinline__ void mma_m16n8k256(int32_t (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+    SINCE_80(
+        asm volatile("mma.sync.aligned.m16n8k256.row.col.s32.b1.b1.s32.and.popc "
+                     "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+                     : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
+                     : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));)
 }
 
 /* D += A B of float16, sums in float32. */

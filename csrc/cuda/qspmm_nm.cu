@@ -47,7 +47,7 @@ __device__ inline int piece_of_x(int row, int piece) { return row * 128 + (piece
 /* W without zeros: values (N, kp / 2), places (N / 16, of whole tiles, kp / 64, 32 lanes); x (M, stride), stride a multiple of 16, of
    which k are there. kp is a multiple of 128. */
 struct Nm24 {
-    int m, n, k, kp, stride;
+    int m, n, kp, stride;
     const int8_t *values;
     const uint32_t *places;
     const uint8_t *x;
@@ -140,9 +140,9 @@ API int nn_cuda_qspmm_nm(int m, int n, int k, int groups, int kept, int of, cons
 }
 
 /* sums: (N) of the rows of W. */
-API int nn_cuda_qspmm_nm_24(int m, int n, int k, int kp, int stride, const void *x, int x_unsigned, int x_zero, const void *values,
+API int nn_cuda_qspmm_nm_24(int m, int n, int kp, int stride, const void *x, int x_unsigned, int x_zero, const void *values,
                             const void *places, const void *sums, void *out, nn_cuda_requantize *how, void *stream) {
-    const Nm24 p = {m, n, k, kp, stride, static_cast<const int8_t *>(values), static_cast<const uint32_t *>(places),
+    const Nm24 p = {m, n, kp, stride, static_cast<const int8_t *>(values), static_cast<const uint32_t *>(places),
                     static_cast<const uint8_t *>(x)};
     const int32_t *const of_rows = static_cast<const int32_t *>(sums);
     return x_unsigned ? launch_mma<true>(p, x_zero, of_rows, out, *how, stream)

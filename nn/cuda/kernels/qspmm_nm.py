@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 
 from ...kernels import qspmm_nm
-from ..array import DeviceArray, constant, empty
+from ..array import DeviceArray, constant
 from ..device_kernel import Call, DeviceOperand, on_device
 from ..requantize import Requantize
+from ..rows import spread
 
 SIDE, DEPTH, ROWS = 128, 128, 16  # rows of W of a tile, k of a stage; rows whose places are together
 
@@ -56,16 +57,6 @@ def of_lanes(places: np.ndarray, kp: int) -> np.ndarray:
     return np.ascontiguousarray(blocks.transpose(0, 3, 2, 4, 1).reshape(len(blocks), kp // 64, 32), np.uint32)
 
 
-def spread(call: Call, x: DeviceArray, multiple: int) -> DeviceArray:
-    """x, whose rows begin at multiples of so many bytes."""
-    m, k = x.shape
-    if not k % multiple:
-        return x
-    made = empty((m, -(-k // multiple) * multiple), x.dtype)
-    call("nn_cuda_spread_rows", m, k, made.shape[1], x, made)
-    return made
-
-
 @on_device(qspmm_nm, "naive", "mma", needs={"mma": (8, 0)}, pack=_pack)
 def _qspmm_nm(call: Call, out: DeviceArray, x: DeviceArray, values: DeviceOperand, x_zero: int,
               bias: DeviceArray | None, scale: Any, out_zero: int, out_dtype: Any, clip: Any, rounding: str,
@@ -76,9 +67,9 @@ def _qspmm_nm(call: Call, out: DeviceArray, x: DeviceArray, values: DeviceOperan
     of = k // max(groups, 1)
     best = call.rung == "mma" or (call.rung is None and call.library.capability >= (8, 0))
     if best and of == 4 and values.kept is not None:
-        x = spread(call, x, 16)
-        call("nn_cuda_qspmm_nm_24", m, n, k, values.kept.shape[1] * 2, x.shape[1], x, unsigned, x_zero,
-             values.kept, values.of_lanes, values.sums, out, how.c)
+        rows, stride = spread(call, x)
+        call("nn_cuda_qspmm_nm_24", m, n, values.kept.shape[1] * 2, stride, rows, unsigned, x_zero, values.kept,
+             values.of_lanes, values.sums, out, how.c)
         return
     call("nn_cuda_qspmm_nm", m, n, k, groups, kept, of, x, unsigned, x_zero, values.values, values.places, out,
          how.c)
