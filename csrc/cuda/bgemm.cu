@@ -1,5 +1,6 @@
 /* bgemm: products of rows of +1 and -1, held as bits. A bit 1 is -1: of k numbers, d of which differ, it is k - 2 d. */
 #include "mma.h"
+#include "spread.h"
 
 /* Rung 0, naive: a thread an element, an XOR and a count for each 32 numbers. a: (M, words), b: (N, b_words) words. */
 __global__ void bgemm_naive(int m, int n, int k, int words, int b_words, const uint32_t *a, const uint32_t *b, int32_t *out) {
@@ -124,11 +125,6 @@ __global__ void ones(int words, const uint32_t *rows, int32_t *found) {
     if (threadIdx.x == 0) found[blockIdx.x] = sum;
 }
 
-API int nn_cuda_ones(int m, int words, const void *rows, void *found, void *stream) {
-    LAUNCH(ones, m, 32, 0, stream, words, static_cast<const uint32_t *>(rows), static_cast<int32_t *>(found));
-    return launched();
-}
-
 API int nn_cuda_bgemm(int rung, int m, int n, int k, int words, int b_words, const void *a, const void *b, void *out, void *stream) {
     const uint32_t *const rows = static_cast<const uint32_t *>(a), *const columns = static_cast<const uint32_t *>(b);
     if (rung == 0) {
@@ -141,12 +137,15 @@ API int nn_cuda_bgemm(int rung, int m, int n, int k, int words, int b_words, con
     return launched();
 }
 
-/* a (M, a_stride), b (N, b_stride), strides in bytes, multiples of 16; how many ones each row has. */
-API int nn_cuda_bgemm_mma(int m, int n, int k, int a_stride, int b_stride, const void *a, const void *b, const void *a_ones,
-                          const void *b_ones, void *out, void *stream) {
+/* a (M, words). Strides are bytes, multiples of 16: that of b (N, b_stride); and that of a in room_for_a, which is null
+   where it has it already. a_ones: room for M counts. */
+API int nn_cuda_bgemm_mma(int m, int n, int k, int words, int a_stride, int b_stride, const void *a, void *room_for_a, const void *b,
+                          void *a_ones, const void *b_ones, void *out, void *stream) {
+    int32_t *const counts = static_cast<int32_t *>(a_ones);
+    const uint32_t *const rows = static_cast<const uint32_t *>(spread(m, words * 4, a_stride, a, room_for_a, stream));
+    LAUNCH(ones, m, 32, 0, stream, words, static_cast<const uint32_t *>(a), counts);
     const dim3 grid(ceil_div(n, TILE), ceil_div(m, TILE));
-    LAUNCH(bgemm_mma, grid, TILE_THREADS, 0, stream, m, n, k, a_stride, b_stride, static_cast<const uint32_t *>(a),
-           static_cast<const uint32_t *>(b), static_cast<const int32_t *>(a_ones), static_cast<const int32_t *>(b_ones),
-           static_cast<int32_t *>(out));
+    LAUNCH(bgemm_mma, grid, TILE_THREADS, 0, stream, m, n, k, a_stride, b_stride, rows, static_cast<const uint32_t *>(b),
+           static_cast<const int32_t *>(counts), static_cast<const int32_t *>(b_ones), static_cast<int32_t *>(out));
     return launched();
 }

@@ -1,6 +1,7 @@
 /* The ladder of products with weights of few bits: which kernel a rung is, and its launch. W is Scaled or Looked. */
 #pragma once
 
+#include "activations.h"
 #include "coded_few.h"
 #include "coded_tiles.h"
 
@@ -79,9 +80,18 @@ template <class W, class FEW> int coded(int rung, const W &w, const FEW &few, in
     return launched();
 }
 
-/* int8 activations: q (M, stride), s (M, blocks). */
-template <class W> int coded_int8(int rung, const W &w, int m, int stride, int blocks, const int8_t *q, const float *s, float *out,
-                                  void *stream) {
+/* Where int8 activations lie, made of float ones: q (M, stride), s (M, blocks). */
+API_TYPE typedef struct {
+    int8_t *q;
+    float *s;
+    int stride, block, blocks;
+} nn_cuda_rounded;
+
+template <class W> int coded_int8(int rung, const W &w, int m, const float *a, const nn_cuda_rounded &into, float *out, void *stream) {
+    const int8_t *const q = into.q;
+    const float *const s = into.s;
+    const int stride = into.stride, blocks = into.blocks;
+    if (const int status = activations_of(m, w.w.k, stride, into.block, blocks, a, into.q, into.s, stream)) return status;
     if (rung == CODED_FEW)
         return m == 1  ? launch_few_int8<W, 1>(w, m, stride, blocks, q, s, out, stream)
              : m == 2  ? launch_few_int8<W, 2>(w, m, stride, blocks, q, s, out, stream)

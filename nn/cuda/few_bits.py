@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .array import DeviceArray, empty
+from .array import empty
 from .device_kernel import Call
 
 UNIT, PANEL, STRIDE = 32, 8, 64  # k and columns that are together; rows of activations are of so many bytes
@@ -29,14 +29,14 @@ def units(codes: np.ndarray, bits: int) -> np.ndarray:
     return np.ascontiguousarray(np.concatenate(made, axis=2), np.uint32)
 
 
-def quantized(call: Call, a: DeviceArray, block: int, blocks: int) -> tuple[DeviceArray, DeviceArray]:
-    """Integers (M, K, filled up with zeros) and scales (M, blocks) that stand for a."""
-    m, k = a.shape
-    q = empty((m, -(-k // STRIDE) * STRIDE), np.int8)
-    scales = empty((m, blocks), np.float32)
-    if blocks:
-        call("nn_cuda_activations", m, k, q.shape[1], block, blocks, a, q, scales)
-    return q, scales
+class Rounded:
+    """Room for rows (M, K) as integers with scales of blocks, as the library knows it: `c`."""
+
+    def __init__(self, call: Call, m: int, k: int, block: int, blocks: int) -> None:
+        self.q, self.scales = empty((m, -(-k // STRIDE) * STRIDE), np.int8), empty((m, blocks), np.float32)
+        self.c = call.library.ffi.new("nn_cuda_rounded *", {
+            "q": self.q.pointer, "s": self.scales.pointer, "stride": self.q.shape[1], "block": block,
+            "blocks": blocks})
 
 
 def rung(call: Call, m: int) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 from ...kernels import bgemm
 from ..array import DeviceArray, constant, empty
 from ..device_kernel import Call, DeviceOperand, on_device
-from ..rows import spread
+from ..pieces import room
 
 RUNGS = "naive", "tiles", "mma"
 PIECE = 4  # words that are read at once
@@ -27,9 +27,8 @@ def _bgemm(call: Call, out: DeviceArray, a_bits: DeviceArray, b_bits: DeviceOper
     (m, words), (n, b_words) = a_bits.shape, b_bits.rows.shape
     rung = call.rung or ("mma" if call.library.capability >= (8, 0) else "tiles")
     if rung == "mma":
-        ones = empty((m,), np.int32)
-        call("nn_cuda_ones", m, words, a_bits, ones)
-        rows, stride = spread(call, a_bits)
-        call("nn_cuda_bgemm_mma", m, n, k, stride, b_words * 4, rows, b_bits.rows, ones, b_bits.ones, out)
+        ones, (stride, spread) = empty((m,), np.int32), room(a_bits)
+        call("nn_cuda_bgemm_mma", m, n, k, words, stride, b_words * 4, a_bits, spread, b_bits.rows, ones, b_bits.ones,
+             out)
         return
     call("nn_cuda_bgemm", RUNGS.index(rung), m, n, k, words, b_words, a_bits, b_bits.rows, out)

@@ -8,7 +8,7 @@ from ...kernels.codebook_gemm import LONGEST, NIBBLES, codebook_gemm
 from ...kernels.nbit_gemm import quantized as rounded
 from ..array import DeviceArray, constant
 from ..device_kernel import Call, DeviceOperand, on_device
-from ..few_bits import UNIT, quantized, rung, units
+from ..few_bits import UNIT, Rounded, rung, units
 
 RUNGS = "naive", "few", "tiles"
 
@@ -25,15 +25,14 @@ def _pack(indices: np.ndarray, codebook: np.ndarray) -> dict[str, Any]:
 @on_device(codebook_gemm, *RUNGS, needs={"tiles": (8, 0)}, pack=_pack)
 def _codebook_gemm(call: Call, out: DeviceArray, x: DeviceArray, indices: DeviceOperand, activations: str,
                    **_: Any) -> None:
-    (m, k), n, count, s, stride = x.shape, out.shape[1], indices.units.shape[1], None, 0
+    (m, k), n, count, into = x.shape, out.shape[1], indices.units.shape[1], None
     w = call.library.ffi.new("nn_cuda_looked *", {
         "codes": indices.units.pointer, "codebook": indices.codebook.pointer,
         "rounded": indices.rounded.pointer, "scale": indices.scale, "n": n, "k": k, "units": count,
         "block": max(count, 1) * UNIT, "size": len(indices.codebook)})
     use = rung(call, m)
     if activations == "int8":
-        x, s = quantized(call, x, max(k, 1), 1)
-        stride = x.shape[1]
+        into = Rounded(call, m, k, max(k, 1), 1)
         if k > LONGEST:
             use = "naive"  # whose sums have 64 bits
-    call("nn_cuda_codebook_gemm", RUNGS.index(use), indices.bits, w, m, x, s, stride, out)
+    call("nn_cuda_codebook_gemm", RUNGS.index(use), indices.bits, w, m, x, into and into.c, out)

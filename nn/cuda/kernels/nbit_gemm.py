@@ -7,7 +7,7 @@ import numpy as np
 from ...kernels.nbit_gemm import BITS, block_of, nbit_gemm
 from ..array import DeviceArray, constant
 from ..device_kernel import Call, DeviceOperand, on_device
-from ..few_bits import quantized, rung, units
+from ..few_bits import Rounded, rung, units
 
 RUNGS = "naive", "few", "tiles"
 
@@ -32,8 +32,5 @@ def _nbit_gemm(call: Call, out: DeviceArray, a: DeviceArray, codes: DeviceOperan
         "codes": codes.units.pointer, "scales": codes.scales.pointer,
         "zeros": codes.zeros.pointer, "n": n, "k": k, "units": codes.units.shape[1],
         "block": codes.block})
-    s, stride = None, 0
-    if activations == "int8":
-        a, s = quantized(call, a, codes.block, blocks)
-        stride = a.shape[1]
-    call("nn_cuda_nbit_gemm", RUNGS.index(rung(call, m)), codes.bits, w, m, a, s, stride, blocks, out)
+    into = Rounded(call, m, k, codes.block, blocks) if activations == "int8" else None
+    call("nn_cuda_nbit_gemm", RUNGS.index(rung(call, m)), codes.bits, w, m, a, into and into.c, out)

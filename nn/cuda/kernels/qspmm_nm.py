@@ -8,9 +8,10 @@ from ...kernels import qspmm_nm
 from ..array import DeviceArray, constant
 from ..device_kernel import Call, DeviceOperand, on_device
 from ..requantize import Requantize
-from ..rows import spread
+from ..pieces import room
 
-SIDE, DEPTH, ROWS = 128, 128, 16  # rows of W of a tile, k of a stage; rows whose places are together
+WIDE = 256, 128                    # rows of W and of x of a wide tile
+SIDE, DEPTH, ROWS = 256, 128, 16  # rows of W of a tile, k of a stage; rows whose places are together
 
 
 def _pack(values: np.ndarray, indices: np.ndarray) -> dict[str, Any]:
@@ -57,19 +58,26 @@ def of_lanes(places: np.ndarray, kp: int) -> np.ndarray:
     return np.ascontiguousarray(blocks.transpose(0, 3, 2, 4, 1).reshape(len(blocks), kp // 64, 32), np.uint32)
 
 
-@on_device(qspmm_nm, "naive", "mma", needs={"mma": (8, 0)}, pack=_pack)
+def _best(call: Call, m: int, n: int) -> str:
+    """The rung for a result of these sizes: wide tiles where each multiprocessor has one."""
+    if call.library.capability < (8, 0):
+        return "naive"
+    down, across = WIDE
+    return "mma_wide" if -(-n // down) * -(-m // across) >= call.library.multiprocessors else "mma"
+
+
+@on_device(qspmm_nm, "naive", "mma", "mma_wide", needs={"mma": (8, 0), "mma_wide": (8, 0)}, pack=_pack)
 def _qspmm_nm(call: Call, out: DeviceArray, x: DeviceArray, values: DeviceOperand, x_zero: int,
               bias: DeviceArray | None, scale: Any, out_zero: int, out_dtype: Any, clip: Any, rounding: str,
               **_: Any) -> None:
     (m, k), n, unsigned = x.shape, out.shape[1], x.dtype == np.uint8
     how = Requantize(call, out, bias, scale, out_zero, clip, rounding)
-    _, groups, kept = values.values.shape
+    (_, groups, kept), rung = values.values.shape, call.rung or _best(call, m, n)
     of = k // max(groups, 1)
-    best = call.rung == "mma" or (call.rung is None and call.library.capability >= (8, 0))
-    if best and of == 4 and values.kept is not None:
-        rows, stride = spread(call, x)
-        call("nn_cuda_qspmm_nm_24", m, n, values.kept.shape[1] * 2, stride, rows, unsigned, x_zero, values.kept,
-             values.of_lanes, values.sums, out, how.c)
+    if rung == "naive" or of != 4 or values.kept is None:  # no other pattern is one of tensor cores
+        call("nn_cuda_qspmm_nm", m, n, k, groups, kept, of, x, unsigned, x_zero, values.values, values.places,
+             out, how.c)
         return
-    call("nn_cuda_qspmm_nm", m, n, k, groups, kept, of, x, unsigned, x_zero, values.values, values.places, out,
-         how.c)
+    stride, spread = room(x)
+    call("nn_cuda_qspmm_nm_24", rung == "mma_wide", m, n, k, values.kept.shape[1] * 2, stride, x, spread,
+         unsigned, x_zero, values.kept, values.of_lanes, values.sums, out, how.c)

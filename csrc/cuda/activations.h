@@ -1,10 +1,12 @@
 /* Float activations as integers, a scale for each block of a row: what nbit_gemm and codebook_gemm multiply with
    activations="int8" (nn/kernels/nbit_gemm.py, quantized). */
+#pragma once
+
 #include "device.h"
 
 /* A thread block for each row (blockIdx.x) and block of k (y): the largest magnitude s, then the integers
    round_half_even(a * (127 / s)), and the scale s / 127. Below 2^-119 all are 0. Behind K are zeros. */
-__global__ void activations(int k, int stride, int block, const float *a, int8_t *q, float *scales) {
+static __global__ void activations(int k, int stride, int block, const float *a, int8_t *q, float *scales) {
     SHARED(float, of_warp, [32]);
     const int64_t row = blockIdx.x;
     const int from = blockIdx.y * block, to = static_cast<int>(min(static_cast<int64_t>(from) + block, static_cast<int64_t>(k)));
@@ -22,10 +24,10 @@ __global__ void activations(int k, int stride, int block, const float *a, int8_t
     if (threadIdx.x == 0) scales[row * gridDim.y + blockIdx.y] = some ? __fdiv_rn(largest, 127.0f) : 0.0f;
 }
 
-/* a (M, K); q (M, stride), scales (M, blocks). */
-API int nn_cuda_activations(int m, int k, int stride, int block, int blocks, const void *a, void *q, void *scales, void *stream) {
+/* a (M, K); q (M, stride), s (M, blocks). */
+inline int activations_of(int m, int k, int stride, int block, int blocks, const float *a, int8_t *q, float *s, void *stream) {
+    if (!blocks) return 0;
     const dim3 grid(m, blocks);
-    LAUNCH(activations, grid, block <= 128 ? 32 : 256, 0, stream, k, stride, block, static_cast<const float *>(a),
-           static_cast<int8_t *>(q), static_cast<float *>(scales));
+    LAUNCH(activations, grid, block <= 128 ? 32 : 256, 0, stream, k, stride, block, a, q, s);
     return launched();
 }
