@@ -20,7 +20,7 @@ template <class W> __global__ void coded_naive(W w, int m, const float *a, float
     for (int k = 0; k < w.w.k; ++k) {
         const int64_t at = static_cast<int64_t>(blockIdx.x) * w.w.units + k / UNIT;
         const auto unit = w.unit(k / UNIT, column);
-        const uint32_t quad = quad_of(codes_of<W::BITS>(w.w.codes, at, column % PANEL), k % UNIT / 4);
+        const uint32_t quad = quad_at<W::BITS>(w.w.codes, at, column % PANEL, k % UNIT / 4);
         sum = __fmaf_rn(a[static_cast<int64_t>(row) * w.w.k + k], w.number(unit, quad, k % 4, table) * unit.scale, sum);
     }
     out[static_cast<int64_t>(row) * w.w.n + column] = sum;
@@ -37,7 +37,7 @@ template <class W> __global__ void coded_naive_int8(W w, int m, int stride, int 
         int64_t dot = 0;
         for (int k = b * w.w.block; k < min(static_cast<int64_t>(b + 1) * w.w.block, static_cast<int64_t>(w.w.k)); ++k) {
             const int64_t at = static_cast<int64_t>(blockIdx.x) * w.w.units + k / UNIT;
-            const uint32_t quad = quad_of(codes_of<W::BITS>(w.w.codes, at, column % PANEL), k % UNIT / 4);
+            const uint32_t quad = quad_at<W::BITS>(w.w.codes, at, column % PANEL, k % UNIT / 4);
             dot += q[static_cast<int64_t>(row) * stride + k] *
                    static_cast<int8_t>(byte_of(w.bytes(w.unit(k / UNIT, column), quad, table), k % 4));
         }

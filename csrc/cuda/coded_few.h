@@ -29,13 +29,14 @@ struct Few {
 
 /* The sum of a unit, one number after the other, each with its own scale: where a unit's sum times the scale is no finite
    number, since 0 * infinity is NaN, and since products that are small enough may have large factors. */
-template <class W> __device__ float unit_plainly(const W &w, const Codes<W::BITS> &codes, int u, int column, const float *a,
-                                                 const unsigned char *table) {
+template <class W> __device__ float unit_plainly(const W &w, int u, int column, const float *a, const unsigned char *table) {
     const auto unit = w.unit(u, column);
+    const int64_t at = static_cast<int64_t>(column / PANEL) * w.w.units + u;
     float sum = 0.0f;
-    UNROLL for (int k = 0; k < UNIT; ++k)
-        if (u * UNIT + k < w.w.k)
-            sum = __fmaf_rn(a[k], w.number(unit, quad_of(codes, k / 4), k % 4, table) * unit.scale, sum);
+    for (int k = 0; k < min(UNIT, w.w.k - u * UNIT); ++k) {
+        const uint32_t quad = quad_at<W::BITS>(w.w.codes, at, column % PANEL, k / 4);
+        sum = __fmaf_rn(a[k], w.number(unit, quad, k % 4, table) * unit.scale, sum);
+    }
     return sum;
 }
 
@@ -82,7 +83,7 @@ template <class W, int ROWS> __global__ void __launch_bounds__(FEW_THREADS) code
             UNROLL for (int r = 0; r < ROWS; ++r) {
                 float scaled = part[r] * unit.scale;
                 if (!(fabsf(scaled) <= 3.4028235e38f))
-                    scaled = unit_plainly(w, codes[i], u, column, mine + r * CHUNK * APART, table);
+                    scaled = unit_plainly(w, u, column, mine + r * CHUNK * APART, table);
                 sum[r] += scaled;
             }
         }

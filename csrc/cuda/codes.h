@@ -50,6 +50,16 @@ template <int BITS> __device__ inline uint32_t quad_of(const Codes<BITS> &c, int
     return low;
 }
 
+/* One quad of a unit, from memory. */
+template <int BITS> __device__ inline uint32_t quad_at(const uint32_t *codes, int64_t at, int column, int g) {
+    codes += at * PANEL * BITS;
+    if constexpr (BITS == 8) return codes[g / 4 * 4 * PANEL + column * 4 + g % 4];
+    if constexpr (BITS == 4) return codes[column * 4 + g / 2] >> 4 * (g % 2) & 0x0F0F0F0F;
+    const uint32_t low = codes[column * 2 + g / 4] >> 2 * (g % 4) & 0x03030303;
+    if constexpr (BITS == 3) return low | (codes[2 * PANEL + column] >> g & 0x01010101) << 2;
+    return low;
+}
+
 /* Byte i of a quad. */
 __device__ inline uint32_t byte_of(uint32_t quad, int i) { return quad >> 8 * i & 255; }
 

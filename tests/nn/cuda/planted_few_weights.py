@@ -1,7 +1,7 @@
 """Faults for qspmm_nm, spmm_nm and bgemm, which a law or the emulation finds."""
 
 PLANTED = [
-    ("qspmm_nm", "naive", "qspmm_nm.cu", "i / kept", "i"),
+    ("qspmm_nm", "naive", "qspmm_nm.cu", "group * of + places", "group * kept + places"),
     ("qspmm_nm", "mma", "qspmm_nm.cu", "cp_async_wait<AHEAD - 1>();", "cp_async_wait<AHEAD>();"),
     ("qspmm_nm", "mma", "qspmm_nm.cu", "        __syncthreads();               // this stage", "        // this stage"),
     ("qspmm_nm", "mma", "qspmm_nm.cu", "(row >> 1 & 3)) * 16; }\n__device__ inline int piece_of_x", "(row & 3)) * 16; }\n__device__ inline int piece_of_x"),
