@@ -4,7 +4,7 @@ FEW, TILES, CODES = "coded_few.h", "coded_tiles.h", "codes.h"
 PLANTED = [
     ("nbit_gemm", "naive", "coded.h", "row >= m || column >= w.w.n) return;\n    float sum", "row >= m) return;\n    float sum"),
     ("nbit_gemm", "naive", "activations.h", "rintf(", "roundf("),
-    ("nbit_gemm", "naive", CODES, "(c.word[2] >> g & 0x01010101) << 2", "(c.word[2] >> g & 0x01010101) << 1"),
+    ("nbit_gemm", "few", CODES, "(c.word[2] >> g & 0x01010101) << 2", "(c.word[2] >> g & 0x01010101) << 1"),
     ("nbit_gemm", "few", FEW, "        __syncthreads();\n        UNROLL for (int i = 0; i < PER", "        UNROLL for (int i = 0; i < PER"),
     ("nbit_gemm", "few", FEW, "sum[r] += __shfl_xor_sync(~0u, sum[r], 16);", ""),
     ("nbit_gemm", "few", FEW, "u >= units || column", "u > units || column"),
