@@ -34,8 +34,9 @@ template <class W> __global__ void coded_naive_int8(W w, int m, int stride, int 
     if (row >= m || column >= w.w.n) return;
     float y = 0.0f;
     for (int b = 0; b < blocks; ++b) {
+        const int64_t block = static_cast<int64_t>(UNIT) << w.w.shift, end = min((b + 1) * block, static_cast<int64_t>(w.w.k));
         int64_t dot = 0;
-        for (int k = b * w.w.block; k < min(static_cast<int64_t>(b + 1) * w.w.block, static_cast<int64_t>(w.w.k)); ++k) {
+        for (int k = static_cast<int>(b * block); k < end; ++k) {
             const int64_t at = static_cast<int64_t>(blockIdx.x) * w.w.units + k / UNIT;
             const uint32_t quad = quad_at<W::BITS>(w.w.codes, at, column % PANEL, k % UNIT / 4);
             dot += q[static_cast<int64_t>(row) * stride + k] *

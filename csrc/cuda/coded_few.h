@@ -115,7 +115,7 @@ coded_few_int8(W w, int m, int stride, int blocks, const int8_t *q, const float 
     const Few me;
     const int row = blockIdx.y * ROWS, column = blockIdx.x * PANEL + me.column, units = w.w.units;
     const int64_t panel = static_cast<int64_t>(blockIdx.x) * units;
-    const int r_out = threadIdx.x / PANEL, per_block = w.w.block / UNIT;
+    const int r_out = threadIdx.x / PANEL, last = (1 << w.w.shift) - 1;
     const bool adds = r_out < ROWS && row + r_out < m && column < w.w.n;
     float y = 0.0f;
     int32_t dot = 0;
@@ -152,8 +152,8 @@ coded_few_int8(W w, int m, int stride, int blocks, const int8_t *q, const float 
         __syncthreads();
         for (int u = chunk; adds && u < min(chunk + CHUNK, units); ++u) {
             dot += dots[u - chunk][r_out][me.column];
-            const int b = u / per_block;
-            if ((u + 1) % per_block && u + 1 < units) continue;
+            if ((u & last) != last && u + 1 < units) continue;
+            const int b = u >> w.w.shift;
             y = __fadd_rn(y, __fmul_rn(static_cast<float>(dot), __fmul_rn(s[static_cast<int64_t>(row + r_out) * blocks + b],
                                                                          w.scale(b, column))));
             dot = 0;

@@ -118,7 +118,7 @@ coded_tiles_int8(W w, int m, int stride, int blocks, const int8_t *q, const floa
     SHARED(int8_t, tile_w, [2][TILE * 64]);
     SHARED(unsigned char, table, [256]);
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, units = w.w.units, steps = (units + 1) / 2;
-    const int y0 = warp / 2 * 32, x0 = warp % 2 * 32, per_block = w.w.block / UNIT;
+    const int y0 = warp / 2 * 32, x0 = warp % 2 * 32, last = (1 << w.w.shift) - 1;
     int32_t dot[2][4][4] = {};
     float sum[2][4][4] = {};
     w.fill_bytes(table);
@@ -141,8 +141,8 @@ coded_tiles_int8(W w, int m, int stride, int blocks, const int8_t *q, const floa
                     const uint32_t column[2] = {b[j / 2][j % 2 * 2], b[j / 2][j % 2 * 2 + 1]};
                     mma_m16n8k32<false>(dot[i][j], a[i], column);
                 }
-            if (u < units && ((u + 1) % per_block == 0 || u + 1 == units)) {
-                const int of_k = u / per_block;
+            if (u < units && ((u & last) == last || u + 1 == units)) {
+                const int of_k = u >> w.w.shift;
                 UNROLL for (int i = 0; i < 2; ++i)
                     UNROLL for (int j = 0; j < 4; ++j)
                         UNROLL for (int e = 0; e < 4; ++e) {

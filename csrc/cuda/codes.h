@@ -67,7 +67,7 @@ API_TYPE typedef struct {
     const uint32_t *codes;      // (panels, units, 8 BITS) words
     const float *scales;        // (blocks, N)
     const uint8_t *zeros;       // (blocks, N), as codes
-    int n, k, units, block;
+    int n, k, units, shift;     // 2^shift units are a block: a division would cost more than all else
 } nn_cuda_scaled;
 
 template <int BITS_> struct Scaled {
@@ -78,7 +78,7 @@ template <int BITS_> struct Scaled {
     __device__ void fill_floats(unsigned char *) const {}
     __device__ void fill_bytes(unsigned char *) const {}
     __device__ Unit unit(int u, int column) const {
-        const int64_t at = static_cast<int64_t>(u * UNIT / w.block) * w.n + column;
+        const int64_t at = static_cast<int64_t>(u >> w.shift) * w.n + column;
         const uint32_t zero = w.zeros[at];
         return {w.scales[at], 8388608.0f + static_cast<float>(zero), zero * 0x01010101};
     }
@@ -98,7 +98,7 @@ API_TYPE typedef struct {
     const float *codebook;      // size numbers
     const int8_t *rounded;      // the same as integers, times scale: the codebook
     float scale;
-    int n, k, units, block, size;
+    int n, k, units, shift, size;       // of which all units are one
 } nn_cuda_looked;
 
 /* A codebook lies in shared memory. 16 floats are in 16 banks: whatever codes the lanes of a warp have, no two want

@@ -8,7 +8,7 @@ from ...kernels.codebook_gemm import LONGEST, NIBBLES, codebook_gemm
 from ...kernels.nbit_gemm import quantized as rounded
 from ..array import DeviceArray, constant
 from ..device_kernel import Call, DeviceOperand, on_device
-from ..few_bits import UNIT, Rounded, rung, units
+from ..few_bits import Rounded, rung, units
 
 RUNGS = "naive", "few", "tiles"
 
@@ -25,11 +25,11 @@ def _pack(indices: np.ndarray, codebook: np.ndarray) -> dict[str, Any]:
 @on_device(codebook_gemm, *RUNGS, needs={"tiles": (8, 0)}, pack=_pack)
 def _codebook_gemm(call: Call, out: DeviceArray, x: DeviceArray, indices: DeviceOperand, activations: str,
                    **_: Any) -> None:
-    (m, k), n, count, into = x.shape, out.shape[1], indices.units.shape[1], None
+    (m, k), n, into = x.shape, out.shape[1], None
     w = call.library.ffi.new("nn_cuda_looked *", {
         "codes": indices.units.pointer, "codebook": indices.codebook.pointer,
-        "rounded": indices.rounded.pointer, "scale": indices.scale, "n": n, "k": k, "units": count,
-        "block": max(count, 1) * UNIT, "size": len(indices.codebook)})
+        "rounded": indices.rounded.pointer, "scale": indices.scale, "n": n, "k": k, "units": indices.units.shape[1],
+        "shift": 30, "size": len(indices.codebook)})
     use = rung(call, m)
     if activations == "int8":
         into = Rounded(call, m, k, max(k, 1), 1)

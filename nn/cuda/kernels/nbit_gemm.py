@@ -7,7 +7,7 @@ import numpy as np
 from ...kernels.nbit_gemm import BITS, block_of, nbit_gemm
 from ..array import DeviceArray, constant
 from ..device_kernel import Call, DeviceOperand, on_device
-from ..few_bits import Rounded, rung, units
+from ..few_bits import UNIT, Rounded, rung, units
 
 RUNGS = "naive", "few", "tiles"
 
@@ -31,6 +31,6 @@ def _nbit_gemm(call: Call, out: DeviceArray, a: DeviceArray, codes: DeviceOperan
     w = call.library.ffi.new("nn_cuda_scaled *", {
         "codes": codes.units.pointer, "scales": codes.scales.pointer,
         "zeros": codes.zeros.pointer, "n": n, "k": k, "units": codes.units.shape[1],
-        "block": codes.block})
+        "shift": (codes.block // UNIT).bit_length() - 1})
     into = Rounded(call, m, k, codes.block, blocks) if activations == "int8" else None
     call("nn_cuda_nbit_gemm", RUNGS.index(rung(call, m)), codes.bits, w, m, a, into and into.c, out)

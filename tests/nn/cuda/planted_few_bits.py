@@ -9,7 +9,7 @@ PLANTED = [
     ("nbit_gemm", "few", FEW, "sum[r] += __shfl_xor_sync(~0u, sum[r], 16);", ""),
     ("nbit_gemm", "few", FEW, "u >= units || column", "u > units || column"),
     ("nbit_gemm", "few", FEW, "if (!(fabsf(scaled) <= 3.4028235e38f))", "if (fabsf(scaled) > 3.4028235e38f)"),
-    ("nbit_gemm", "few", FEW, "if ((u + 1) % per_block && u + 1 < units) continue;", "if ((u + 1) % per_block) continue;"),
+    ("nbit_gemm", "few", FEW, "if ((u & last) != last && u + 1 < units) continue;", "if ((u & last) != last) continue;"),
     ("nbit_gemm", "tiles", TILES, "if (u + 1 < units) step.read(w, m, a, u + 1);", "if (u + 1 < units) step.read(w, m, a, u);"),
     ("nbit_gemm", "tiles", TILES, "tile_a[(u + 1) % 2], tile_w[(u + 1) % 2], u + 1", "tile_a[u % 2], tile_w[u % 2], u + 1"),
     ("nbit_gemm", "tiles", TILES, "u * UNIT + k < w.w.k ? number", "u * UNIT + k <= w.w.k ? number"),
