@@ -6,8 +6,8 @@ PIECE = 16
 
 
 def room(x: DeviceArray) -> tuple[int, DeviceArray | None]:
-    """The distance in bytes at which rows of x (M, K) begin at whole pieces; and room for x so (csrc/cuda/spread.h),
-    or None where it lies so."""
+    """The distance in bytes at which rows of x (M, K) begin at whole pieces; and room for x so
+    (csrc/cuda/spread.h), or None where it lies so."""
     m, k = x.shape
     size = x.dtype.itemsize
     stride = -(-k * size // PIECE) * PIECE

@@ -28,7 +28,7 @@ def _bgemm(call: Call, out: DeviceArray, a_bits: DeviceArray, b_bits: DeviceOper
     rung = call.rung or ("mma" if call.library.capability >= (8, 0) else "tiles")
     if rung == "mma":
         ones, (stride, spread) = empty((m,), np.int32), room(a_bits)
-        call("nn_cuda_bgemm_mma", m, n, k, words, stride, b_words * 4, a_bits, spread, b_bits.rows, ones, b_bits.ones,
-             out)
+        call("nn_cuda_bgemm_mma", m, n, k, words, stride, b_words * 4, a_bits, spread, b_bits.rows, ones,
+             b_bits.ones, out)
         return
     call("nn_cuda_bgemm", RUNGS.index(rung), m, n, k, words, b_words, a_bits, b_bits.rows, out)

@@ -11,6 +11,7 @@ from ..device_kernel import Call, DeviceOperand, on_device
 from ..few_bits import Rounded, rung, units
 
 RUNGS = "naive", "few", "tiles"
+WHOLE = 30  # 2^30 units are more than a row has: it is one block
 
 
 def _pack(indices: np.ndarray, codebook: np.ndarray) -> dict[str, Any]:
@@ -28,8 +29,8 @@ def _codebook_gemm(call: Call, out: DeviceArray, x: DeviceArray, indices: Device
     (m, k), n, into = x.shape, out.shape[1], None
     w = call.library.ffi.new("nn_cuda_looked *", {
         "codes": indices.units.pointer, "codebook": indices.codebook.pointer,
-        "rounded": indices.rounded.pointer, "scale": indices.scale, "n": n, "k": k, "units": indices.units.shape[1],
-        "shift": 30, "size": len(indices.codebook)})
+        "rounded": indices.rounded.pointer, "scale": indices.scale, "n": n, "k": k,
+        "units": indices.units.shape[1], "shift": WHOLE, "size": len(indices.codebook)})
     use = rung(call, m)
     if activations == "int8":
         into = Rounded(call, m, k, max(k, 1), 1)

@@ -7,17 +7,17 @@ import numpy as np
 from ...kernels import qspmm_nm
 from ..array import DeviceArray, constant
 from ..device_kernel import Call, DeviceOperand, on_device
-from ..requantize import Requantize
 from ..pieces import room
+from ..requantize import Requantize
 
-WIDE = 256, 128                    # rows of W and of x of a wide tile
+WIDE = 256, 128                   # rows of W and of x of a wide tile
 SIDE, DEPTH, ROWS = 256, 128, 16  # rows of W of a tile, k of a stage; rows whose places are together
 
 
 def _pack(values: np.ndarray, indices: np.ndarray) -> dict[str, Any]:
-    """values, places: as they came. Of 2:4 also kept, its places and sums as sparse tensor cores read them."""
-    parts = {"values": constant(np.ascontiguousarray(values)), "places": constant(np.ascontiguousarray(indices)),
-             "kept": None}
+    """values, places: as they came. Of 2:4 also kept, their places and sums, as tensor cores read them."""
+    parts = {"values": constant(np.ascontiguousarray(values)),
+             "places": constant(np.ascontiguousarray(indices)), "kept": None}
     if values.shape[2] == 2 and (found := rising(values, indices)):
         kept, places = found
         n, groups, _ = kept.shape
@@ -35,11 +35,12 @@ def rising(values: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndar
     if indices.size and indices.max() > 3:
         return None
     order = np.argsort(indices, axis=2, kind="stable")
-    values, indices = np.take_along_axis(values, order, 2).astype(np.int16), np.take_along_axis(indices, order, 2)
+    values, indices = (np.take_along_axis(x, order, axis=2) for x in (values.astype(np.int16), indices))
     first, second = indices[..., 0], indices[..., 1]
     twice, last = first == second, first == 3
     sums = values.sum(axis=2)
-    values = np.where(twice[..., None], np.stack([np.where(last, 0, sums), np.where(last, sums, 0)], 2), values)
+    once = np.stack([np.where(last, 0, sums), np.where(last, sums, 0)], axis=2)
+    values = np.where(twice[..., None], once, values)
     if values.size and (values.min() < -128 or values.max() > 127):
         return None
     places = np.stack([first - (twice & last), second + (twice & ~last)], axis=2)
@@ -52,9 +53,9 @@ def of_lanes(places: np.ndarray, kp: int) -> np.ndarray:
     n, groups, _ = places.shape
     nibbles = np.full((-(-n // SIDE) * SIDE, kp // 4), 1 << 2, np.uint32)
     nibbles[:n, :groups] = places[..., 0] | places[..., 1] << 2
-    words = np.bitwise_or.reduce(nibbles.reshape(len(nibbles), kp // 32, 8) << np.arange(0, 32, 4, dtype=np.uint32),
-                                 axis=2)
-    blocks = words.reshape(len(words) // ROWS, 2, ROWS // 2, kp // 64, 2)  # (…, upper half, g, step, half of k)
+    shifts = np.arange(0, 32, 4, dtype=np.uint32)
+    words = np.bitwise_or.reduce(nibbles.reshape(len(nibbles), kp // 32, 8) << shifts, axis=2)
+    blocks = words.reshape(len(words) // ROWS, 2, ROWS // 2, kp // 64, 2)  # (…, lower row, g, step, later k)
     return np.ascontiguousarray(blocks.transpose(0, 3, 2, 4, 1).reshape(len(blocks), kp // 64, 32), np.uint32)
 
 

@@ -12,7 +12,7 @@ from nn.testing.laws import equals_specification
 
 nbit, codebook, qspmm, spmm, bgemm = (domain_of(getattr(kernels, name)) for name in (
     "nbit_gemm", "codebook_gemm", "qspmm_nm", "spmm_nm", "bgemm"))
-# Of each rung a call with more of K than is in shared memory at once, so that stages and chunks are used again.
+# Of each rung calls with more of K than is in shared memory at once: stages and chunks are used again.
 LONG = [("nbit_gemm", rung, nbit._make(m, 2600, 9, bits, block, activations, True, "uniform", m))
         for rung, m in (("few", 1), ("few", 3), ("few", 9), ("tiles", 66))
         for bits, block, activations in ((4, 128, "float32"), (3, 512, "int8"), (2, 32, "int8"))]
@@ -32,7 +32,8 @@ def test_long_sums(kernel, rung, case, device):
 
 
 @pytest.mark.parametrize(("kernel", "rung", "case"), [
-    one for one in LONG if "mma" in one[1] or (one[1] == "tiles" and one[2].options.get("activations") == "int8")])
+    (kernel, rung, case) for kernel, rung, case in LONG
+    if "mma" in rung or (rung == "tiles" and case.options.get("activations") == "int8")])
 def test_ldmatrix_meets_no_bank_twice(kernel, rung, case, device):
     if not cuda.library().emulated:
         pytest.skip("a GPU does not count")
@@ -69,7 +70,8 @@ def test_places_lie_in_the_lanes_that_are_drawn():
     lane, was = 4 * 3 + 3, 0x44444444
     assert block[0, lane] == was & ~0xf0 | (1 | 3 << 2) << 4
     block[0, lane] = was
-    assert (block == was).all() and (np.array(others) == was).all()
+    assert (block == was).all()
+    assert (np.array(others) == was).all()
 
 
 @pytest.mark.parametrize("bits", [2, 3, 4, 8])
