@@ -50,14 +50,14 @@ bgemm_tiles(int m, int n, int k, int words, int b_words, const uint32_t *a, cons
         }
 }
 
-/* Rung 2, mma (sm_80): tensor cores count the bits that are 1 in both. (They have an XOR too, which is going away.) With
+/* Rung 2, mma (sm_80): tensor cores count the bits that are 1 in both. (They have an XOR too, which sm_90 has no more.) With
    p ones in a row of a and q in a column of b, d = p + q - 2 both, so the element is k - 2 (p + q) + 4 both: p is counted
    before, by `ones`, and q when b is packed.
 
    64 x 64 elements a block, a warp 32 x 32 of them: 8 mma.m16n8k256 for each four ldmatrix. A stage is 512 bits of each
    row, 64 bytes, four pieces, piece c at c ^ row / 2 % 4, so that ldmatrix meets no bank twice; three stages of 8 KB, of
-   which two are on their way. An A100 takes 8 clocks for an mma of 32,768 products, if its cores count bits at the rate of
-   which its data sheet speaks; a later GPU may count them elsewhere, and slower. */
+   which two are on their way. ptxas makes one instruction of an mma for sm_80 and for sm_90 (BMMA.168256.AND.POPC); how fast
+   it is there was not measured. */
 constexpr int MMA_STAGES = 3, HALF_STAGE = TILE * 64;
 
 __device__ inline int piece_at(int row, int piece) { return row * 64 + (piece ^ (row >> 1 & 3)) * 16; }

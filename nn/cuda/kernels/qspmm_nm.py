@@ -10,7 +10,7 @@ from ..device_kernel import Call, DeviceOperand, on_device
 from ..pieces import room
 from ..requantize import Requantize
 
-WIDE = 256, 128                   # rows of W and of x of a wide tile
+WIDE, WIDE_BYTES = (256, 128), 147_456  # rows of W and of x of a wide tile; of shared memory
 SIDE, DEPTH, ROWS = 256, 128, 16  # rows of W of a tile, k of a stage; rows whose places are together
 
 
@@ -60,11 +60,12 @@ def of_lanes(places: np.ndarray, kp: int) -> np.ndarray:
 
 
 def _best(call: Call, m: int, n: int) -> str:
-    """The rung for a result of these sizes: wide tiles where each multiprocessor has one."""
+    """The rung for a result of these sizes: wide tiles where each multiprocessor has one, and room for it."""
     if call.library.capability < (8, 0):
         return "naive"
     down, across = WIDE
-    return "mma_wide" if -(-n // down) * -(-m // across) >= call.library.multiprocessors else "mma"
+    enough = -(-n // down) * -(-m // across) >= call.library.multiprocessors
+    return "mma_wide" if enough and call.library.shared_per_block >= WIDE_BYTES else "mma"
 
 
 @on_device(qspmm_nm, "naive", "mma", "mma_wide", needs={"mma": (8, 0), "mma_wide": (8, 0)}, pack=_pack)
