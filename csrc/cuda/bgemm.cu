@@ -50,8 +50,8 @@ bgemm_tiles(int m, int n, int k, int words, int b_words, const uint32_t *a, cons
         }
 }
 
-/* Rung 2, mma (sm_80): tensor cores count the bits that are 1 in both. (They have an XOR too, which sm_90 has no more.) With
-   p ones in a row of a and q in a column of b, d = p + q - 2 both, so the element is k - 2 (p + q) + 4 both: p is counted
+/* Rung 2, mma (sm_80): tensor cores count the bits that are 1 in both. (There is an mma with XOR too, of which ptxas makes two
+   of these for sm_90.) With p ones in a row of a and q in a column of b, d = p + q - 2 both, so the element is k - 2 (p + q) + 4 both: p is counted
    before, by `ones`, and q when b is packed.
 
    64 x 64 elements a block, a warp 32 x 32 of them: 8 mma.m16n8k256 for each four ldmatrix. A stage is 512 bits of each

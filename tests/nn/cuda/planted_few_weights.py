@@ -1,13 +1,13 @@
 """Faults for qspmm_nm, spmm_nm and bgemm, which a law or the emulation finds."""
 
 PLANTED = [
-    ("qspmm_nm", "naive", "qspmm_nm.cu", "group * of + places", "group * kept + places"),
+    ("qspmm_nm", "naive", "qspmm_nm.cu", "group * of + places", "group * (of + 1) + places"),
     ("qspmm_nm", "mma", "qspmm_nm.cu", "cp_async_wait<AHEAD - 1>();", "cp_async_wait<AHEAD>();"),
     ("qspmm_nm", "mma", "qspmm_nm.cu",
      "        __syncthreads();               // this stage", "        // this stage"),
     ("qspmm_nm", "mma", "qspmm_nm.cu",
      "w + piece_of_w(w0 + 16 * i + lane % 16, half * 2 + lane / 16)",
-     "w + piece_of_w(w0 + 16 * i + lane % 16, half * 2 + lane / 16 ^ 1)"),
+     "w + piece_of_w(w0 + 16 * i + lane % 16, (half * 2 + lane / 16) ^ 1)"),
     ("qspmm_nm", "mma", "qspmm_nm.cu",
      "(step + AHEAD) % Tile::STAGES * Tile::STAGE, step", "step % Tile::STAGES * Tile::STAGE, step"),
     ("qspmm_nm", "mma", "qspmm_nm.cu", "w0 / 16 + i) * 2 + half", "w0 / 16 + i) * 2"),
