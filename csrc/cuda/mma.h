@@ -13,6 +13,15 @@
        B, tf32, k = 8:     b[0] = B[t][g]            b[1] = B[4+t][g]
        D:                  d[0] = D[g][2t]           d[1] = D[g][2t+1]       d[2] = D[g+8][2t]       d[3] = D[g+8][2t+1]
 
+   mma.sp has a sparse A: of each four neighbours along k two are there. A is held without the others, so 64 k are 32 bytes,
+   laid out as those of k = 32 above. Four bits for each two numbers say their places, the lower number's first, which is
+   the lower place; a register has those of 32 k of one row. B is dense, 64 k.
+
+       A's places, k = 64: t = 0: row g, k 0..31     t = 1: row g+8, k 0..31     t = 2: row g, k 32..63   t = 3: row g+8, k 32..63
+       B, 8-bit, k = 64:   b[i] = B[16i+4t..16i+4t+3][g]
+
+   Bits are laid out as bytes are: of k = 256 a register has 32 where it has four of k = 32.
+
    So both A and B are read along k: a row of A, and a column of B, lie in one piece. ldmatrix fills these registers from
    shared memory: lane i gives the address of one row of 16 bytes (rows 8 j .. 8 j + 7 are those of register j), and
    register j of a thread gets the four bytes 4t..4t+3 of row g of the j-th 8 x 16-byte matrix. */
@@ -25,8 +34,10 @@
 void ldmatrix_x4(uint32_t (&r)[4], const void *row);
 void ldmatrix_x2(uint32_t (&r)[2], const void *row);
 template <bool A_UNSIGNED> void mma_m16n8k32(int32_t (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
+void mma_m16n8k256(int32_t (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
 void mma_m16n8k16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
 void mma_m16n8k8(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]);
+template <bool B_UNSIGNED> void mma_sp_m16n8k64(int32_t (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[4], uint32_t places);
 uint32_t to_tf32(float x);
 template <bool A_UNSIGNED> int32_t dp4a(uint32_t a, uint32_t b, int32_t c);
 void cp_async16(void *shared, const void *global, int read);
@@ -65,6 +76,30 @@ __device__ __forceinline__ void mma_m16n8k32(int32_t (&d)[4], const uint32_t (&a
                      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
     else
         asm volatile("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
+                     : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
+                     : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));)
+}
+
+/* D += A B of 8-bit integers, A signed and sparse, B unsigned or signed. */
+template <bool B_UNSIGNED> __device__ __forceinline__ void
+mma_sp_m16n8k64(int32_t (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[4], uint32_t places) {
+    SINCE_80(if (B_UNSIGNED)
+        asm volatile("mma.sp::ordered_metadata.sync.aligned.m16n8k64.row.col.s32.s8.u8.s32 "
+                     "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9,%10,%11}, {%0,%1,%2,%3}, %12, 0;"
+                     : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]),
+                       "r"(b[0]), "r"(b[1]), "r"(b[2]), "r"(b[3]), "r"(places));
+    else
+        asm volatile("mma.sp::ordered_metadata.sync.aligned.m16n8k64.row.col.s32.s8.s8.s32 "
+                     "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9,%10,%11}, {%0,%1,%2,%3}, %12, 0;"
+                     : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3]) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]),
+                       "r"(b[0]), "r"(b[1]), "r"(b[2]), "r"(b[3]), "r"(places));)
+}
+
+/* D += the number of bits that are 1 in both, of each row of A and column of B. */
+__device__ __forceinline__ void mma_m16n8k256(int32_t (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+    SINCE_80(
+        asm volatile("mma.sync.aligned.m16n8k256.row.col.s32.b1.b1.s32.and.popc "
+                     "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
                      : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
                      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));)
 }

@@ -104,6 +104,12 @@ inline int __popc(unsigned x) { return __builtin_popcount(x); }
 inline int __popcll(unsigned long long x) { return __builtin_popcountll(x); }
 inline int __clz(int x) { return x ? __builtin_clz(static_cast<unsigned>(x)) : 32; }
 inline int __ffs(int x) { return __builtin_ffs(x); }
+inline unsigned __byte_perm(unsigned x, unsigned y, unsigned which) {   // byte i of the result is byte which[4 bits] of x, y
+    const uint64_t both = static_cast<uint64_t>(y) << 32 | x;
+    unsigned bytes = 0;
+    for (int i = 0; i < 4; ++i) bytes |= static_cast<unsigned>(both >> 8 * (which >> 4 * i & 7) & 255) << 8 * i;
+    return bytes;
+}
 inline int __float2int_rn(float x) { return static_cast<int>(std::nearbyint(x)); }
 inline float __int2float_rn(int x) { return static_cast<float>(x); }
 inline float __int_as_float(int x) { float y; memcpy(&y, &x, 4); return y; }
