@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Sequence
 from functools import cache
 from math import prod
 from typing import Any
 
 import numpy as np
 
+from . import elementwise
 from .allocator import Allocator
+from .elementwise import OnlyOnHost, View
 from .library import library
+from .pending import contiguous, flush
 from .stream import current
 
 
@@ -30,9 +34,10 @@ class Block:
         weakref.finalize(self, allocator().release, self.address, nbytes).atexit = False
 
 
-class DeviceArray:
+class DeviceArray(np.lib.mixins.NDArrayOperatorsMixin):
     """Numbers on the device, without gaps, the last axis fastest. shape, dtype, ndim, size, nbytes as NumPy
-    has them. Made by `empty`, `to_device` and by kernels; a kernel that gets one runs there.
+    has them. Made by `empty`, `to_device` and by kernels; a kernel that gets one runs there, and so do
+    NumPy's functions of numbers one by one, x + 1 and np.maximum(x, 0, out=x) (elementwise.py).
 
     host: the same numbers in NumPy, where they are known to stay what they are (`constant`)."""
 
@@ -44,11 +49,14 @@ class DeviceArray:
 
     ndim = property(lambda self: len(self.shape))
     size = property(lambda self: prod(self.shape))
+    itemsize = property(lambda self: self.dtype.itemsize)
     nbytes = property(lambda self: self.size * self.dtype.itemsize)
+    base = property(lambda self: self.block)  # what arrays that share memory have in common
 
     @property
     def pointer(self) -> Any:
-        """For the library."""
+        """For the library, which finds there all that was asked for before."""
+        flush()
         return library().ffi.cast("void *", self.address)
 
     def numpy(self) -> np.ndarray:
@@ -91,13 +99,60 @@ class DeviceArray:
             raise ValueError(f"view: {dtype} is not of the size of {self.dtype}")
         return DeviceArray(self.block, self.address, self.shape, dtype)
 
+    def transpose(self, *axes: Any) -> View:
+        """Its axes in another order, for np.copyto and other functions of numbers; nothing moves yet."""
+        axes = tuple(axes[0]) if len(axes) == 1 and isinstance(axes[0], Sequence) else axes
+        axes = axes or tuple(reversed(range(self.ndim)))
+        if sorted(axes) != list(range(self.ndim)):
+            raise ValueError(f"transpose: {axes} are no order of {self.ndim} axes")
+        strides = contiguous(self.shape)
+        return View(self, tuple(self.shape[axis] for axis in axes), tuple(strides[axis] for axis in axes))
+
+    def astype(self, dtype: Any) -> DeviceArray:
+        """A copy in another dtype, cast as NumPy does."""
+        made = self.like(self.shape, np.dtype(dtype))
+        elementwise.copy(made, self, casting="unsafe")
+        return made
+
+    def copy(self) -> DeviceArray:
+        """The same in memory of its own."""
+        return self.astype(self.dtype)
+
+    def like(self, shape: tuple[int, ...], dtype: Any) -> DeviceArray:
+        """A new array on the device of this one, whose numbers are anything."""
+        return empty(shape, dtype)
+
+    def __getitem__(self, key: Any) -> DeviceArray:
+        """A part of the first axis, in the same memory: x[i], x[i:j]; or all of it, x[...]. Raises OnlyOnHost for
+        others."""
+        if key is Ellipsis:
+            return self
+        plain = isinstance(key, (int, np.integer)) or (isinstance(key, slice) and key.step in (None, 1))
+        if not self.shape or not plain:
+            raise OnlyOnHost(f"x[{key}]: of an array on the device only parts of the first axis are taken")
+        first, tail = range(self.shape[0])[key], self.shape[1:]
+        shape = tail if isinstance(first, int) else (len(first), *tail)
+        start = first if isinstance(first, int) else first.start
+        return DeviceArray(self.block, self.address + start * prod(tail) * self.itemsize, shape, self.dtype)
+
+    def __setitem__(self, key: Any, x: Any) -> None:
+        elementwise.copy(self[key], x)
+
+    def __array_ufunc__(self, function: np.ufunc, method: str, *inputs: Any, **how: Any) -> Any:
+        return elementwise.ufunc(function, method, inputs, **how)
+
+    def __array_function__(self, function: Any, types: Any, given: tuple, how: dict[str, Any]) -> Any:
+        if function not in FUNCTIONS:
+            raise OnlyOnHost(f"np.{function.__name__} is not computed on the device")
+        return FUNCTIONS[function](*given, **how)
+
     def __len__(self) -> int:
         if not self.shape:
             raise TypeError("len: an array of no axes")
         return self.shape[0]
 
     def __array__(self, *_: Any, **__: Any) -> np.ndarray:
-        raise TypeError("an array of the device does not cross by itself: take x.numpy()")
+        raise OnlyOnHost("an array of the device does not cross by itself: take x.numpy()")
 
     def __repr__(self) -> str:
         return f"<{self.dtype} {'x'.join(map(str, self.shape))} on the device>"
@@ -111,6 +166,28 @@ def empty(shape: int | tuple[int, ...], dtype: Any = np.float32) -> DeviceArray:
     dtype = np.dtype(dtype)
     block = Block(prod(shape) * dtype.itemsize)
     return DeviceArray(block, block.address, shape, dtype)
+
+
+def concatenate(values: Sequence[DeviceArray], axis: int = 0, out: DeviceArray | None = None) -> DeviceArray:
+    """np.concatenate of arrays of the device, of one dtype."""
+    first, axis = values[0], range(values[0].ndim)[axis]
+    shapes = {(*x.shape[:axis], ..., *x.shape[axis + 1:]) for x in values}
+    shape = (*first.shape[:axis], sum(x.shape[axis] for x in values), *first.shape[axis + 1:])
+    out = empty(shape, first.dtype) if out is None else out
+    if len(shapes) > 1 or {x.dtype for x in values} != {out.dtype} or out.shape != shape:
+        raise ValueError(f"concatenate: {', '.join(map(str, values))} along axis {axis} are not {out}")
+    found, at, rows = library(), 0, prod(shape[:axis])
+    pitch = prod(shape[axis:]) * out.itemsize
+    for x in values:
+        width = prod(x.shape[axis:]) * x.itemsize
+        if rows * width:
+            found.call("nn_cuda_copy_rows", rows, width, x.pointer, width,
+                       found.ffi.cast("void *", out.address + at), pitch, current())
+        at += width
+    return out
+
+
+FUNCTIONS = {np.copyto: elementwise.copy, np.concatenate: concatenate}  # beside those of numbers one by one
 
 
 def to_device(x: Any) -> DeviceArray:

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..context import Context, ambient, within
 from .library import library
+from .pending import flush, forget
 
 
 class Stream(within):
@@ -26,11 +27,13 @@ class Stream(within):
 
     def synchronize(self) -> None:
         """Wait until all is done. Raises what went wrong on the way."""
+        flush()
         self.library.call("nn_cuda_synchronize", self.pointer)
 
     def __del__(self) -> None:
         super().__del__()
         if made := vars(self).pop("pointer", None):
+            forget(made)
             self.library.lib.nn_cuda_stream_release(made)
 
 
@@ -42,6 +45,7 @@ def current() -> Any:
 
 def synchronize() -> None:
     """Wait until this thread's stream has done all. Raises what went wrong on the way."""
+    flush()
     library().call("nn_cuda_synchronize", current())
 
 
@@ -56,6 +60,7 @@ class Event:
 
     def record(self) -> Event:
         """Set the mark behind all that this thread's stream has been given."""
+        flush()
         self.library.call("nn_cuda_event_record", self.pointer, current())
         return self
 
