@@ -177,6 +177,7 @@ API const char *nn_cuda_pointwise_names(void) {
 API int nn_cuda_pointwise_run(nn_cuda_pointwise *list, void *stream) {
     const int64_t blocks = ceil_div(list->size, THREADS * LANES);
     const size_t bytes = static_cast<size_t>(list->slots) * THREADS * sizeof(uint4);
-    LAUNCH(pointwise, dim3(static_cast<unsigned>(min(blocks, int64_t{1} << 16))), dim3(THREADS), bytes, stream, *list);
+    const nn_cuda_pointwise all = *list;
+    LAUNCH(pointwise, dim3(static_cast<unsigned>(min(blocks, int64_t{1} << 16))), dim3(THREADS), bytes, stream, all);
     return launched();
 }
