@@ -3,6 +3,7 @@
     nn.cuda.is_available(), nn.cuda.why_not()          None, or one sentence
     with nn.kernels.use("cuda"): qgemm(a, b)           arrays cross for each call
     x = nn.cuda.to_device(a); y = qgemm(x, w)          what gets arrays of the device runs there
+    z = np.maximum(y * 2 + 1, 0)                       what NumPy does number by number, in one launch
     y.numpy()                                          the way back
     nn.cuda.emulate()                                  no GPU: the same sources, run on the CPU and looked at
 
@@ -15,8 +16,9 @@ from pkgutil import iter_modules
 from . import kernels
 from .array import DeviceArray, constant, empty, empty_cache, memory, to_device
 from .device_kernel import DEVICE_KERNELS, DeviceKernel, DeviceOperand, on_device
+from .elementwise import OnlyOnHost, count_not_finite
 from .library import CudaError, EmulationError, OutOfMemory, emulate, is_available, library, why_not
-from .stream import Event, Stream, synchronize
+from .stream import Event, Stream, mark, synchronize
 
 for _found in iter_modules(kernels.__path__):
     import_module(f"{kernels.__name__}.{_found.name}")
@@ -29,14 +31,17 @@ __all__ = [
     "DeviceOperand",
     "EmulationError",
     "Event",
+    "OnlyOnHost",
     "OutOfMemory",
     "Stream",
     "constant",
+    "count_not_finite",
     "empty",
     "empty_cache",
     "emulate",
     "is_available",
     "library",
+    "mark",
     "memory",
     "on_device",
     "synchronize",

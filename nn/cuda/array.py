@@ -146,6 +146,13 @@ class DeviceArray(np.lib.mixins.NDArrayOperatorsMixin):
             raise OnlyOnHost(f"np.{function.__name__} is not computed on the device")
         return FUNCTIONS[function](*given, **how)
 
+    def room(self, shape: tuple[int, ...], dtype: Any) -> DeviceArray:
+        """An array in the same memory, from its start on. Raises ValueError where that is too short."""
+        made = DeviceArray(self.block, self.address, shape, np.dtype(dtype))
+        if made.nbytes > self.nbytes:
+            raise ValueError(f"room: {self.nbytes} bytes have no room for {made.dtype}{shape}")
+        return made
+
     def __len__(self) -> int:
         if not self.shape:
             raise TypeError("len: an array of no axes")

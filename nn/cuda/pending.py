@@ -226,6 +226,13 @@ def flush() -> None:
                 each.flush()
 
 
+def mark(stream: Any) -> tuple[int, int]:
+    """How far a stream's list has come: how many there were before it, and its instructions."""
+    with lock:
+        found = pending(stream)
+        return found.serial, len(found.code)
+
+
 def forget(stream: Any) -> None:
     """Run the list of a stream that ends."""
     flush()

@@ -7,6 +7,7 @@ from typing import Any
 from ..context import Context, ambient, within
 from .library import library
 from .pending import flush, forget
+from .pending import mark as mark_of
 
 
 class Stream(within):
@@ -41,6 +42,12 @@ def current() -> Any:
     """The stream of this thread, as the library knows it."""
     stream = ambient.context.stream
     return library().ffi.NULL if stream is None else stream.pointer
+
+
+def mark() -> tuple[int, int]:
+    """How far the list of what is pending in this thread's stream has come: two that differ in the second number
+    only are in one launch."""
+    return mark_of(current())
 
 
 def synchronize() -> None:
