@@ -122,7 +122,8 @@ class DeviceBound(Bound):
         for step in self.steps:
             size = _nbytes(self.held[step.output])
             said = [f"{size:,} bytes" * bool(size), "crossing" * (step.output in self.crossed)]
-            said += [f"in one launch with {self.joined[step.output]}"] * (step.output in self.joined)
+            if step.output in self.joined:
+                said.append(f"in one launch with {self.joined[step.output]}")
             rows.append((str(step), str(step.made), ", ".join(filter(None, said))))
         head = (f"{self.name}, bound for {self.where}\n{len(self.steps)} steps, {self.macs:,} MACs an example, "
                 f"{self.nbytes:,} bytes of operands on the device")
