@@ -107,7 +107,8 @@ class DeviceBound(Bound):
             run(dict(values))
             wholes.append(time.perf_counter() - start)
             taken.append(run.timed(dict(values)))
-        steps = [replace(one, seconds=statistics.median(column), best=min(column))
+        copy = 0.0 if self.device.emulated else cuda.copy_speed()
+        steps = [replace(one, seconds=statistics.median(column), best=min(column), copy=copy)
                  for one, column in zip(self._costs(dims), zip(*taken, strict=True), strict=True)]
         return Profile(self.name, dict(dims), self.where, tuple(steps), statistics.median(wholes), min(wholes),
                        len(taken))
@@ -153,7 +154,7 @@ class Run:
                 try:
                     self._add(step, self._on_device(step))
                     continue
-                except (TypeError, AttributeError) as error:
+                except (TypeError, AttributeError, ValueError, IndexError) as error:  # (it ran on the CPU)
                     lacking[step.output], crosses = str(error).strip(), True
             elif not crosses:
                 self._add(step, self._on_device(step))

@@ -14,7 +14,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from . import kernels
-from .array import DeviceArray, constant, empty, empty_cache, memory, to_device
+from .array import DeviceArray, constant, copy_speed, empty, empty_cache, memory, to_device
 from .device_kernel import DEVICE_KERNELS, DeviceKernel, DeviceOperand, on_device
 from .elementwise import OnlyOnHost, count_not_finite
 from .library import CudaError, EmulationError, OutOfMemory, emulate, is_available, library, why_not
@@ -35,6 +35,7 @@ __all__ = [
     "OutOfMemory",
     "Stream",
     "constant",
+    "copy_speed",
     "count_not_finite",
     "empty",
     "empty_cache",
