@@ -129,7 +129,7 @@ class DeviceArray(np.lib.mixins.NDArrayOperatorsMixin):
             return self
         plain = isinstance(key, (int, np.integer)) or (isinstance(key, slice) and key.step in (None, 1))
         if not self.shape or not plain:
-            raise OnlyOnHost(f"x[{key}]: of an array on the device only parts of the first axis are taken")
+            raise OnlyOnHost("of an array on the device only parts of the first axis are taken")
         first, tail = range(self.shape[0])[key], self.shape[1:]
         shape = tail if isinstance(first, int) else (len(first), *tail)
         start = first if isinstance(first, int) else first.start
