@@ -132,7 +132,7 @@ class DeviceKernel:
             return made
         if out is None:
             return made.numpy()
-        output(who, out, shape, dtype, *arguments.values())[...] = made.numpy()
+        output(who, out, made.shape, made.dtype, *arguments.values())[...] = made.numpy()
         return out
 
     def prepare(self, *given: Any, out: DeviceArray, **options: Any) -> Callable[[], None]:

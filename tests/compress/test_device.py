@@ -1,7 +1,6 @@
 """A Program on a GPU, or on its emulation, computes what it computes on a CPU: integer for integer, and reals within
 the rounding of sums."""
 
-import gc
 
 import numpy as np
 import pytest
@@ -9,9 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import compress
-import nn
 from compress import Cluster, Prune, Quantize
-from nn import cuda
 from nn.testing.networks import networks
 from tests.compress.networks import close
 from tests.compress.test_integer_networks import IMAGES, prepared
