@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from . import elementwise
+from . import elementwise, reduce
 from .allocator import Allocator
 from .elementwise import OnlyOnHost, View
 from .library import library
@@ -114,6 +114,22 @@ class DeviceArray(np.lib.mixins.NDArrayOperatorsMixin):
         elementwise.copy(made, self, casting="unsafe")
         return made
 
+    def max(self, axis: Any = None, keepdims: bool = False) -> DeviceArray:
+        """The greatest number along the last axes."""
+        return np.maximum.reduce(self, axis=axis, keepdims=keepdims)
+
+    def min(self, axis: Any = None, keepdims: bool = False) -> DeviceArray:
+        """The least number along the last axes."""
+        return np.minimum.reduce(self, axis=axis, keepdims=keepdims)
+
+    def sum(self, axis: Any = None, keepdims: bool = False) -> DeviceArray:
+        """The sum along the last axes."""
+        return np.add.reduce(self, axis=axis, keepdims=keepdims)
+
+    def mean(self, axis: Any = None, keepdims: bool = False) -> DeviceArray:
+        """The mean along the last axes."""
+        return reduce.mean(self, axis, keepdims)
+
     def copy(self) -> DeviceArray:
         """The same in memory of its own."""
         return self.astype(self.dtype)
@@ -139,6 +155,8 @@ class DeviceArray(np.lib.mixins.NDArrayOperatorsMixin):
         elementwise.copy(self[key], x)
 
     def __array_ufunc__(self, function: np.ufunc, method: str, *inputs: Any, **how: Any) -> Any:
+        if method == "reduce":
+            return reduce.reduce(function, *inputs, **how)
         return elementwise.ufunc(function, method, inputs, **how)
 
     def __array_function__(self, function: Any, types: Any, given: tuple, how: dict[str, Any]) -> Any:
@@ -197,7 +215,9 @@ def concatenate(values: Sequence[DeviceArray], axis: int = 0, out: DeviceArray |
     return out
 
 
-FUNCTIONS = {np.copyto: elementwise.copy, np.concatenate: concatenate}  # beside those of numbers one by one
+FUNCTIONS = {  # beside those of numbers one by one
+    np.copyto: elementwise.copy, np.concatenate: concatenate, np.max: DeviceArray.max, np.min: DeviceArray.min,
+    np.sum: DeviceArray.sum, np.mean: DeviceArray.mean}
 
 
 def to_device(x: Any) -> DeviceArray:

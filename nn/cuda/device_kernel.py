@@ -30,6 +30,9 @@ from .stream import current
 DEVICE_KERNELS: dict[str, DeviceKernel] = {}  # name of a kernel -> what runs it on the device
 
 
+FEW = 1 << 12  # bytes of a part of an operand, a codebook, that the checks of a contract may want to look at
+
+
 class DeviceOperand:
     """An operand in the layout that its kernel reads on the device. parts: arrays there, and numbers.
     outside: what the checks of the contract look at in its place."""
@@ -104,7 +107,8 @@ class DeviceKernel:
     def pack(self, operand: Operand) -> DeviceOperand:
         """An operand of the kernel as one of the device."""
         arrays = unpacked(self.kernel, {self.kernel.contract.packed: operand})
-        numbers = {name: part for name, part in operand.parts.items() if not isinstance(part, np.ndarray)}
+        numbers = {name: part for name, part in operand.parts.items()
+                   if not isinstance(part, np.ndarray) or part.nbytes <= FEW}
         return self._laid_out(operand.shape, arrays, numbers)
 
     def _laid_out(self, shape: tuple[int, ...], arrays: dict[str, Any], numbers: dict[str, Any]
