@@ -101,12 +101,10 @@ class DeviceArray(np.lib.mixins.NDArrayOperatorsMixin):
 
     def transpose(self, *axes: Any) -> View:
         """Its axes in another order, for np.copyto and other functions of numbers; nothing moves yet."""
-        axes = tuple(axes[0]) if len(axes) == 1 and isinstance(axes[0], Sequence) else axes
-        axes = axes or tuple(reversed(range(self.ndim)))
-        if sorted(axes) != list(range(self.ndim)):
-            raise ValueError(f"transpose: {axes} are no order of {self.ndim} axes")
-        strides = contiguous(self.shape)
-        return View(self, tuple(self.shape[axis] for axis in axes), tuple(strides[axis] for axis in axes))
+        return self._view().transpose(*axes)
+
+    def _view(self) -> View:
+        return View(self, self.shape, contiguous(self.shape))
 
     def astype(self, dtype: Any) -> DeviceArray:
         """A copy in another dtype, cast as NumPy does."""
@@ -138,14 +136,14 @@ class DeviceArray(np.lib.mixins.NDArrayOperatorsMixin):
         """A new array on the device of this one, whose numbers are anything."""
         return empty(shape, dtype)
 
-    def __getitem__(self, key: Any) -> DeviceArray:
-        """A part of the first axis, in the same memory: x[i], x[i:j]; or all of it, x[...]. Raises OnlyOnHost for
-        others."""
+    def __getitem__(self, key: Any) -> DeviceArray | View:
+        """A part in the same memory: of the first axis, x[i] and x[i:j], or all of it, x[...], an array; else a View.
+        Raises OnlyOnHost for what no number and no slice chooses."""
         if key is Ellipsis:
             return self
-        plain = isinstance(key, (int, np.integer)) or (isinstance(key, slice) and key.step in (None, 1))
+        plain = type(key) is int or (isinstance(key, slice) and key.step in (None, 1))
         if not self.shape or not plain:
-            raise OnlyOnHost("of an array on the device only parts of the first axis are taken")
+            return self._view()[key]
         first, tail = range(self.shape[0])[key], self.shape[1:]
         shape = tail if isinstance(first, int) else (len(first), *tail)
         start = first if isinstance(first, int) else first.start

@@ -9,7 +9,8 @@ C++ Programming Guide, "Mathematical Functions": 2 units in the last place)."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -32,14 +33,66 @@ class OnlyOnHost(TypeError):
     """The device does not compute this; x.numpy() brings an array to where NumPy does."""
 
 
-class View(NamedTuple):
-    """An array of the device whose axes are gone through in another order. strides: in numbers."""
+class View(np.lib.mixins.NDArrayOperatorsMixin):
+    """Numbers of an array of the device in another order, or some of them, for functions of numbers one by one. They
+    stay where they are; x.copy() has them one after the other. strides: in numbers; first: which one is the first."""
 
-    array: Any
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
+    def __init__(self, array: Any, shape: tuple[int, ...], strides: tuple[int, ...], first: int = 0) -> None:
+        self.array, self.shape, self.strides, self.first = array, shape, strides, first
 
     dtype = property(lambda self: self.array.dtype)
+    ndim = property(lambda self: len(self.shape))
+    size = property(lambda self: prod(self.shape))
+
+    def copy(self) -> Any:
+        """An array of its own."""
+        made = self.array.like(self.shape, self.dtype)
+        copy(made, self)
+        return made
+
+    def reshape(self, *shape: Any) -> Any:
+        """An array of its own, in another shape."""
+        return self.copy().reshape(*shape)
+
+    def transpose(self, *axes: Any) -> View:
+        """The axes in another order. Raises ValueError for what is no order of them."""
+        axes = tuple(axes[0]) if len(axes) == 1 and isinstance(axes[0], (tuple, list)) else axes
+        axes = axes or tuple(reversed(range(self.ndim)))
+        if sorted(axes) != list(range(self.ndim)):
+            raise ValueError(f"transpose: {axes} are no order of {self.ndim} axes")
+        return View(self.array, tuple(self.shape[axis] for axis in axes), tuple(self.strides[axis] for axis in axes),
+                    self.first)
+
+    def __getitem__(self, key: Any) -> View:
+        """Some of them, by numbers, slices that go forward, None and an ellipsis. Raises OnlyOnHost for others."""
+        key = key if isinstance(key, tuple) else (key,)
+        taken = sum(one is not None and one is not Ellipsis for one in key)
+        if any(isinstance(one, bool) or not (one is None or one is Ellipsis or isinstance(one, (int, np.integer, slice)))
+               for one in key) or taken > self.ndim or sum(one is Ellipsis for one in key) > 1:
+            raise OnlyOnHost("of an array on the device only numbers and slices are taken")
+        at = key.index(Ellipsis) if Ellipsis in key else len(key)
+        key = (*key[:at], *[slice(None)] * (self.ndim - taken), *key[at + 1:])
+        shape, strides, first, axis = [], [], self.first, 0
+        for one in key:
+            if one is None:
+                shape.append(1), strides.append(0)
+                continue
+            part, step = range(self.shape[axis])[one], self.strides[axis]
+            axis += 1
+            if isinstance(part, int):
+                first += part * step
+            elif part.step < 0:
+                raise OnlyOnHost("of an array on the device no slice goes backward")
+            else:
+                first += part.start * step if part else 0
+                shape.append(len(part)), strides.append(step * part.step)
+        return View(self.array, tuple(shape), tuple(strides), first)
+
+    def __array_ufunc__(self, function: np.ufunc, method: str, *inputs: Any, **how: Any) -> Any:
+        return ufunc(function, method, inputs, **how)
+
+    def __array__(self, *_: Any, **__: Any) -> np.ndarray:
+        raise OnlyOnHost("an array of the device does not cross by itself")
 
 
 def is_there(x: Any) -> bool:
@@ -114,9 +167,11 @@ def region(x: Any, shape: tuple[int, ...]) -> Region:
     if array.dtype not in KINDS:
         raise OnlyOnHost(f"{array.dtype} is not computed on the device")
     strides = x.strides if isinstance(x, View) else contiguous(x.shape)
+    first = x.first if isinstance(x, View) else 0
     ahead = len(shape) - len(x.shape)
     strides = (0,) * ahead + tuple(0 if size == 1 else step for size, step in zip(x.shape, strides, strict=True))
-    return Region(array.block, array.address, array.nbytes, array.dtype, strides)
+    start = first * array.dtype.itemsize
+    return Region(array.block, array.address + start, array.nbytes - start, array.dtype, strides)
 
 
 def number(work: Pending, x: Any, dtype: np.dtype) -> int:
