@@ -98,7 +98,7 @@ API int nn_cuda_im2col(nn_cuda_windows *w, int64_t size, int itemsize, unsigned 
     return launched();
 }
 
-API int nn_cuda_max_pool(nn_cuda_windows *w, int64_t size, int itemsize, const void *x, void *y, void *stream) {
+API int nn_cuda_qmax_pool2d(nn_cuda_windows *w, int64_t size, int itemsize, const void *x, void *y, void *stream) {
     const nn_cuda_windows how = *w;
     if (itemsize == 1)
         LAUNCH(max_pool<uint8_t>, grid_for(size), dim3(THREADS), 0, stream, how, size, uint8_t{0},
@@ -109,14 +109,14 @@ API int nn_cuda_max_pool(nn_cuda_windows *w, int64_t size, int itemsize, const v
     return launched();
 }
 
-API int nn_cuda_avg_pool(nn_cuda_windows *w, int64_t size, const void *x, void *y, void *stream) {
+API int nn_cuda_avg_pool2d(nn_cuda_windows *w, int64_t size, const void *x, void *y, void *stream) {
     const nn_cuda_windows how = *w;
     LAUNCH(avg_pool, grid_for(size), dim3(THREADS), 0, stream, how, size, static_cast<const float *>(x),
            static_cast<float *>(y));
     return launched();
 }
 
-API int nn_cuda_qavg_pool(nn_cuda_windows *w, int64_t size, int zero, const void *x, void *y, void *stream) {
+API int nn_cuda_qavg_pool2d(nn_cuda_windows *w, int64_t size, int zero, const void *x, void *y, void *stream) {
     const nn_cuda_windows how = *w;
     LAUNCH(qavg_pool, grid_for(size), dim3(THREADS), 0, stream, how, size, zero, static_cast<const uint8_t *>(x),
            static_cast<uint8_t *>(y));

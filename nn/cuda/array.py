@@ -246,7 +246,7 @@ def vector(x: Any, n: int, dtype: Any) -> DeviceArray:
 
 def memory() -> dict[str, int]:
     """Bytes on the device: in_use by arrays of this process, kept for later ones."""
-    return {"in_use": allocator().in_use, "kept": allocator().kept}
+    return dict(zip(("in_use", "kept"), allocator().bytes(), strict=True))
 
 
 def copy_speed(nbytes: int = 1 << 28) -> float:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from ..context import ambient
 from .pending import KINDS, ZEROS, Pending, Region, contiguous, lock, numbers_of_instructions, pending
 from .stream import current
 
@@ -141,7 +142,7 @@ def operation(name: str, inputs: tuple, takes: list[np.dtype], gives: np.dtype, 
         made = operation(name, inputs, takes, gives, made.like(made.shape, made.dtype), casting)
         return operation("", (made,), [made.dtype], made.dtype, out)
     with lock:
-        work = pending(current())
+        work = pending(current(), ambient.context.stream)
         work.begin(made.shape, [r for r in regions if r is not None], to)
         values = [number(work, x, dtype) if r is None else cast(work, work.read(r), r.dtype, dtype)
                   for x, r, dtype in zip(inputs, regions, takes, strict=True)]
@@ -156,7 +157,7 @@ def count_not_finite(x: Any, counter: Any) -> None:
     """Add to a counter, one int32 on the device, how many numbers of x are NaN or infinity."""
     read = region(x, x.shape)
     with lock:
-        work, to = pending(current()), region(counter, ())
+        work, to = pending(current(), ambient.context.stream), region(counter, ())
         work.begin(x.shape, [read], to)
         work.write(to, work.do("isfinite_float", work.read(read)), ZEROS)
 

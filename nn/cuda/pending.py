@@ -70,10 +70,11 @@ class Write(NamedTuple):
 
 
 class Pending:
-    """The list of one stream. serial: how many lists there were before."""
+    """The list of one stream. serial: how many lists there were before. owner: the stream itself, which stays as
+    long as something waits for it."""
 
     def __init__(self, stream: Any) -> None:
-        self.stream, self.serial = stream, 0
+        self.stream, self.serial, self.owner = stream, 0, None
         self._clear((), ())
 
     def _clear(self, shape: tuple[int, ...], strides: tuple[int, ...]) -> None:
@@ -137,8 +138,9 @@ class Pending:
         blocks = [write.region.block() for write in self.writes]  # held until it is launched, as the reads are
         writes = [write for write, block in zip(self.writes, blocks, strict=True) if block is not None]
         described = self._described(writes) if writes and prod(self.shape) else None
-        held = self.reads, blocks
+        held = self.reads, blocks, self.owner
         self._clear((), ())
+        self.owner = None
         self.serial += 1
         if described is not None:
             found = library()
@@ -213,15 +215,17 @@ _lists: dict[Any, Pending] = {}
 lock = Brief()  # of all lists
 
 
-def pending(stream: Any) -> Pending:
-    """The list of a stream; under `lock`."""
-    return _lists.setdefault(stream, Pending(stream))
+def pending(stream: Any, owner: Any = None) -> Pending:
+    """The list of a stream, which is its owner's; under `lock`."""
+    found = _lists.setdefault(stream, Pending(stream))
+    found.owner = owner or found.owner
+    return found
 
 
 def flush() -> None:
     """Run all lists."""
     with lock:
-        for each in _lists.values():
+        for each in list(_lists.values()):
             if each.code:
                 each.flush()
 
@@ -234,7 +238,5 @@ def mark(stream: Any) -> tuple[int, int]:
 
 
 def forget(stream: Any) -> None:
-    """Run the list of a stream that ends."""
-    flush()
-    with lock:
-        _lists.pop(stream, None)
+    """A stream ends, for which nothing waits."""
+    _lists.pop(stream, None)

@@ -28,15 +28,15 @@ def _im2col(call: Call, out: DeviceArray, x: DeviceArray, kernel_size: Any, stri
 @on_device(qmax_pool2d, "naive")
 def _qmax_pool2d(call: Call, out: DeviceArray, x: DeviceArray, kernel_size: Any, stride: Any, padding: Any) -> None:
     how = windows(call, x, out, kernel_size, stride, padding)
-    call("nn_cuda_max_pool", how, out.size, x.itemsize, x, out)
+    call("nn_cuda_qmax_pool2d", how, out.size, x.itemsize, x, out)
 
 
 @on_device(avg_pool2d, "naive")
 def _avg_pool2d(call: Call, out: DeviceArray, x: DeviceArray, kernel_size: Any, stride: Any, padding: Any) -> None:
-    call("nn_cuda_avg_pool", windows(call, x, out, kernel_size, stride, padding), out.size, x, out)
+    call("nn_cuda_avg_pool2d", windows(call, x, out, kernel_size, stride, padding), out.size, x, out)
 
 
 @on_device(qavg_pool2d, "naive")
 def _qavg_pool2d(call: Call, out: DeviceArray, x: DeviceArray, kernel_size: Any, stride: Any, padding: Any,
                  zero: int) -> None:
-    call("nn_cuda_qavg_pool", windows(call, x, out, kernel_size, stride, padding), out.size, int(zero), x, out)
+    call("nn_cuda_qavg_pool2d", windows(call, x, out, kernel_size, stride, padding), out.size, int(zero), x, out)

@@ -1,0 +1,25 @@
+"""Bugs in transpose, sign_bits, the windows and what joins a list, one at a time; each must be found."""
+
+PLANTED = [
+    ("transpose", "tiled", "transpose.cu", "        __syncthreads();\n        for", "        for"),
+    ("transpose", "tiled", "transpose.cu", "if (row + i < rows && from < columns)", "if (row + i <= rows && from < columns)"),
+    ("transpose", "tiled", "transpose.cu", "if (column + i < columns && to < rows)", "if (to < rows)"),
+    ("sign_bits", "warp", "sign_bits.cu", "column < k && ", ""),
+    ("sign_bits", "warp", "sign_bits.cu", "int far = 16", "int far = 8"),
+    ("sign_bits", "warp", "sign_bits.cu", "if (threadIdx.x == 0) y[i] = word;", "y[i] = word << threadIdx.x;"),
+    ("im2col", "naive", "windows.cu", "if (i >= size) return;\n    const int row_of_taps", "const int row_of_taps"),
+    ("im2col", "naive", "windows.cu", "column >= w.width", "column > w.width"),
+    ("im2col", "naive", "windows.cu", "p.row + down * w.dilation_height", "p.row + down"),
+    ("qmax_pool2d", "naive", "windows.cu", "|| most != most", ""),
+    ("avg_pool2d", "naive", "windows.cu", "w.kernel_height) * w.kernel_width));\n}\n\n/* round",
+     "w.kernel_height) * w.kernel_height));\n}\n\n/* round"),
+    ("qavg_pool2d", "naive", "windows.cu", "static_cast<uint8_t>(zero));", "uint8_t{0});"),
+    ("qavg_pool2d", "naive", "windows.cu", "rintf(mean - real) + real", "rintf(mean)"),
+    ("relu", "pointwise", "pointwise.cu", "first + l < list.size; ++l)\n            if (to.kind", "first < list.size; ++l)\n            if (to.kind"),
+    ("relu", "pointwise", "pointwise.cu", "OF(maximum_float, real(x >= y || x != x ? x : y))", "OF(maximum_float, real(fmaxf(x, y)))"),
+    ("quantize", "pointwise", "pointwise.cu", "OF(rint_float, real(rintf(x)))", "OF(rint_float, real(roundf(x)))"),
+    ("dequantize", "pointwise", "pointwise.cu", "if (++place[axis] < list.sizes[axis]) break;", "break;"),
+    ("dequantize", "pointwise", "pointwise.cu", "first = (static_cast<int64_t>(blockIdx.x) * THREADS + threadIdx.x) * LANES",
+     "first = (static_cast<int64_t>(blockIdx.x) * THREADS + threadIdx.x) * (LANES - 1)"),
+    ("requantize", "pointwise", "pointwise.cu", "static_cast<float>(static_cast<int64_t>(i) - j)", "static_cast<float>(i - j)"),
+]
