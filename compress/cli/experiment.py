@@ -320,7 +320,8 @@ def measure(data: Data, paths: list[Path], timed: list[Path], rounds: int, devic
     return {path: Measured(score=data.metric.of(program, known), disk=path.stat().st_size,
                            memory=program.nbytes, macs=program.macs, times=times.get(path),
                            text=f"{program}\n\n{compress.report(program)}",
-                           layers=compress.report(program).layers, device=there.get(path)) for path, program in programs.items()}
+                           layers=compress.report(program).layers, device=there.get(path))
+            for path, program in programs.items()}
 
 
 def equal_bytes(trainer: Trainer, network: str, wanted: int,

@@ -14,8 +14,8 @@ from .on_device import OnDevice
 class Row:
     """One network compressed by one technique. Scores (by the ledger's metric) are those of the seeds, paired
     differences are to the float network of the same seed, bytes are means; times (see `beside.Beside`),
-    `profile` (of 256 examples), `device` (where a GPU was asked for) and `layers` (layer → part of it → bytes on disk, see
-    `compress.Report.layers`) are those of the first seed's file."""
+    `profile` (of 256 examples), `device` (where a GPU was asked for) and `layers` (layer → part of it → bytes
+    on disk, see `compress.Report.layers`) are those of the first seed's file."""
 
     CONTROL: ClassVar[str] = ", dense control"  # ends the name of a row that is a control
 
@@ -119,8 +119,8 @@ class Ledger:
             "error: ‖w − ŵ‖/‖w‖ of storing the trained weights; certified is an upper bound from theory",
             "time: one thread, turn by turn with the float network; ±: half of the middle half of the turns; "
             + ", ".join(f"{name} {it}" for name, it in self.machine.items()),
-            *["the GPU: its own time for 256 examples that lie there, beside the float network there; crossing: steps "
-              "that it has no kernels for, on the CPU"] * self.on_device,
+            *["the GPU: its own time for 256 examples that lie there, beside the float network there; "
+              "crossing: steps that it has no kernels for, on the CPU"] * self.on_device,
             *disturbed(self.rows, self.busy), *unpaid(self.rows, self.machine.get("kernels", ""))]
 
     def to_json(self) -> dict[str, Any]:

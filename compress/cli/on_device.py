@@ -1,8 +1,8 @@
 """Programs timed on a GPU beside the float network that they come from, there as well.
 
-The time is the device's own, from the first step to the last: inputs lie there, and results are not brought back. Turn
-by turn, each after a run that does not count. What has no kernel there crosses to the CPU and back, and that takes
-time, too: how many steps do is said."""
+The time is the device's own, from the first step to the last: inputs lie there, and results are not brought
+back. Turn by turn, each after a run that does not count. What has no kernel there crosses to the CPU and
+back, and that takes time, too: how many steps do is said."""
 
 import statistics
 from collections.abc import Mapping
@@ -18,8 +18,9 @@ from .. import Program
 
 @dataclass(frozen=True)
 class OnDevice:
-    """milliseconds: the median of the rounds; faster: how many times as fast as the float network, the median of the
-    rounds; both None on the emulation, of which times say nothing. crossing: steps that run on the CPU."""
+    """milliseconds: the median of the rounds; faster: how many times as fast as the float network, the median
+    of the rounds; both None on the emulation, of which times say nothing. crossing: steps that run on the
+    CPU."""
 
     milliseconds: float | None
     faster: float | None
@@ -36,7 +37,8 @@ class OnDevice:
 
 
 def times(programs: Mapping[Path, Program], x: np.ndarray, rounds: int) -> dict[Path, OnDevice]:
-    """The times of each on x, beside the first Program of the same name. Raises RuntimeError where there is no GPU."""
+    """The times of each on x, beside the first Program of the same name. Raises RuntimeError where there is
+    no GPU."""
     bounds = {path: program.bind("cuda", crossing=True) for path, program in programs.items()}
     if cuda.library().emulated:
         return {path: OnDevice(None, None, len(bound.crossed)) for path, bound in bounds.items()}

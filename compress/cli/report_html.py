@@ -60,8 +60,8 @@ COLUMNS = {
     "divided by × faster.",
     "× faster": "Time of the float file divided by that of this one, the median of turns in which one "
     "follows the other, so that a slow moment of the machine hits both; ± half of their middle half.",
-    "ms on the GPU": "The GPU's own time for these {examples}, which lie there already; crossing: steps that it "
-    "has no kernels for, which run on the CPU. On the emulation of a GPU no time is told.",
+    "ms on the GPU": "The GPU's own time for these {examples}, which lie there already; crossing: steps "
+    "that it has no kernels for, which run on the CPU. On the emulation of a GPU no time is told.",
     "× faster there": "The same beside the float file's, on the GPU as well.",
     "certified error": "An upper bound from theory of ‖w − ŵ‖ / ‖w‖, the error of storing the trained "
     "weights; it is never got by measuring. A dash where there is none.",

@@ -103,7 +103,8 @@ class Bound:
                         lambda clock: run.timed(dict(values), clock), rounds, seconds, clock)
 
     def _costs(self, dims: dict[str, int], views: Iterable[str] = ()) -> list[StepProfile]:
-        """What each step computes and moves, with no times; those that make one of the `views` move nothing."""
+        """What each step computes and moves, with no times; those that make one of the `views` move
+        nothing."""
         made = {**self.inputs, **{step.output: step.made for step in self.steps}}
 
         def cost(step: Step) -> tuple[int, int, int, int]:

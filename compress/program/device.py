@@ -7,10 +7,11 @@
 Operands are uploaded when it is made, and are nowhere else; every value has its place on the device. Of the
 algorithms those are chosen that the device has kernels for: a product with a weight that it can only multiply
 densely is dense. What is done number by number waits for what follows on it, and they share a launch
-(nn/cuda/pending.py). Before it is made, the steps run once there, on zeros: so what the device lacks is known.
+(nn/cuda/pending.py). Before it is made, the steps run once there, on zeros: so what the device lacks is
+known.
 
-NaN and infinity become what the network makes of them, as on a CPU; a 2:4 weight leaves out its zeros, though,
-and 0 · infinity with them. Where they meet integers the run ends with the same ValueError."""
+NaN and infinity become what the network makes of them, as on a CPU; a 2:4 weight leaves out its zeros,
+though, and 0 · infinity with them. Where they meet integers the run ends with the same ValueError."""
 
 from __future__ import annotations
 
@@ -44,8 +45,8 @@ class Lacks(TypeError):
 
 
 class Launch(NamedTuple):
-    """A step that is ready to run. crosses: on the CPU, between a download and an upload. joins: it ends in the
-    launch in which the next step begins."""
+    """A step that is ready to run. crosses: on the CPU, between a download and an upload. joins: it ends in
+    the launch in which the next step begins."""
 
     step: Step
     run: Callable[[], object]
@@ -72,12 +73,13 @@ class DeviceBound(Bound):
                 self.held = {**self.held, step.output: uploaded(self.held[step.output], seen)}
             except Lacks as error:
                 lacking[step.output] = str(error)
-        dims = {name: LEAST.get(name, 2) for name in names_in([value.shape for value in self.inputs.values()])}
+        names = names_in([value.shape for value in self.inputs.values()])
+        dims = {name: LEAST.get(name, 2) for name in names}
         first = Run(self, dims, lacking)
         if lacking and not self.crossing:
             lines = [f"  {step}: {lacking[step.output]}" for step in self.steps if step.output in lacking]
-            raise ProgramError("\n".join([f"{self.name}: there is no kernel on the GPU for what these steps need; "
-                                          "bind(crossing=True) runs them on the CPU", *lines]))
+            why = "there is no kernel on the GPU for these steps; bind(crossing=True) runs them on the CPU"
+            raise ProgramError("\n".join([f"{self.name}: {why}", *lines]))
         self.kept = {name: self.kept[name] for name in lacking}  # of what is uploaded nothing is kept here
         self.crossed, self.held = frozenset(lacking), {**self.held, **self.kept}
         pairs = zip(first.launches, first.launches[1:], strict=False)
@@ -93,9 +95,11 @@ class DeviceBound(Bound):
         Run(self, dims, apart=True)(values, every=True)
         return values
 
-    def profile(self, *arrays: np.ndarray, rounds: int = 200, seconds: float = 0.5, clock: Any = None) -> Profile:
-        """What each step costs on these inputs, by the device's own clock; what shares a launch is timed as its
-        last step. See Bound.profile; there are no peaks here to compare with, and `clock` is not asked."""
+    def profile(self, *arrays: np.ndarray, rounds: int = 200, seconds: float = 0.5, clock: Any = None
+                ) -> Profile:
+        """What each step costs on these inputs, by the device's own clock; what shares a launch is timed as
+        its last step. See Bound.profile; there are no peaks here to compare with, and `clock` is not
+        asked."""
         if rounds < 1:
             raise ValueError(f"profile: rounds must be at least 1, got {rounds}")
         values, dims = self.check(*arrays)
@@ -110,12 +114,12 @@ class DeviceBound(Bound):
         copy = 0.0 if self.device.emulated else cuda.copy_speed()
         steps = [replace(one, seconds=statistics.median(column), best=min(column), copy=copy)
                  for one, column in zip(self._costs(dims), zip(*taken, strict=True), strict=True)]
-        return Profile(self.name, dict(dims), self.where, tuple(steps), statistics.median(wholes), min(wholes),
-                       len(taken))
+        return Profile(self.name, dict(dims), self.where, tuple(steps), statistics.median(wholes),
+                       min(wholes), len(taken))
 
     def seconds(self, *arrays: np.ndarray) -> float:
-        """How long a run takes on the device, by its own clock, from the first step to the last: the second of two, on
-        these inputs (in their order), which lie there already."""
+        """How long a run takes on the device, by its own clock, from the first step to the last: the second
+        of two, on these inputs (in their order), which lie there already."""
         values, dims = self.check(*arrays)
         run = self._ready(dims)
         run(dict(values))
@@ -134,15 +138,15 @@ class DeviceBound(Bound):
             if step.output in self.joined:
                 said.append(f"in one launch with {self.joined[step.output]}")
             rows.append((str(step), str(step.made), ", ".join(filter(None, said))))
-        head = (f"{self.name}, bound for {self.where}\n{len(self.steps)} steps, {self.macs:,} MACs an example, "
-                f"{self.nbytes:,} bytes of operands on the device")
+        head = (f"{self.name}, bound for {self.where}\n{len(self.steps)} steps, {self.macs:,} MACs an "
+                f"example, {self.nbytes:,} bytes of operands on the device")
         return "\n".join([head, *listing(rows)])
 
 
 class Run:
-    """A run of a DeviceBound with these lengths, made ready: arrays on the device for all values, and calls that
-    have been checked. lacking: gets the steps that the device turns out to have no kernels for, and why; None:
-    they are known. apart: no value takes the place of another."""
+    """A run of a DeviceBound with these lengths, made ready: arrays on the device for all values, and calls
+    that have been checked. lacking: gets the steps that the device turns out to have no kernels for, and why;
+    None: they are known. apart: no value takes the place of another."""
 
     def __init__(self, bound: DeviceBound, dims: dict[str, int], lacking: dict[str, str] | None = None,
                  apart: bool = False) -> None:
@@ -194,7 +198,8 @@ class Run:
             arguments, options = (), {}
         calls = [partial(function, *arguments, **options)]
         if step.output in self.refused:
-            calls.insert(0, partial(cuda.count_not_finite, inputs[0], self.counters[self.refused[step.output]]))
+            counter = self.counters[self.refused[step.output]]
+            calls.insert(0, partial(cuda.count_not_finite, inputs[0], counter))
         if step.run.then is not None:
             calls.append(partial(step.run.then, held, out, *inputs))
         return calls[0] if len(calls) == 1 else partial(_in_order, calls)
@@ -263,7 +268,8 @@ def _in_order(calls: list[Callable[[], object]]) -> None:
         call()
 
 
-def fresh(steps: Iterable[Step], place: Mapping[str, int], dims: Mapping[str, int]) -> dict[str, cuda.DeviceArray]:
+def fresh(steps: Iterable[Step], place: Mapping[str, int], dims: Mapping[str, int]
+          ) -> dict[str, cuda.DeviceArray]:
     """An array for each value of these steps; those of one place share memory."""
     sizes: dict[int, int] = {}
     for step in steps:
@@ -272,13 +278,14 @@ def fresh(steps: Iterable[Step], place: Mapping[str, int], dims: Mapping[str, in
             sizes[number] = max(sizes.get(number, 0), step.made.nbytes(dims))
     memory = {number: cuda.empty(size, np.uint8) for number, size in sizes.items()}
     return {step.output: memory[place[step.output]].room(at(step.made.shape, dims), step.made.dtype)
-            if step.output in place else cuda.empty(at(step.made.shape, dims), step.made.dtype) for step in steps}
+            if step.output in place else cuda.empty(at(step.made.shape, dims), step.made.dtype)
+            for step in steps}
 
 
 def uploaded(held: Any, seen: dict[int, Any]) -> Any:
     """What a step holds, on the device: operands as its kernels there read them, arrays; numbers, grids and
-    texts as they are. seen: what was uploaded already, by identity. Raises Lacks for an operand that no kernel
-    there reads."""
+    texts as they are. seen: what was uploaded already, by identity. Raises Lacks for an operand that no
+    kernel there reads."""
     if id(held) in seen:
         return seen[id(held)]
     if isinstance(held, Operand):

@@ -175,7 +175,9 @@ class Profile:
         if self.steps:
             slow = self.slowest
             share = slow.seconds / total.seconds if total.seconds else 0
-            lines.append(f"slowest: {slow.output} = {slow.kernel}, {share:.0%} of the time{': ' * bool(slow.why())}{slow.why()}")
+            why = slow.why()
+            lines.append(f"slowest: {slow.output} = {slow.kernel}, {share:.0%} of the time"
+                         + f": {why}" * bool(why))
         lines += [WHY_ABOVE] * any((step.of_peak or 0) > ABOVE for step in self.steps)
         return "\n".join(lines)
 

@@ -42,8 +42,8 @@ class Allocator:
         return address
 
     def release(self, address: int, nbytes: int) -> None:
-        """Take a block back. It may be the garbage collector that calls, in the middle of `allocate`: so there is
-        no lock here."""
+        """Take a block back. It may be the garbage collector that calls, in the middle of `allocate`: so
+        there is no lock here."""
         self._returned.append((rounded(nbytes), address))
 
     def bytes(self) -> tuple[int, int]:

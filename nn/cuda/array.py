@@ -137,8 +137,8 @@ class DeviceArray(np.lib.mixins.NDArrayOperatorsMixin):
         return empty(shape, dtype)
 
     def __getitem__(self, key: Any) -> DeviceArray | View:
-        """A part in the same memory: of the first axis, x[i] and x[i:j], or all of it, x[...], an array; else a View.
-        Raises OnlyOnHost for what no number and no slice chooses."""
+        """A part in the same memory: of the first axis, x[i] and x[i:j], or all of it, x[...], an array; else
+        a View. Raises OnlyOnHost for what no number and no slice chooses."""
         if key is Ellipsis:
             return self
         plain = type(key) is int or (isinstance(key, slice) and key.step in (None, 1))
@@ -214,8 +214,8 @@ def concatenate(values: Sequence[DeviceArray], axis: int = 0, out: DeviceArray |
 
 
 FUNCTIONS = {  # beside those of numbers one by one
-    np.copyto: elementwise.copy, np.concatenate: concatenate, np.max: DeviceArray.max, np.min: DeviceArray.min,
-    np.sum: DeviceArray.sum, np.mean: DeviceArray.mean}
+    np.copyto: elementwise.copy, np.concatenate: concatenate, np.max: DeviceArray.max,
+    np.min: DeviceArray.min, np.sum: DeviceArray.sum, np.mean: DeviceArray.mean}
 
 
 def to_device(x: Any) -> DeviceArray:

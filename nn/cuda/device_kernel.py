@@ -150,8 +150,8 @@ class DeviceKernel:
             raise TypeError(f"{who}: a kernel of the device takes float32")
         return self._prepared(self.kernel.choice, arguments, found, out, True)[1]
 
-    def _prepared(self, choice: int, arguments: dict[str, Any], found: dict[str, Any], out: Any, lies_there: bool
-                  ) -> tuple[DeviceArray, Callable[[], None]]:
+    def _prepared(self, choice: int, arguments: dict[str, Any], found: dict[str, Any], out: Any,
+                  lies_there: bool) -> tuple[DeviceArray, Callable[[], None]]:
         """The result, and what computes it."""
         found, shape, dtype = checked(self.kernel, found, False)
         inside = {name: self._inside(name, found, arguments.get(name)) for name in found}

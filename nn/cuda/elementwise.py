@@ -4,8 +4,8 @@
 
 What dtypes meet, which are cast and how shapes broadcast is NumPy's own answer; float32, int32, int8 and
 uint8 are what the device computes in. What it does not compute is an OnlyOnHost: nothing crosses by itself.
-Results are those of IEEE 754 but for exp, log, tanh and erf, which are within the bounds that CUDA gives (CUDA
-C++ Programming Guide, "Mathematical Functions": 2 units in the last place)."""
+Results are those of IEEE 754 but for exp, log, tanh and erf, which are within the bounds that CUDA gives
+(CUDA C++ Programming Guide, "Mathematical Functions": 2 units in the last place)."""
 
 from __future__ import annotations
 
@@ -35,8 +35,9 @@ class OnlyOnHost(TypeError):
 
 
 class View(np.lib.mixins.NDArrayOperatorsMixin):
-    """Numbers of an array of the device in another order, or some of them, for functions of numbers one by one. They
-    stay where they are; x.copy() has them one after the other. strides: in numbers; first: which one is the first."""
+    """Numbers of an array of the device in another order, or some of them, for functions of numbers one by
+    one. They stay where they are; x.copy() has them one after the other. strides: in numbers; first: which
+    one is the first."""
 
     def __init__(self, array: Any, shape: tuple[int, ...], strides: tuple[int, ...], first: int = 0) -> None:
         self.array, self.shape, self.strides, self.first = array, shape, strides, first
@@ -61,15 +62,16 @@ class View(np.lib.mixins.NDArrayOperatorsMixin):
         axes = axes or tuple(reversed(range(self.ndim)))
         if sorted(axes) != list(range(self.ndim)):
             raise ValueError(f"transpose: {axes} are no order of {self.ndim} axes")
-        return View(self.array, tuple(self.shape[axis] for axis in axes), tuple(self.strides[axis] for axis in axes),
-                    self.first)
+        shape, strides = (tuple(one[axis] for axis in axes) for one in (self.shape, self.strides))
+        return View(self.array, shape, strides, self.first)
 
     def __getitem__(self, key: Any) -> View:
-        """Some of them, by numbers, slices that go forward, None and an ellipsis. Raises OnlyOnHost for others."""
+        """Some of them, by numbers, slices that go forward, None and an ellipsis. Raises OnlyOnHost for
+        others."""
         key = key if isinstance(key, tuple) else (key,)
         taken = sum(one is not None and one is not Ellipsis for one in key)
-        if any(isinstance(one, bool) or not (one is None or one is Ellipsis or isinstance(one, (int, np.integer, slice)))
-               for one in key) or taken > self.ndim or sum(one is Ellipsis for one in key) > 1:
+        kinds = {type(one) for one in key} <= {int, slice, type(None), type(Ellipsis)}
+        if not kinds or taken > self.ndim or sum(one is Ellipsis for one in key) > 1:
             raise OnlyOnHost("of an array on the device only numbers and slices are taken")
         at = key.index(Ellipsis) if Ellipsis in key else len(key)
         key = (*key[:at], *[slice(None)] * (self.ndim - taken), *key[at + 1:])
@@ -138,7 +140,7 @@ def operation(name: str, inputs: tuple, takes: list[np.dtype], gives: np.dtype, 
         raise OnlyOnHost(f"{made.dtype} is not computed on the device")
     to = region(made, made.shape)
     regions = [region(x, made.shape) if is_there(x) else None for x in inputs]
-    if any(r is not None and r.meets(to) and not r.is_like(to) for r in regions):  # it reads where others write
+    if any(r is not None and r.meets(to) and not r.is_like(to) for r in regions):  # others write there
         made = operation(name, inputs, takes, gives, made.like(made.shape, made.dtype), casting)
         return operation("", (made,), [made.dtype], made.dtype, out)
     with lock:
@@ -170,7 +172,8 @@ def region(x: Any, shape: tuple[int, ...]) -> Region:
     strides = x.strides if isinstance(x, View) else contiguous(x.shape)
     first = x.first if isinstance(x, View) else 0
     ahead = len(shape) - len(x.shape)
-    strides = (0,) * ahead + tuple(0 if size == 1 else step for size, step in zip(x.shape, strides, strict=True))
+    steps = (0 if size == 1 else step for size, step in zip(x.shape, strides, strict=True))
+    strides = (*[0] * ahead, *steps)
     start = first * array.dtype.itemsize
     return Region(array.block, array.address + start, array.nbytes - start, array.dtype, strides)
 
@@ -187,7 +190,7 @@ def cast(work: Pending, value: int, came: np.dtype, wanted: np.dtype) -> int:
     """A number of one dtype as one of another, as NumPy's astype has it."""
     if came == wanted:
         return value
-    if wanted == bool:
+    if wanted.kind == "b":
         return work.do("to_bool_of_float" if came.kind == "f" else "to_bool", value)
     if came.kind != "f" and wanted.kind == "f":
         return work.do("to_float", value)

@@ -70,8 +70,8 @@ class Write(NamedTuple):
 
 
 class Pending:
-    """The list of one stream. serial: how many lists there were before. owner: the stream itself, which stays as
-    long as something waits for it."""
+    """The list of one stream. serial: how many lists there were before. owner: the stream itself, which stays
+    as long as something waits for it."""
 
     def __init__(self, stream: Any) -> None:
         self.stream, self.serial, self.owner = stream, 0, None
@@ -129,13 +129,13 @@ class Pending:
 
     def write(self, region: Region, value: int, kind: int | None = None) -> None:
         """Where the result of an instruction goes."""
-        self.writes = [write for write in self.writes if write.kind == ZEROS or not write.region.is_like(region)]
+        self.writes = [one for one in self.writes if one.kind == ZEROS or not one.region.is_like(region)]
         kind = KINDS[region.dtype] if kind is None else kind
         self.writes.append(Write(region._replace(block=weakref.ref(region.block)), value, kind))
 
     def flush(self) -> None:
         """Run the list."""
-        blocks = [write.region.block() for write in self.writes]  # held until it is launched, as the reads are
+        blocks = [write.region.block() for write in self.writes]  # held until it is launched, as reads are
         writes = [write for write, block in zip(self.writes, blocks, strict=True) if block is not None]
         described = self._described(writes) if writes and prod(self.shape) else None
         held = self.reads, blocks, self.owner
@@ -177,7 +177,8 @@ class Pending:
         flat = [isinstance(one, Region) and one.strides == self.strides for one in regions]
         at = iter(strides)
         reads = [{"kind": NUMBER, "number": one} if not isinstance(one, Region) else {
-            "at": pointer("void *", one.address), "kind": KINDS[one.dtype], "flat": is_flat, "strides": next(at)}
+            "at": pointer("void *", one.address), "kind": KINDS[one.dtype], "flat": is_flat,
+            "strides": next(at)}
             for one, is_flat in zip(regions, flat, strict=True)]
         starts = [one.address for one, is_flat in zip(regions, flat, strict=True) if is_flat]
         starts += [write.region.address for write in writes if write.kind != ZEROS]

@@ -45,8 +45,8 @@ def current() -> Any:
 
 
 def mark() -> tuple[int, int]:
-    """How far the list of what is pending in this thread's stream has come: two that differ in the second number
-    only are in one launch."""
+    """How far the list of what is pending in this thread's stream has come: two that differ in the second
+    number only are in one launch."""
     return mark_of(current())
 
 

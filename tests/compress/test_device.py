@@ -1,5 +1,5 @@
-"""A Program on a GPU, or on its emulation, computes what it computes on a CPU: integer for integer, and reals within
-the rounding of sums."""
+"""A Program on a GPU, or on its emulation, computes what it computes on a CPU: integer for integer, and reals
+within the rounding of sums."""
 
 
 import numpy as np

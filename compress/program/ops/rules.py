@@ -1,5 +1,5 @@
-"""The op of everything that has no kernel: it runs the forward of its rule in nn/rules, and is printed so. On a
-GPU some do, those that are made of functions that it knows (nn/cuda/elementwise.py).
+"""The op of everything that has no kernel: it runs the forward of its rule in nn/rules, and is printed so. On
+a GPU some do, those that are made of functions that it knows (nn/cuda/elementwise.py).
 
     fc.gelu = numpy: gelu(fc)
 

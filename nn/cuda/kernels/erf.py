@@ -1,5 +1,5 @@
-"""erf and gelu on the device: they join what is pending there (pending.py). CUDA's own erf is within 2 units in
-the last place (CUDA C++ Programming Guide, "Mathematical Functions")."""
+"""erf and gelu on the device: they join what is pending there (pending.py). CUDA's own erf is within 2 units
+in the last place (CUDA C++ Programming Guide, "Mathematical Functions")."""
 
 import numpy as np
 

@@ -1,6 +1,6 @@
-"""quantize, dequantize, requantize and qadd on the device: in the words of their specifications, each operation
-of which joins what is pending there (pending.py). So a product's sums are scaled, moved, clamped and rounded in
-one launch, together with what follows on them."""
+"""quantize, dequantize, requantize and qadd on the device: in the words of their specifications, each
+operation of which joins what is pending there (pending.py). So a product's sums are scaled, moved, clamped
+and rounded in one launch, together with what follows on them."""
 
 from typing import Any
 
@@ -15,8 +15,8 @@ REAL, INTEGER = np.dtype("f4"), np.dtype("i4")
 
 
 def to_codes(out: DeviceArray, x: DeviceArray, out_zero: int, clip: tuple[int, int] | None) -> None:
-    """clamp(round_half_even(x) + out_zero, low, high) into uint8. The ends are integers: to clamp first is the
-    same, and a large x loses no bits to the zero point."""
+    """clamp(round_half_even(x) + out_zero, low, high) into uint8. The ends are integers: to clamp first is
+    the same, and a large x loses no bits to the zero point."""
     low, high = (np.float32(end - int(out_zero)) for end in clip or (0, 255))
     x = np.rint(np.minimum(np.maximum(x, low), high))
     np.add(x, np.float32(out_zero), out=out, casting="unsafe")

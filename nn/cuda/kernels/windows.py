@@ -13,8 +13,8 @@ from ..device_kernel import Call, on_device
 def windows(call: Call, x: DeviceArray, out: DeviceArray, kernel_size: Any, stride: Any, padding: Any,
             dilation: Any = 1) -> Any:
     """What the library knows of them."""
-    pairs = (both(one) for one in (kernel_size, stride, padding, dilation))
-    return call.library.ffi.new("nn_cuda_windows *", (*x.shape, *out.shape[1:3], *(n for two in pairs for n in two)))
+    pairs = [n for two in (kernel_size, stride, padding, dilation) for n in both(two)]
+    return call.library.ffi.new("nn_cuda_windows *", (*x.shape, *out.shape[1:3], *pairs))
 
 
 @on_device(im2col, "naive")
@@ -26,17 +26,20 @@ def _im2col(call: Call, out: DeviceArray, x: DeviceArray, kernel_size: Any, stri
 
 
 @on_device(qmax_pool2d, "naive")
-def _qmax_pool2d(call: Call, out: DeviceArray, x: DeviceArray, kernel_size: Any, stride: Any, padding: Any) -> None:
+def _qmax_pool2d(call: Call, out: DeviceArray, x: DeviceArray, kernel_size: Any, stride: Any, padding: Any
+                 ) -> None:
     how = windows(call, x, out, kernel_size, stride, padding)
     call("nn_cuda_qmax_pool2d", how, out.size, x.itemsize, x, out)
 
 
 @on_device(avg_pool2d, "naive")
-def _avg_pool2d(call: Call, out: DeviceArray, x: DeviceArray, kernel_size: Any, stride: Any, padding: Any) -> None:
+def _avg_pool2d(call: Call, out: DeviceArray, x: DeviceArray, kernel_size: Any, stride: Any, padding: Any
+                ) -> None:
     call("nn_cuda_avg_pool2d", windows(call, x, out, kernel_size, stride, padding), out.size, x, out)
 
 
 @on_device(qavg_pool2d, "naive")
 def _qavg_pool2d(call: Call, out: DeviceArray, x: DeviceArray, kernel_size: Any, stride: Any, padding: Any,
                  zero: int) -> None:
-    call("nn_cuda_qavg_pool2d", windows(call, x, out, kernel_size, stride, padding), out.size, int(zero), x, out)
+    how = windows(call, x, out, kernel_size, stride, padding)
+    call("nn_cuda_qavg_pool2d", how, out.size, int(zero), x, out)

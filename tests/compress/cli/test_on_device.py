@@ -12,7 +12,8 @@ from tests.compress.cli.ledgers import ledger as drawn
 
 def with_device(*found):
     usual = drawn()
-    return replace(usual, rows=tuple(replace(row, device=one) for row, one in zip(usual.rows, found, strict=False)))
+    rows = zip(usual.rows, found, strict=False)
+    return replace(usual, rows=tuple(replace(row, device=one) for row, one in rows))
 
 
 def test_columns_are_there_where_a_device_was_asked_for():
