@@ -153,5 +153,5 @@ def test_what_does_not_fit_is_refused_as_by_numpy(device):
         x + to_device(np.ones((2, 2), np.float32))
     with pytest.raises(TypeError, match="casting"):
         np.add(x, x, out=empty((2, 3), np.uint8))
-    with pytest.raises(ValueError, match="broadcast|shape"):
+    with pytest.raises(ValueError, match=r"broadcast|shape"):
         np.add(x, x, out=empty((3,), np.float32))
