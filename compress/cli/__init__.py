@@ -101,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
         "what a teacher teaches")
     add("--network", metavar="NAME", help="only the rows of this one: cnn or mlp, for digits; or char, a "
         "language model, which takes some minutes")
+    add("--device", choices=("cuda",), help="also on a GPU: two more columns")
     add("--recipe", metavar="NAME", help="not the ledger: deep-compression, a pipeline to a file that runs")
     for name, what in TABLES.items():
         add(name, action="store_true", help=f"not the ledger: {what}")
@@ -152,7 +153,8 @@ def _chosen(options: argparse.Namespace) -> job.Options:
         from . import job
 
     return job.Options(options.out, options.seeds or 2, options.seed, options.quick, _data(options),
-                       tuple(options.technique), options.threads, options.all, options.network)
+                       tuple(options.technique), options.threads, options.all, options.network,
+                       _device(options))
 
 
 def _job(options: argparse.Namespace) -> int:
@@ -201,6 +203,19 @@ def _data(options: argparse.Namespace) -> str | None:
     if experiment.Data(source).text != language:
         raise _Usage(f"--data: {source!r} is for {'networks for images' if language else '--network char'}")
     return source
+
+
+def _device(options: argparse.Namespace) -> str | None:
+    """The device that is asked for. Raises _Usage where there is none, or for a run that has no ledger."""
+    if options.device is None:
+        return None
+    if options.recipe or _tables(options):
+        raise _Usage(f"--device: is for the ledger; leave {', '.join(TABLES)} and --recipe out")
+    from nn import cuda
+
+    if why := cuda.why_not():
+        raise _Usage(f"--device: {why}")
+    return options.device
 
 
 def _word(option: str) -> str:

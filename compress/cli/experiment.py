@@ -19,7 +19,7 @@ import compress
 import nn
 from nn.models.nearest import parameters
 
-from . import beside, outputs
+from . import beside, on_device, outputs
 from .beside import Beside
 from .ledger import Row
 from .metric import ACCURACY, BITS_PER_BYTE, Metric
@@ -130,6 +130,7 @@ class Measured:
     times: Beside | None
     text: str
     layers: dict[str, dict[str, int]]
+    device: on_device.OnDevice | None = None
 
     @property
     def milliseconds(self) -> float:
@@ -310,17 +311,21 @@ def choose(data: Data, budget: Budget, seed: int, technique: Technique,
     return metric.best(found), seen
 
 
-def measure(data: Data, paths: list[Path], timed: list[Path], rounds: int) -> dict[Path, Measured]:
+def measure(data: Data, paths: list[Path], timed: list[Path], rounds: int, device: str | None = None
+            ) -> dict[Path, Measured]:
     """Load every file again, in a process that did not write it: the metric on test examples, bytes, and for
-    those in `timed` the time of 256 examples, beside the first of them that is the same network."""
+    those in `timed` the time of 256 examples, beside the first of them that is the same network; also
+    on a device, if one is named."""
     known = data.load()
     programs = {path: compress.load(path) for path in paths}
     some = np.resize(known.x_test, (256, *known.x_test.shape[1:]))
     times = beside.times({path: programs[path] for path in timed}, some, rounds)
+    there = on_device.times({path: programs[path] for path in timed}, some, rounds) if device else {}
     return {path: Measured(score=data.metric.of(program, known), disk=path.stat().st_size,
                            memory=program.nbytes, macs=program.macs, times=times.get(path),
                            text=f"{program}\n\n{compress.report(program)}",
-                           layers=compress.report(program).layers) for path, program in programs.items()}
+                           layers=compress.report(program).layers, device=there.get(path))
+            for path, program in programs.items()}
 
 
 def equal_bytes(trainer: Trainer, network: str, wanted: int,

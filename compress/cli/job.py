@@ -42,6 +42,7 @@ class Options:
     threads: int | None = None
     more: bool = False
     network: str | None = None
+    device: str | None = None
 
     @property
     def budget(self) -> Budget:
@@ -142,7 +143,8 @@ def _measure(pool: Workers, data: Data, options: Options, results: Results,
     paths = {seed: [result.path for labels in networks.values() for result in labels.values()]
              for seed, networks in results.items()}
     everything = [path for some in paths.values() for path in some]
-    return pool.alone(experiment.measure, data, everything, paths[first], options.budget.rounds)
+    return pool.alone(experiment.measure, data, everything, paths[first], options.budget.rounds,
+                      options.device)
 
 
 def rows_of(results: Results, measured: dict[Path, Measured], seeds: tuple[int, ...]) -> Iterator[Row]:
@@ -163,7 +165,8 @@ def rows_of(results: Results, measured: dict[Path, Measured], seeds: tuple[int, 
                       memory=_mean([one.memory for one in mine]), macs=_mean([one.macs for one in mine]),
                       milliseconds=mine[0].milliseconds, faster=mine[0].times.faster,
                       certified=result.certified, measured=result.measured, layers=mine[0].layers,
-                      spread=mine[0].times.spread, profile=mine[0].times.profile)
+                      spread=mine[0].times.spread, profile=mine[0].times.profile,
+                      device=mine[0].device)
 
 
 def _busy(measured: dict[Path, Measured]) -> float:

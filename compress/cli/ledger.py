@@ -7,14 +7,15 @@ from ..program.profile import Profile
 from ..table import narrowed, whole
 from .findings import disturbed, slow_calls, unpaid
 from .metric import ACCURACY, Metric
+from .on_device import OnDevice
 
 
 @dataclass(frozen=True)
 class Row:
     """One network compressed by one technique. Scores (by the ledger's metric) are those of the seeds, paired
     differences are to the float network of the same seed, bytes are means; times (see `beside.Beside`),
-    `profile` (of 256 examples) and `layers` (layer → part of it → bytes on disk, see
-    `compress.Report.layers`) are those of the first seed's file."""
+    `profile` (of 256 examples), `device` (where a GPU was asked for) and `layers` (layer → part of it → bytes
+    on disk, see `compress.Report.layers`) are those of the first seed's file."""
 
     CONTROL: ClassVar[str] = ", dense control"  # ends the name of a row that is a control
 
@@ -33,6 +34,7 @@ class Row:
     layers: dict[str, dict[str, int]]
     spread: float = 0.0
     profile: Profile | None = None
+    device: OnDevice | None = None
 
     @property
     def control(self) -> bool:
@@ -53,6 +55,7 @@ class Row:
 HEAD = ("technique", "{metric}", "Δ paired", "bytes on disk", "× smaller", "bytes in memory", "MACs",
         "ms / 256 {examples}", "× faster", "certified / measured error")
 SHORT = ("technique", "{metric}", "Δ", "bytes", "× smaller", "in memory", "MACs", "ms", "× faster", HEAD[9])
+DEVICE = ("ms on the GPU", "× faster there")
 SPARE = tuple(SHORT[i] for i in (9, 6, 5, 2, 4, 7, 3, 8))  # what is left out, first to last
 
 
@@ -69,8 +72,15 @@ class Ledger:
     metric: Metric = ACCURACY
 
     def head(self, names: tuple[str, ...] = HEAD) -> tuple[str, ...]:
-        """The names of the columns."""
+        """The names of the columns; those of a GPU before the last, where one was asked for."""
+        if self.on_device:
+            names = (*names[:-1], *DEVICE, names[-1])
         return tuple(name.format(metric=self.metric.name, examples=self.metric.examples) for name in names)
+
+    @property
+    def on_device(self) -> bool:
+        """Whether a GPU was asked for."""
+        return any(row.device is not None for row in self.rows)
 
     def cells(self) -> list[tuple[str, ...]]:
         """The table as text, a tuple a row, without its head."""
@@ -79,6 +89,7 @@ class Ledger:
                  metric.points(metric.scale * row.difference), f"{row.disk:,.0f}", f"{row.smaller:.2f}",
                  f"{row.memory:,.0f}", f"{row.macs:,.0f}", f"{row.milliseconds:.2f}",
                  f"{row.faster:.2f}" + (f" ±{row.spread:.2f}" if row.spread else ""),
+                 *(row.device.cells() if row.device else ("–", "–"))[:2 * self.on_device],
                  f"{_error(row.certified)} / {_error(row.measured)}") for row in self.rows]
 
     def __str__(self) -> str:
@@ -92,7 +103,8 @@ class Ledger:
         names = ["  " + Row.CONTROL.lstrip(", ") if row.control else f"{row.network} {row.technique}"
                  for row in self.rows]
         cells = [(name, *rest) for name, (_, *rest) in zip(names, self.cells(), strict=True)]
-        text, out = narrowed(self.head(SHORT), cells, columns, self.head(SPARE))
+        spare = tuple(name.format(metric=self.metric.name, examples=self.metric.examples) for name in SPARE)
+        text, out = narrowed(self.head(SHORT), cells, columns, spare)
         return f"{text}\n\nin the report, for want of room: {', '.join(out)}" if out else text
 
     def notes(self) -> list[str]:
@@ -107,6 +119,8 @@ class Ledger:
             "error: ‖w − ŵ‖/‖w‖ of storing the trained weights; certified is an upper bound from theory",
             "time: one thread, turn by turn with the float network; ±: half of the middle half of the turns; "
             + ", ".join(f"{name} {it}" for name, it in self.machine.items()),
+            *["the GPU: its own time for 256 examples that lie there, beside the float network there; "
+              "crossing: steps that it has no kernels for, on the CPU"] * self.on_device,
             *disturbed(self.rows, self.busy), *unpaid(self.rows, self.machine.get("kernels", ""))]
 
     def to_json(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import json
 from html import escape
 
 from .findings import disturbed, unpaid
-from .ledger import Ledger, Row
+from .ledger import DEVICE, Ledger, Row
 from .metric import Metric
 from .rows import EVERY
 
@@ -60,6 +60,9 @@ COLUMNS = {
     "divided by × faster.",
     "× faster": "Time of the float file divided by that of this one, the median of turns in which one "
     "follows the other, so that a slow moment of the machine hits both; ± half of their middle half.",
+    "ms on the GPU": "The GPU's own time for these {examples}, which lie there already; crossing: steps "
+    "that it has no kernels for, which run on the CPU. On the emulation of a GPU no time is told.",
+    "× faster there": "The same beside the float file's, on the GPU as well.",
     "certified error": "An upper bound from theory of ‖w − ŵ‖ / ‖w‖, the error of storing the trained "
     "weights; it is never got by measuring. A dash where there is none.",
     "measured error": "The same error, measured."}
@@ -90,7 +93,7 @@ def page(ledger: Ledger, programs: dict[str, str], pictures: dict[str, bytes]) -
         *(f'<p class="warning">{escape(text)}</p>' for text in disturbed(ledger.rows, ledger.busy)),
         _table(ledger), _unpaid(ledger), "<h2>What the columns say</h2>", "<dl>",
         f"<dt>dense control</dt><dd>{CONTROL}</dd>",
-        *(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in _columns(metric).items()),
+        *(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in _columns(ledger).items()),
         "</dl>", *(_picture(name, data, metric) for name, data in pictures.items()),
         "" if pictures else "<p>No charts: they need matplotlib (the extra <code>plot</code>).</p>",
         "<h2>What validation chose</h2>" if seen else "",
@@ -136,15 +139,16 @@ def _table(ledger: Ledger) -> str:
         data = "".join(f"<td>{escape(cell)}</td>" for cell in [*cells, *errors.split(" / ")])
         kind = ' class="control"' if row.control else ""
         lines[row.network] += f'<tr{kind}><th scope="row">{escape(label)}</th>{data}</tr>\n'
-    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in ("technique", *_columns(ledger.metric)))
+    head = "".join(f'<th scope="col">{escape(name)}</th>' for name in ("technique", *_columns(ledger)))
     bodies = "".join(f"<tbody>\n{body}</tbody>\n" for body in lines.values())
     return f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n{bodies}</table></div>'
 
 
-def _columns(metric: Metric) -> dict[str, str]:
+def _columns(ledger: Ledger) -> dict[str, str]:
     """What each column says."""
+    metric = ledger.metric
     names = {name.format(examples=metric.examples): text.format(examples=metric.examples)
-             for name, text in COLUMNS.items()}
+             for name, text in COLUMNS.items() if ledger.on_device or name not in DEVICE}
     return dict(zip((metric.name, "Δ paired"), metric.says, strict=True)) | names
 
 

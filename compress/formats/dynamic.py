@@ -45,10 +45,10 @@ class Dynamic(Affine):
         """The scale of each row of x, which lies along these axes: max|x| / 127 of 8 bits, float32, of
         length 1 along them; 1 for a row of zeros. Raises ValueError for NaN and infinity."""
         largest = np.maximum(x.max(axis=axes, keepdims=True), -x.min(axis=axes, keepdims=True))
-        if not np.isfinite(largest).all():
+        if isinstance(largest, np.ndarray) and not np.isfinite(largest).all():  # (elsewhere a Program looks)
             raise ValueError("holds NaN or infinity; no integer stands for it")
         scales = largest / np.float32(self.zero - 1)
-        return np.where(scales < SMALLEST, np.float32(1), scales)
+        return np.maximum(scales, scales < SMALLEST)
 
     def straight_through(self, x: Tensor, op: str) -> Tensor:
         """x as a layer of this op reads it; its gradient is that of x: nothing is clipped."""

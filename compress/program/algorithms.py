@@ -31,7 +31,28 @@ MARGIN = 1.2  # times as fast at least, so that what is chosen is faster indeed
 
 
 def algorithm(line: Any, size: tuple[int, int]) -> str:
-    """The algorithm of a line conv2d whose result has this height and width."""
+    """The algorithm of a line conv2d whose result has this height and width: the cheapest here; on a target
+    that lacks its kernel the direct one, or patches."""
+    by, integers = cheapest_here(line, size), on_integers(line)
+    names = {"depthwise": "depthwise_conv2d", "direct": "conv2d", "winograd": "winograd_conv2d",
+             "sparse": "sparse_conv2d", "shapewise": "shapewise_conv2d"}
+    if by in ("im2col", "bits") or line.has("q" * integers + names[by]):
+        return by
+    patches = line["groups"] == 1 and not line["activations"] and not line.has("q" * integers + "conv2d")
+    return "im2col" if patches else "direct"
+
+
+def product(line: Any, form: Any) -> Any:
+    """The kernel by which a line multiplies rows of a Format, or reals (None): the weight's own; on a target
+    that lacks it the dense one."""
+    kernel = line.weight().kernel_with(form)
+    if kernel is None or line.has(kernel.name):
+        return kernel
+    return gemm if form is None else qgemm if kernel in (qspmm_bsr, qspmm_csr) else kernel
+
+
+def cheapest_here(line: Any, size: tuple[int, int]) -> str:
+    """The cheapest algorithm of a line conv2d, on a CPU."""
     weight, wanted, groups = line.weight(), line["algorithm"], line["groups"]
     shape = filters(weight)
     if on_integers(line):

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from nn.cuda import DeviceArray, DeviceOperand
 from nn.kernels import Operand, isa
 from nn.sizes import at
 
@@ -25,12 +26,14 @@ from .profile import Profile, StepProfile, profiled
 from .ready import Planned, Ready
 from .value import Value, check_grids
 
-TARGETS = ("cpu",)
+TARGETS = ("cpu", "cuda")
 
 
 class Bound:
     """The steps of a Program, in order. program: what `convert` or `load` gave. calls: the steps of each of
-    its calls; held: what each step keeps in memory; both by the value that is made."""
+    its calls; held: what each step keeps in memory; both by the value that is made. target: where it runs."""
+
+    target = "cpu"
 
     def __init__(self, program: Any, calls: dict[str, list[Step]]) -> None:
         self.name, self.calls, self.steps = program.name, calls, tuple(chain.from_iterable(calls.values()))
@@ -95,18 +98,23 @@ class Bound:
             raise ValueError(f"profile: rounds must be at least 1, got {rounds}")
         values, dims = self.check(*arrays)
         run = self._ready(dims)
+        steps = self._costs(dims, run.views)
+        return profiled(self.name, dims, steps, lambda: self(*arrays),
+                        lambda clock: run.timed(dict(values), clock), rounds, seconds, clock)
+
+    def _costs(self, dims: dict[str, int], views: Iterable[str] = ()) -> list[StepProfile]:
+        """What each step computes and moves, with no times; those that make one of the `views` move
+        nothing."""
         made = {**self.inputs, **{step.output: step.made for step in self.steps}}
 
         def cost(step: Step) -> tuple[int, int, int, int]:
-            if step.output in run.views:
+            if step.output in views:
                 return 0, 0, 0, 0
             return (step.macs_at(dims), sum(made[name].nbytes(dims) for name in step.inputs),
                     _nbytes(self.held[step.output]), step.made.nbytes(dims))
 
-        steps = [StepProfile(step.output, step.kernel, str(Value(step.made.dtype, step.made.shape)), call,
-                             *cost(step)) for call, some in self.calls.items() for step in some]
-        return profiled(self.name, dims, steps, lambda: self(*arrays),
-                        lambda clock: run.timed(dict(values), clock), rounds, seconds, clock)
+        return [StepProfile(step.output, step.kernel, str(Value(step.made.dtype, step.made.shape)), call,
+                            *cost(step)) for call, some in self.calls.items() for step in some]
 
     def _plan(self, dims: dict[str, int], buffers: list[np.ndarray | None]) -> list[Planned]:
         """What a run with these lengths does, step by step."""
@@ -151,4 +159,5 @@ class Bound:
 
 def _nbytes(held: Iterable[Any]) -> int:
     """Bytes of arrays and operands, each counted once."""
-    return sum({id(one): one.nbytes for one in held if isinstance(one, (np.ndarray, Operand))}.values())
+    kinds = np.ndarray, Operand, DeviceArray, DeviceOperand
+    return sum({id(one): one.nbytes for one in held if isinstance(one, kinds)}.values())

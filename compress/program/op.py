@@ -7,7 +7,10 @@
 
 A row enters the table by being defined: a file in ops/ is all that a new one needs."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,7 +61,10 @@ class Step:
 class Line:
     """A Call with what its names stand for. inputs: the values that it reads. constants: those there are,
     by name. grid: of its output, where the Program names one. names: of the lengths that may move. made: what
-    it makes, once its op has said so. fail(why): the error that names this line."""
+    it makes, once its op has said so. fail(why): the error that names this line. kernels: the names of those
+    that its target has; None: all that there are."""
+
+    kernels: frozenset[str] | None = None
 
     def __init__(self, call: Call, inputs: list[Value], constants: Mapping, grid: Any, names: set) -> None:
         self.call, self.inputs, self.grid, self.names = call, inputs, grid, names
@@ -67,6 +73,16 @@ class Line:
 
     def __getitem__(self, attribute: str) -> Any:
         return self.op.of(self.call, attribute)
+
+    def on(self, kernels: frozenset[str]) -> Line:
+        """The same line for a target with these kernels."""
+        twin = copy(self)
+        twin.kernels = kernels
+        return twin
+
+    def has(self, kernel: str) -> bool:
+        """Whether its target has the kernel of this name."""
+        return self.kernels is None or kernel in self.kernels
 
     def need(self, i: int, *dtypes: str, images: bool = False) -> Value:
         """Input number i. Raises ProgramError unless it has one of these dtypes (if none is named: float32 or

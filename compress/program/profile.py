@@ -99,7 +99,9 @@ class StepProfile:
         return self.least[self.bound_by] / self.seconds if self.seconds else 0.0
 
     def why(self) -> str:
-        """What bounds it and how near it comes, in words."""
+        """What bounds it and how near it comes, in words; nothing where no bound was measured."""
+        if not any(self.least.values()):
+            return ""
         bound, share = self.bound_by, f"{self.of_bound:.0%}"
         told = {"compute": f"at {share} of the peak of {self.route} ({_giga(self.peak)} GMAC/s)",
                 "memory": f"at {share} of the speed of a copy ({_giga(self.copy)} GB/s)",
@@ -173,7 +175,9 @@ class Profile:
         if self.steps:
             slow = self.slowest
             share = slow.seconds / total.seconds if total.seconds else 0
-            lines.append(f"slowest: {slow.output} = {slow.kernel}, {share:.0%} of the time: {slow.why()}")
+            why = slow.why()
+            lines.append(f"slowest: {slow.output} = {slow.kernel}, {share:.0%} of the time"
+                         + f": {why}" * bool(why))
         lines += [WHY_ABOVE] * any((step.of_peak or 0) > ABOVE for step in self.steps)
         return "\n".join(lines)
 
@@ -185,7 +189,7 @@ class Profile:
         thousands, speed, intensity = macs if step.macs else ("", "", "")
         peak = "" if step.of_peak is None else f"{100 * step.of_peak:.0f}"
         moved = (f"{step.nbytes / 1e3:,.1f}", _giga(step.bytes_per_second),
-                 f"{step.bound_by} {100 * step.of_bound:.0f} %")
+                 f"{step.bound_by} {100 * step.of_bound:.0f} %" * any(step.least.values()))
         kilobytes, copied, bound = moved if step.nbytes else ("", "", "")
         return (name, step.made, f"{1e6 * step.seconds:.1f}", f"{100 * share:.0f}", thousands, kilobytes,
                 speed, copied, intensity, peak, bound)

@@ -19,6 +19,7 @@ from nn.sizes import Size, names_in
 from ..stored import Stored
 from .bound import TARGETS, Bound
 from .call import Call
+from .device import DeviceBound
 from .listing import listing
 from .op import Line
 from .profile import Profile
@@ -53,13 +54,21 @@ class Program(Signature):
         plain = not others and first[1].shape[:1] == ("N",) and not names_in(first[1].shape[1:])
         self._plain = (first[0], np.dtype(first[1].dtype), first[1].shape[1:]) if plain else None
 
-    def bind(self, target: str = "cpu") -> Bound:
+    def bind(self, target: str = "cpu", crossing: bool = False) -> Bound:
         """The kernels that compute it, chosen by shapes, with their operands packed; made anew at each call.
 
-        target: "cpu". Raises ValueError for another."""
+        target: "cpu", or "cuda": a GPU, on which everything then runs (device.py). crossing: what has no
+        kernel there runs on the CPU; else it is refused. Raises ValueError for another target, RuntimeError
+        where there is no GPU, ProgramError for calls that it can't run."""
         if target not in TARGETS:
             raise ValueError(f"bind: target must be one of {', '.join(TARGETS)}; got {target!r}")
+        if target == "cuda":
+            return DeviceBound(self, crossing)
         return Bound(self, {line.call.output: line.op.steps(line) for line in self.lines})
+
+    def to(self, target: str) -> Bound:
+        """`bind(target)`."""
+        return self.bind(target)
 
     @property
     def bound(self) -> Bound:

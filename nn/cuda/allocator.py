@@ -5,7 +5,7 @@ are of few sizes, and what is free of a size is handed out again. Where the devi
 free is given back to it, and asked once more."""
 
 import threading
-from collections import defaultdict
+from collections import defaultdict, deque
 
 from .library import Library, OutOfMemory
 
@@ -24,12 +24,14 @@ class Allocator:
     def __init__(self, library: Library) -> None:
         self.library, self._lock = library, threading.Lock()
         self._free: dict[int, list[int]] = defaultdict(list)  # size -> addresses
+        self._returned: deque[tuple[int, int]] = deque()  # sizes and addresses that come back
         self.in_use = self.kept = 0
 
     def allocate(self, nbytes: int) -> int:
         """The address of a block for so many bytes. Raises OutOfMemory."""
         size = rounded(nbytes)
         with self._lock:
+            self._take_back()
             if self._free[size]:
                 address = self._free[size].pop()
                 self.kept -= size
@@ -40,15 +42,26 @@ class Allocator:
         return address
 
     def release(self, address: int, nbytes: int) -> None:
-        """Take a block back."""
-        size = rounded(nbytes)
+        """Take a block back. It may be the garbage collector that calls, in the middle of `allocate`: so
+        there is no lock here."""
+        self._returned.append((rounded(nbytes), address))
+
+    def bytes(self) -> tuple[int, int]:
+        """in_use and kept."""
         with self._lock:
+            self._take_back()
+            return self.in_use, self.kept
+
+    def _take_back(self) -> None:
+        while self._returned:
+            size, address = self._returned.popleft()
             self._free[size].append(address)
             self.in_use, self.kept = self.in_use - size, self.kept + size
 
     def empty(self) -> None:
         """Give all that is free back to the device."""
         with self._lock:
+            self._take_back()
             self._empty()
 
     def _new(self, size: int) -> int:

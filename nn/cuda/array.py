@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Sequence
 from functools import cache
 from math import prod
 from typing import Any
 
 import numpy as np
 
+from . import elementwise, reduce
 from .allocator import Allocator
+from .elementwise import OnlyOnHost, View
 from .library import library
-from .stream import current
+from .pending import contiguous, flush
+from .stream import Event, current
 
 
 @cache
@@ -30,9 +34,10 @@ class Block:
         weakref.finalize(self, allocator().release, self.address, nbytes).atexit = False
 
 
-class DeviceArray:
+class DeviceArray(np.lib.mixins.NDArrayOperatorsMixin):
     """Numbers on the device, without gaps, the last axis fastest. shape, dtype, ndim, size, nbytes as NumPy
-    has them. Made by `empty`, `to_device` and by kernels; a kernel that gets one runs there.
+    has them. Made by `empty`, `to_device` and by kernels; a kernel that gets one runs there, and so do
+    NumPy's functions of numbers one by one, x + 1 and np.maximum(x, 0, out=x) (elementwise.py).
 
     host: the same numbers in NumPy, where they are known to stay what they are (`constant`)."""
 
@@ -44,11 +49,14 @@ class DeviceArray:
 
     ndim = property(lambda self: len(self.shape))
     size = property(lambda self: prod(self.shape))
+    itemsize = property(lambda self: self.dtype.itemsize)
     nbytes = property(lambda self: self.size * self.dtype.itemsize)
+    base = property(lambda self: self.block)  # what arrays that share memory have in common
 
     @property
     def pointer(self) -> Any:
-        """For the library."""
+        """For the library, which finds there all that was asked for before."""
+        flush()
         return library().ffi.cast("void *", self.address)
 
     def numpy(self) -> np.ndarray:
@@ -98,13 +106,86 @@ class DeviceArray:
             raise ValueError(f"view: {dtype} is not of the size of {self.dtype}")
         return DeviceArray(self.block, self.address, self.shape, dtype)
 
+    def transpose(self, *axes: Any) -> View:
+        """Its axes in another order, for np.copyto and other functions of numbers; nothing moves yet."""
+        return self._view().transpose(*axes)
+
+    def _view(self) -> View:
+        return View(self, self.shape, contiguous(self.shape))
+
+    def astype(self, dtype: Any) -> DeviceArray:
+        """A copy in another dtype, cast as NumPy does."""
+        made = self.like(self.shape, np.dtype(dtype))
+        elementwise.copy(made, self, casting="unsafe")
+        return made
+
+    def max(self, axis: Any = None, keepdims: bool = False) -> DeviceArray:
+        """The greatest number along the last axes."""
+        return np.maximum.reduce(self, axis=axis, keepdims=keepdims)
+
+    def min(self, axis: Any = None, keepdims: bool = False) -> DeviceArray:
+        """The least number along the last axes."""
+        return np.minimum.reduce(self, axis=axis, keepdims=keepdims)
+
+    def sum(self, axis: Any = None, keepdims: bool = False) -> DeviceArray:
+        """The sum along the last axes."""
+        return np.add.reduce(self, axis=axis, keepdims=keepdims)
+
+    def mean(self, axis: Any = None, keepdims: bool = False) -> DeviceArray:
+        """The mean along the last axes."""
+        return reduce.mean(self, axis, keepdims)
+
+    def copy(self) -> DeviceArray:
+        """The same in memory of its own."""
+        return self.astype(self.dtype)
+
+    def like(self, shape: tuple[int, ...], dtype: Any) -> DeviceArray:
+        """A new array on the device of this one, whose numbers are anything."""
+        return empty(shape, dtype)
+
+    def __getitem__(self, key: Any) -> DeviceArray | View:
+        """A part in the same memory: of the first axis, x[i] and x[i:j], or all of it, x[...], an array; else
+        a View. Raises OnlyOnHost for what no number and no slice chooses."""
+        if key is Ellipsis:
+            return self
+        plain = type(key) is int or (isinstance(key, slice) and key.step in (None, 1))
+        if not self.shape or not plain:
+            return self._view()[key]
+        first, tail = range(self.shape[0])[key], self.shape[1:]
+        shape = tail if isinstance(first, int) else (len(first), *tail)
+        start = first if isinstance(first, int) else first.start
+        return DeviceArray(self.block, self.address + start * prod(tail) * self.itemsize, shape, self.dtype)
+
+    def __setitem__(self, key: Any, x: Any) -> None:
+        elementwise.copy(self[key], x)
+
+    def __array_ufunc__(self, function: np.ufunc, method: str, *inputs: Any, **how: Any) -> Any:
+        if method == "reduce":
+            return reduce.reduce(function, *inputs, **how)
+        return elementwise.ufunc(function, method, inputs, **how)
+
+    def __array_function__(self, function: Any, types: Any, given: tuple, how: dict[str, Any]) -> Any:
+        if function not in FUNCTIONS:
+            raise OnlyOnHost(f"np.{function.__name__} is not computed on the device")
+        return FUNCTIONS[function](*given, **how)
+
+    def room(self, shape: tuple[int, ...], dtype: Any) -> DeviceArray:
+        """An array in the same memory, from its start on. Raises ValueError where that is too short."""
+        made = DeviceArray(self.block, self.address, shape, np.dtype(dtype))
+        if made.nbytes > self.nbytes:
+            raise ValueError(f"room: {self.nbytes} bytes have no room for {made.dtype}{shape}")
+        return made
+
     def __len__(self) -> int:
         if not self.shape:
             raise TypeError("len: an array of no axes")
         return self.shape[0]
 
+    def __bool__(self) -> bool:
+        raise OnlyOnHost("what an array of the device holds is not known here: take x.numpy()")
+
     def __array__(self, *_: Any, **__: Any) -> np.ndarray:
-        raise TypeError("an array of the device does not cross by itself: take x.numpy()")
+        raise OnlyOnHost("an array of the device does not cross by itself: take x.numpy()")
 
     def __reduce__(self) -> Any:
         raise TypeError("an array of the device is neither copied nor pickled by itself: take x.numpy()")
@@ -121,6 +202,30 @@ def empty(shape: int | tuple[int, ...], dtype: Any = np.float32) -> DeviceArray:
     dtype = np.dtype(dtype)
     block = Block(prod(shape) * dtype.itemsize)
     return DeviceArray(block, block.address, shape, dtype)
+
+
+def concatenate(values: Sequence[DeviceArray], axis: int = 0, out: DeviceArray | None = None) -> DeviceArray:
+    """np.concatenate of arrays of the device, of one dtype."""
+    first, axis = values[0], range(values[0].ndim)[axis]
+    shapes = {(*x.shape[:axis], ..., *x.shape[axis + 1:]) for x in values}
+    shape = (*first.shape[:axis], sum(x.shape[axis] for x in values), *first.shape[axis + 1:])
+    out = empty(shape, first.dtype) if out is None else out
+    if len(shapes) > 1 or {x.dtype for x in values} != {out.dtype} or out.shape != shape:
+        raise ValueError(f"concatenate: {', '.join(map(str, values))} along axis {axis} are not {out}")
+    found, at, rows = library(), 0, prod(shape[:axis])
+    pitch = prod(shape[axis:]) * out.itemsize
+    for x in values:
+        width = prod(x.shape[axis:]) * x.itemsize
+        if rows * width:
+            found.call("nn_cuda_copy_rows", rows, width, x.pointer, width,
+                       found.ffi.cast("void *", out.address + at), pitch, current())
+        at += width
+    return out
+
+
+FUNCTIONS = {  # beside those of numbers one by one
+    np.copyto: elementwise.copy, np.concatenate: concatenate, np.max: DeviceArray.max,
+    np.min: DeviceArray.min, np.sum: DeviceArray.sum, np.mean: DeviceArray.mean}
 
 
 def to_device(x: Any) -> DeviceArray:
@@ -151,7 +256,18 @@ def vector(x: Any, n: int, dtype: Any) -> DeviceArray:
 
 def memory() -> dict[str, int]:
     """Bytes on the device: in_use by arrays of this process, kept for later ones."""
-    return {"in_use": allocator().in_use, "kept": allocator().kept}
+    return dict(zip(("in_use", "kept"), allocator().bytes(), strict=True))
+
+
+def copy_speed(nbytes: int = 1 << 28) -> float:
+    """Bytes a second that the device reads and writes while it copies: the best of five."""
+    x, y, found, best = empty(nbytes, np.uint8), empty(nbytes, np.uint8), library(), 0.0
+    for _ in range(5):
+        start, stop = Event(), Event()
+        start.record()
+        found.call("nn_cuda_copy", y.pointer, x.pointer, nbytes, current())
+        best = max(best, 2e3 * nbytes / max(start.until(stop.record()), 1e-6))
+    return best
 
 
 def empty_cache() -> None:

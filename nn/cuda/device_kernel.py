@@ -11,6 +11,8 @@ from the plainest to the fastest, are variants of the kernel: `qgemm_cuda_mma`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from inspect import signature
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,6 +30,9 @@ from .stream import current
 DEVICE_KERNELS: dict[str, DeviceKernel] = {}  # name of a kernel -> what runs it on the device
 
 
+FEW = 1 << 12  # bytes of a part of an operand, a codebook, that the checks of a contract may want to look at
+
+
 class DeviceOperand:
     """An operand in the layout that its kernel reads on the device. parts: arrays there, and numbers.
     outside: what the checks of the contract look at in its place."""
@@ -35,6 +40,9 @@ class DeviceOperand:
     def __init__(self, kernel: Kernel, shape: tuple[int, ...], parts: dict[str, Any],
                  numbers: dict[str, Any]) -> None:
         self.kernel, self.shape, self.parts = kernel, shape, parts
+        for part in parts.values():
+            if isinstance(part, DeviceArray):
+                part.host = None  # it lies there, and nowhere else
         self.outside = Operand.__new__(Operand)
         self.outside.kernel, self.outside.shape, self.outside.parts = kernel, shape, numbers
         self.outside.c = self.outside._last = None
@@ -99,7 +107,8 @@ class DeviceKernel:
     def pack(self, operand: Operand) -> DeviceOperand:
         """An operand of the kernel as one of the device."""
         arrays = unpacked(self.kernel, {self.kernel.contract.packed: operand})
-        numbers = {name: part for name, part in operand.parts.items() if not isinstance(part, np.ndarray)}
+        numbers = {name: part for name, part in operand.parts.items()
+                   if not isinstance(part, np.ndarray) or part.nbytes <= FEW}
         return self._laid_out(operand.shape, arrays, numbers)
 
     def _laid_out(self, shape: tuple[int, ...], arrays: dict[str, Any], numbers: dict[str, Any]
@@ -121,17 +130,34 @@ class DeviceKernel:
             if lies_there or (not other and choice <= native.CUDA and missing):
                 raise RuntimeError(f"{who}: {missing}")
             return self._as_specified(arguments, out)
-        found, shape, dtype = checked(self.kernel, found, other)
-        inside = {name: self._inside(name, found, arguments.get(name)) for name in found}
-        made = self._room(out, shape, dtype) if lies_there else empty(shape, dtype)
-        if made.size:
-            self.run(Call(self._rung(choice), library()), made, **inside)
+        made, run = self._prepared(choice, arguments, found, out, lies_there)
+        run()
         if lies_there:
             return made
         if out is None:
             return made.numpy()
-        output(who, out, shape, dtype, *arguments.values())[...] = made.numpy()
+        output(who, out, made.shape, made.dtype, *arguments.values())[...] = made.numpy()
         return out
+
+    def prepare(self, *given: Any, out: DeviceArray, **options: Any) -> Callable[[], None]:
+        """A call of the kernel with arrays of the device made ready: a function of nothing that computes the
+        same each time, with nothing left to check and nothing to bring over."""
+        bound = signature(self.kernel.reference).bind(*given, **options)
+        bound.apply_defaults()
+        arguments, who = dict(bound.arguments), self.kernel.name
+        found, other = self.kernel.contract.plain(who, {name: _outside(x) for name, x in arguments.items()})
+        if other:
+            raise TypeError(f"{who}: a kernel of the device takes float32")
+        return self._prepared(self.kernel.choice, arguments, found, out, True)[1]
+
+    def _prepared(self, choice: int, arguments: dict[str, Any], found: dict[str, Any], out: Any,
+                  lies_there: bool) -> tuple[DeviceArray, Callable[[], None]]:
+        """The result, and what computes it."""
+        found, shape, dtype = checked(self.kernel, found, False)
+        inside = {name: self._inside(name, found, arguments.get(name)) for name in found}
+        made = self._room(out, shape, dtype) if lies_there else empty(shape, dtype)
+        call = Call(self._rung(choice), library())
+        return made, partial(self.run, call, made, **inside) if made.size else _nothing
 
     def _as_specified(self, arguments: dict[str, Any], out: Any) -> Any:
         with use(f"{self.kernel.name}_numpy"):
@@ -172,6 +198,10 @@ def on_device(kernel: Kernel, *rungs: str, needs: dict[str, tuple[int, int]] | N
         kernel.runs_elsewhere(made)
         return run
     return register
+
+
+def _nothing() -> None:
+    """The call for a result of no numbers."""
 
 
 def _outside(x: Any) -> Any:

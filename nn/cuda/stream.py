@@ -6,6 +6,8 @@ from typing import Any
 
 from ..context import Context, ambient, within
 from .library import library
+from .pending import flush, forget
+from .pending import mark as mark_of
 
 
 class Stream(within):
@@ -26,11 +28,13 @@ class Stream(within):
 
     def synchronize(self) -> None:
         """Wait until all is done. Raises what went wrong on the way."""
+        flush()
         self.library.call("nn_cuda_synchronize", self.pointer)
 
     def __del__(self) -> None:
         super().__del__()
         if made := vars(self).pop("pointer", None):
+            forget(made)
             self.library.lib.nn_cuda_stream_release(made)
 
 
@@ -40,8 +44,15 @@ def current() -> Any:
     return library().ffi.NULL if stream is None else stream.pointer
 
 
+def mark() -> tuple[int, int]:
+    """How far the list of what is pending in this thread's stream has come: two that differ in the second
+    number only are in one launch."""
+    return mark_of(current())
+
+
 def synchronize() -> None:
     """Wait until this thread's stream has done all. Raises what went wrong on the way."""
+    flush()
     library().call("nn_cuda_synchronize", current())
 
 
@@ -56,6 +67,7 @@ class Event:
 
     def record(self) -> Event:
         """Set the mark behind all that this thread's stream has been given."""
+        flush()
         self.library.call("nn_cuda_event_record", self.pointer, current())
         return self
 

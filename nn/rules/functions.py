@@ -34,7 +34,7 @@ sqrt = of_each("sqrt", "y = √x;  dx = g/2y", np.sqrt, lambda g, y: g / (2 * y)
 sin = of_each("sin", "y = sin x;  dx = g·cos x", np.sin, lambda g, x: g * np.cos(x))
 cos = of_each("cos", "y = cos x;  dx = −g·sin x", np.cos, lambda g, x: -g * np.sin(x))
 tanh = of_each("tanh", "y = tanh x;  dx = g·(1 − y²)", np.tanh, lambda g, y: g * (1 - y * y), saves=_Y)
-sigmoid = of_each("sigmoid", "y = 1/(1 + e⁻ˣ);  dx = g·y·(1 − y)", lambda x: logistic(np.asarray(x)),
+sigmoid = of_each("sigmoid", "y = 1/(1 + e⁻ˣ);  dx = g·y·(1 − y)", lambda x: logistic(as_array(x)),
                   lambda g, y: g * y * (1 - y), saves=_Y, twin=lambda x: 1 / (1 + (-x).exp()))
 logsigmoid = of_each("logsigmoid", "y = log 1/(1 + e⁻ˣ);  dx = g/(1 + eˣ)",
                      lambda x: np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x))),
@@ -43,8 +43,13 @@ logsigmoid = of_each("logsigmoid", "y = log 1/(1 + e⁻ˣ);  dx = g/(1 + eˣ)",
 
 def floating(x):
     """x as floats, as NumPy's own functions do with integers."""
-    x = np.asarray(x)
+    x = as_array(x)
     return x if x.dtype.kind == "f" else x.astype(np.float64)
+
+
+def as_array(x):
+    """An array, wherever it lies, or one of a number."""
+    return x if hasattr(x, "dtype") else np.asarray(x)
 
 
 erf = of_each("erf", "y = 2/√π ∫₀ˣ e^(−t²) dt;  dx = g·2/√π·e^(−x²)", lambda x: kernels.erf(floating(x)),
@@ -87,7 +92,7 @@ leaky_relu = Rule("leaky_relu", "y = x where x > 0, else s·x;  dx = g there, el
 
 # Elfwing, Uchibe & Doya, "Sigmoid-weighted linear units" (2018), also known as swish.
 silu = Rule("silu", "y = x·σ(x);  dx = g·σ(x)·(1 + x·(1 − σ(x)))",
-    lambda x: (x * (s := logistic(np.asarray(x))), (x, s)),
+    lambda x: (x * (s := logistic(as_array(x))), (x, s)),
     lambda g, saved, needs: (g * saved[1] * (1 + saved[0] * (1 - saved[1])),), twin=lambda x: x * x.sigmoid(),
     samples=signed, saves=(0, DERIVED), derive=lambda x: (x.sigmoid(),), fresh=True, symmetric=True)
 

@@ -62,11 +62,11 @@ def steps(line: Line, form: Format, kernel: Any, pack: Callable[[Stored], Any], 
     matrices, of_zero = len(kernel.contract.results[0].dims) == 2, f"{kernel.contract.parameters[0]}_zero"
     scale, codes, sums = (f"{output}.{what}" for what in ("scale", "codes", "s32"))
 
-    def largest(held: tuple, out: np.ndarray, x: np.ndarray) -> None:
-        try:
-            out[...] = form.of_rows(x, axes)
-        except ValueError as error:
-            raise ValueError(f"{line.call}: {line.call.inputs[0]} {error}") from None
+    def scales(x: np.ndarray, out: np.ndarray) -> None:
+        out[...] = form.of_rows(x, axes)
+
+    refused = f"{line.call}: {line.call.inputs[0]} holds NaN or infinity; no integer stands for it"
+    largest = KernelCall(lambda held, out, x: (scales, (x, out), {}), refused=refused)
 
     def rounded(held: tuple, out: np.ndarray, x: np.ndarray, scale: np.ndarray) -> None:
         near = np.divide(x, scale)  # none is out of range: the largest has the last code

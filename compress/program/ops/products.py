@@ -31,8 +31,8 @@ from nn.kernels.requantization import ROUNDINGS
 from ...overflow import int32_sums
 from ...sparse.cost import columns_at
 from ...sparse.form import dense_filters
-from ...stored import Stored, from_matrix
-from ..algorithms import ALGORITHMS, algorithm, filters, on_integers
+from ...stored import Stored, as_matrix, from_matrix
+from ..algorithms import ALGORITHMS, algorithm, filters, on_integers, product
 from ..not_finite import as_rows, densely, not_finite
 from ..op import Line, Op, Step, behind
 from ..ready import KernelCall, Said
@@ -82,8 +82,9 @@ class _Product(Op, roles={"weight": True, "bias": False}):
         """The product of the last dimension of the line's input, or of another in `of`, with its weight."""
         stored, ends = line.weight(), ends_of(line["clip"])
         grid, form = line.inputs[0].grid, form_of(line)
-        kernel = stored.kernel_with(form if grid is None else grid.format)
-        skips = stored.skips and kernel is not gemm
+        kernel = product(line, form if grid is None else grid.format)
+        dense = grid is form is None and kernel is not stored.kernel_with(None)  # for want of its own kernel
+        skips = stored.skips and kernel is not gemm and line.kernels is None
         inside = form is not None and "activations" in kernel.contract.parameters  # it makes the integers
         options = {"activations": "int8"} if inside else {}
         if kernel is bgemm:
@@ -98,6 +99,8 @@ class _Product(Op, roles={"weight": True, "bias": False}):
 
         def load(constants: Mapping[str, Any], grids: Mapping[str, Any]) -> tuple:
             weight, bias = numbers(line, constants)
+            if dense:
+                return gemm.pack(as_matrix(weight.decode()).T), None, bias, None
             operand, scale = weight.operand(kernel), weight.scale if weight.rescales else None
             return operand, scale, bias, released(weight, operand) if skips else None
 
@@ -114,9 +117,9 @@ class _Product(Op, roles={"weight": True, "bias": False}):
                 np.add(out, bias, out=out)
             clamp(out, ends)
 
-        decoded = kernel is not stored.kernel and stored.kernel is codebook_gemm
+        decoded = not dense and kernel is not stored.kernel and stored.kernel is codebook_gemm
         how = f", rounded to int8 in {'blocks' if form.in_blocks else 'rows'}" if inside else ""
-        how += ", decoded: faster here" * decoded
+        how += ", decoded: faster here" * decoded + ", decoded: no kernel of its own there" * dense
         text = said(line) + how
         refused = f"{line.call}: {line.call.inputs[0]} holds NaN or infinity; no integer stands for it"
         run = KernelCall(says, then, refused if inside else "")

@@ -1,4 +1,5 @@
-"""The op of everything that has no kernel: it runs the forward of its rule in nn/rules, and is printed so.
+"""The op of everything that has no kernel: it runs the forward of its rule in nn/rules, and is printed so. On
+a GPU some do, those that are made of functions that it knows (nn/cuda/elementwise.py).
 
     fc.gelu = numpy: gelu(fc)
 
@@ -128,7 +129,7 @@ def runs(line: Line) -> Callable[..., None]:
     def run(held: tuple, out: np.ndarray, *inputs: np.ndarray, dims: dict[str, int]) -> None:
         given = None, *held, *inputs
         got, _ = rule.forward(*[given[i] for i in order], **(at(own, dims) if moves else own))
-        got = np.asarray(got)
+        got = got if hasattr(got, "dtype") else np.asarray(got)
         if got.shape != out.shape or got.dtype != out.dtype:
             raise line.fail(f"makes {got.dtype} {got.shape}, not {out.dtype} {out.shape}")
         np.copyto(out, got)

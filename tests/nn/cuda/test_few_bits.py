@@ -37,10 +37,9 @@ def test_long_sums(kernel, rung, case, device):
 def test_ldmatrix_meets_no_bank_twice(kernel, rung, case, device):
     if not cuda.library().emulated:
         pytest.skip("a GPU does not count")
-    conflicts = cuda.library().lib.nn_cuda_bank_conflicts
-    conflicts()
+    cuda.library().counts()
     equals_specification(forced(getattr(kernels, kernel), f"{kernel}_cuda_{rung}"), case)
-    assert conflicts() == 0
+    assert cuda.library().counts()["bank conflicts"] == 0
 
 
 @given(cases(kernels.qspmm_nm))

@@ -80,10 +80,9 @@ def test_all_65536_numbers(rung, of_b, device):
 def test_ldmatrix_meets_no_bank_twice(kernel, rung, made, order):
     if not cuda.library().emulated:
         pytest.skip("a GPU does not count")
-    conflicts = cuda.library().lib.nn_cuda_bank_conflicts
-    conflicts()
+    cuda.library().counts()
     equals_specification(forced(kernel, f"{kernel.name}_cuda_{rung}"), made(70, 300, 90))
-    assert conflicts() == 0
+    assert cuda.library().counts()["bank conflicts"] == 0
 
 
 @pytest.mark.parametrize("kinds", [
