@@ -46,13 +46,13 @@ template <class Numbers_, int WARPS_M_, int WARPS_N_, int M16_, int N8_> struct 
     enum { STAGE = (ROWS + COLUMNS) * STEP, BYTES = STAGES * STAGE };   // of shared memory
 };
 
-/* For a few rows or columns: a warp 32 x 32. For 32 bytes of k it loads 2 KB for 8 products, 16,384 multiply-adds of
-   float16: 16 clocks of shared memory, and as many of an A100's tensor cores. 48 KB: four blocks a multiprocessor of an H200. */
+/* For few rows or columns: a warp 32 x 32. For 32 bytes of k it loads 2 KB for 8 products, 16,384 multiply-adds of
+   float16: 16 clocks of shared memory, and as many of an A100's tensor cores. 48 KB: four blocks a multiprocessor of an
+   H200. */
 template <class Numbers> using Small = Tile<Numbers, 2, 2, 2, 4>;
 /* For the others: a warp 64 x 64, with 128 sums a thread. 4 KB for 32 products: 32 clocks of shared memory, 64 of the
    tensor cores. 144 KB and 256 threads of up to 255 registers: one block a multiprocessor. A number of A is read from
-   L2 once for 256 columns, one of B once for 128 rows: a product of 4096^3 takes 1.6 GB, of which memory sees a tenth.
-   */
+   L2 once for 256 columns, one of B once for 128 rows: a product of 4096^3 takes 1.6 GB. */
 template <class Numbers> using Large = Tile<Numbers, 2, 4, 4, 8>;
 
 __device__ __forceinline__ int place_of(int row, int piece) { return row * 128 + (piece ^ (row & 7)) * 16; }
