@@ -1,8 +1,8 @@
 /* half_gemm: float32 rows times a b of 16-bit floats, float16 or bfloat16, which stays so in memory.
  *
  * b lies in panels of 16 columns like that of gemm, 2 bytes where gemm has 4. The micro-kernels make floats of them in
- * registers, and add the products in the order of gemm: they give the bits of gemm with a b of floats. An a of float16 is
- * made float32 before, one conversion to n multiplies. */
+ * registers, and add the products in the order of gemm: they give the bits of gemm with a b of floats. An a of float16
+ * is made float32 before, one conversion to n multiplies. */
 #include "product.h"
 
 /* The float of a float16, which it holds exactly. Shifted, its exponent is 112 too small: a multiplication, exact for
@@ -29,8 +29,8 @@ static int product_of_floats(int variant, int64_t m, int64_t n, int64_t k, const
 
 /* out = a . b, float32. a: float32, or float16. b: panels [ceil(n/16)][k][16] of 16-bit floats, which are bfloat16 or
  * float16. */
-API int nn_half_gemm(int variant, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda, int a_half, const void *b,
-                     int bfloat, void *out, int64_t ldo)
+API int nn_half_gemm(int variant, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda, int a_half,
+                     const void *b, int bfloat, void *out, int64_t ldo)
 {
     if (lda == k && ldo == n && overlap(a, m * k * (a_half ? 2 : 4), out, m * n * 4))
         return NN_OVERLAP;

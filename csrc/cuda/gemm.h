@@ -1,8 +1,8 @@
 /* Products of matrices of floats by fused multiply-adds, out = A B in float32, for gemm and half_gemm: three rungs.
 
-   A is m rows, and B the n columns of the (K, N) matrix, both read along k: rows of k numbers, one behind the other. k is
-   a multiple of 8 (nn/cuda/rows.py fills up with zeros), so that four numbers always lie in one piece. Numbers of 16 bits
-   become float32, which is exact, where they are multiplied.
+   A is m rows, and B the n columns of the (K, N) matrix, both read along k: rows of k numbers, one behind the other. k
+   is a multiple of 8 (nn/cuda/rows.py fills up with zeros), so that four numbers always lie in one piece. Numbers of 16
+   bits become float32, which is exact, where they are multiplied.
 
    Every rung adds the products of an element in the order of k, each with one rounding. So all give the same bits, and
    those are within gamma_k |A| |B| of the product (Higham 2002, eq. 3.5). */
@@ -27,8 +27,8 @@ inline dim3 tiles(int m, int n, int rows, int columns) {
     return dim3(static_cast<unsigned>(ceil_div(m, rows) * ceil_div(n, columns)));
 }
 
-/* Rung 0, naive: a thread an element, 16 x 16 a block. A multiply-add takes two loads from memory, 8 bytes: 4 TB/s would
-   feed 0.5 T of them a second, a sixtieth of what the cores of an H200 can do (30 T). Neighbouring threads read columns
+/* Rung 0, naive: a thread an element, 16 x 16 a block. A multiply-add takes two loads from memory, 8 bytes: the
+   4.8 TB/s of an H200 would feed 0.6 T of them a second, where its cores can do 33 T. Neighbouring threads read columns
    of B, k numbers apart, so that even the caches give 32 bytes for each 4 that are wanted. */
 template <class A, class B> __global__ void gemm_naive(int m, int n, int k, const A *a, const B *b, float *out) {
     const Corner at = corner(n, 16, 16);
@@ -68,23 +68,23 @@ gemm_shared(int m, int n, int k, const A *a, const B *b, float *out) {
     if (wanted) out[row * n + at.column + x] = sum;
 }
 
-/* Rung 2, registers: 128 x 64 a block of 128 threads, 8 x 8 a thread. For a step of k a thread reads 8 numbers of A and 8
-   of B, four loads of 16 bytes, for 64 multiply-adds: what limits it are these. 64 sums, 16 numbers, and 24 that are on
-   their way from memory meanwhile.
+/* Rung 2, registers: 128 x 64 a block of 128 threads, 8 x 8 a thread. For a step of k a thread reads 8 numbers of A and
+   8 of B, four loads of 16 bytes, for 64 multiply-adds: what limits it are these. 64 sums, 16 numbers, and 24 that are
+   on their way from memory meanwhile.
 
-   A stage is 16 numbers of k of every row, and lies in shared memory turned, a line a k, so that the rows of a thread are
-   neighbours. A warp brings eight rows, four numbers a thread, from memory, and stores the k of each in another line. Not
-   moved, the numbers of four threads (k = c, 4 + c, 8 + c, 12 + c of a row) would come to one bank. So line k keeps row r
-   at place r ^ 8 (k / 4 % 4), which leaves groups of four together:
+   A stage is 16 numbers of k of every row, and lies in shared memory turned, a line a k, so that the rows of a thread
+   are neighbours. A warp brings eight rows, four numbers a thread, from memory, and stores the k of each in another
+   line. Not moved, the numbers of four threads (k = c, 4 + c, 8 + c, 12 + c of a row) would come to one bank. So line k
+   keeps row r at place r ^ 8 (k / 4 % 4), which leaves groups of four together:
 
        line  0..3    row  0 1 2 3 4 5 6 7   8 ..        a warp stores rows 0..7 of the lines c, 4 + c, 8 + c, 12 + c:
        line  4..7    row  8 9 ..            0 1 ..      places 0.., 8.., 16.., 24.., in 32 different banks
        line  8..11   row 16 17 ..          24 ..
        line 12..15   row 24 25 ..          16 ..
 
-   Two stages take 24 KB: while one is multiplied, the next is fetched to registers, and stored behind it. At 128 registers
-   a thread (nvcc spills none) a multiprocessor holds four blocks, 16 warps. Of the 1231 instructions of a stage in sm_90's
-   code 1024 are multiply-adds. */
+   Two stages take 24 KB: while one is multiplied, the next is fetched to registers, and stored behind it. At 128
+   registers a thread (nvcc spills none) a multiprocessor holds four blocks, 16 warps. Of the 1231 instructions of a
+   stage in sm_90's code 1024 are multiply-adds. */
 enum { TALL = 128, WIDE = 64, DEPTH = 16, FMA_THREADS = 128 };
 
 template <class T> struct alignas(4 * sizeof(T)) Four { T x, y, z, w; };
@@ -113,7 +113,8 @@ template <class T, int ROWS> struct Fetched {
 };
 
 /* Eight numbers of a line: four from `first` on, and four half a line behind. */
-template <int ROWS> __device__ __forceinline__ void eight(const float (&lines)[DEPTH][ROWS], int k, int first, float (&to)[8]) {
+template <int ROWS>
+__device__ __forceinline__ void eight(const float (&lines)[DEPTH][ROWS], int k, int first, float (&to)[8]) {
     const int place = first ^ (k / 4 * 8);
     *reinterpret_cast<float4 *>(to) = *reinterpret_cast<const float4 *>(&lines[k][place]);
     *reinterpret_cast<float4 *>(to + 4) = *reinterpret_cast<const float4 *>(&lines[k][place + ROWS / 2]);
@@ -154,7 +155,8 @@ gemm_registers(int m, int n, int k, const A *a, const B *b, float *out) {
         UNROLL for (int c = 0; c < 8; c += 4) {
             const int64_t y = at.row + row + r % 4 + r / 4 * (TALL / 2), x = at.column + column + c / 4 * (WIDE / 2);
             if (y < m && x < n && n % 4 == 0)
-                *reinterpret_cast<float4 *>(out + y * n + x) = make_float4(sum[r][c], sum[r][c + 1], sum[r][c + 2], sum[r][c + 3]);
+                *reinterpret_cast<float4 *>(out + y * n + x) =
+                    make_float4(sum[r][c], sum[r][c + 1], sum[r][c + 2], sum[r][c + 3]);
             else
                 UNROLL for (int i = 0; i < 4; ++i)
                     if (y < m && x + i < n) out[y * n + x + i] = sum[r][c + i];

@@ -9,7 +9,8 @@ template <class A> static int by_fma(int rung, int m, int n, int k, const void *
 }
 
 /* Rungs 0, 1, 2: gemm.h. Of float16 by float16 also 3, on tensor cores, and 4, the same with large tiles. a: (m, k), of
-   float16 or float32. b: the columns of the (K, N) matrix, n rows of k, of float16 or bfloat16. k is a multiple of 8. */
+   float16 or float32. b: the columns of the (K, N) matrix, n rows of k, of float16 or bfloat16. k is a multiple of 8.
+   */
 API int nn_cuda_half_gemm(int rung, int m, int n, int k, const void *a, int half, const void *b, int bfloat, void *out,
                           void *stream) {
     if (rung == 3) return gemm_by_tiles<Small<Halves>>(m, n, int64_t{2} * k, a, b, out, stream);

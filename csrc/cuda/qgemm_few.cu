@@ -25,7 +25,9 @@
 constexpr int WARPS = 8, COLUMNS = 16, STEP = 64;
 constexpr int PITCH = COLUMNS + 4;           // words: lanes 4 g + t store to banks 2 * 20 t + g, all 32
 
-/* What a lane holds of one step: of two columns of b, and of a row of a for each group of eight. */
+namespace {
+
+/* What a lane holds of two columns of b in one step. */
 struct Columns {
     uint4 low, high;
 
@@ -34,6 +36,10 @@ struct Columns {
         high = *reinterpret_cast<const uint4 *>(eighth + k);
     }
 };
+
+}  // namespace
+
+/* Add the products of a step: x is of a row of a. */
 __device__ static void multiply(const Columns &b, const uint4 &x, uint32_t flip, int32_t (&sums)[4]) {
     const uint32_t first[4] = {b.low.x, b.high.x, b.low.y, b.high.y}, one[2] = {x.x ^ flip, x.y ^ flip};
     const uint32_t second[4] = {b.low.z, b.high.z, b.low.w, b.high.w}, two[2] = {x.z ^ flip, x.w ^ flip};

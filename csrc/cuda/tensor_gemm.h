@@ -2,13 +2,13 @@
    float32 rounded to tf32, 10 bits of fraction, for gemm.
 
    A is m rows, and B the n columns of the (K, N) matrix, both read along k, as mma.h draws the registers: rows of a
-   multiple of 16 bytes, filled up with zeros. What follows counts in bytes, in which both kinds of numbers are alike: one
-   mma.sync takes 32 bytes of each row, 16 numbers of 16 bits or 8 of 32.
+   multiple of 16 bytes, filled up with zeros. What follows counts in bytes, in which both kinds of numbers are alike:
+   one mma.sync takes 32 bytes of each row, 16 numbers of 16 bits or 8 of 32.
 
-   A block multiplies ROWS x COLUMNS in steps of 128 bytes of k. A stage, the bytes of one step, lies in shared memory row
-   by row, eight pieces of 16 bytes, which cp.async copies past the registers. ldmatrix reads a piece of eight rows at
-   once: these must lie in different banks, and as they came all would begin in bank 0. So row r keeps piece p at place
-   p ^ (r % 8):
+   A block multiplies ROWS x COLUMNS in steps of 128 bytes of k. A stage, the bytes of one step, lies in shared memory
+   row by row, eight pieces of 16 bytes, which cp.async copies past the registers. ldmatrix reads a piece of eight rows
+   at once: these must lie in different banks, and as they came all would begin in bank 0. So row r keeps piece p at
+   place p ^ (r % 8):
 
        row 0   0 1 2 3 4 5 6 7      a line is the 128 bytes that the 32 banks give in a clock; each piece of
        row 1   1 0 3 2 5 4 7 6      eight neighbouring rows takes another eighth of the banks
@@ -46,12 +46,13 @@ template <class Numbers_, int WARPS_M_, int WARPS_N_, int M16_, int N8_> struct 
     enum { STAGE = (ROWS + COLUMNS) * STEP, BYTES = STAGES * STAGE };   // of shared memory
 };
 
-/* For a few rows or columns: a warp 32 x 32. For 32 bytes of k it loads 2 KB for 8 products, 16,384 multiply-adds of
-   float16: 16 clocks of shared memory, and as many of an A100's tensor cores. 48 KB: four blocks a multiprocessor. */
+/* For few rows or columns: a warp 32 x 32. For 32 bytes of k it loads 2 KB for 8 products, 16,384 multiply-adds of
+   float16: 16 clocks of shared memory, and as many of an A100's tensor cores. 48 KB: four blocks a multiprocessor of an
+   H200. */
 template <class Numbers> using Small = Tile<Numbers, 2, 2, 2, 4>;
 /* For the others: a warp 64 x 64, with 128 sums a thread. 4 KB for 32 products: 32 clocks of shared memory, 64 of the
-   tensor cores. 144 KB and 256 threads of up to 255 registers: one block a multiprocessor. A number of A is read from L2
-   once for 256 columns, one of B once for 128 rows: a product of 4096^3 takes 1.6 GB, of which memory sees a tenth. */
+   tensor cores. 144 KB and 256 threads of up to 255 registers: one block a multiprocessor. A number of A is read from
+   L2 once for 256 columns, one of B once for 128 rows: a product of 4096^3 takes 1.6 GB. */
 template <class Numbers> using Large = Tile<Numbers, 2, 4, 4, 8>;
 
 __device__ __forceinline__ int place_of(int row, int piece) { return row * 128 + (piece ^ (row & 7)) * 16; }
@@ -108,8 +109,9 @@ gemm_mma(int m, int n, int64_t bytes, const unsigned char *a, const unsigned cha
     const auto copy = [&](int step) {
         if (step < steps) {
             unsigned char *stage = memory + step % T::STAGES * T::STAGE;
-            copy_rows<T, T::ROWS>(stage, a, at.row, m, static_cast<int64_t>(step) * T::STEP, bytes);
-            copy_rows<T, T::COLUMNS>(stage + T::ROWS * T::STEP, b, at.column, n, static_cast<int64_t>(step) * T::STEP, bytes);
+            const int64_t k = static_cast<int64_t>(step) * T::STEP;
+            copy_rows<T, T::ROWS>(stage, a, at.row, m, k, bytes);
+            copy_rows<T, T::COLUMNS>(stage + T::ROWS * T::STEP, b, at.column, n, k, bytes);
         }
         cp_async_commit();                  // a group a step, be it empty: so the wait counts right at the end too
     };
@@ -131,7 +133,8 @@ gemm_mma(int m, int n, int64_t bytes, const unsigned char *a, const unsigned cha
     UNROLL for (int i = 0; i < T::M16; ++i)
         UNROLL for (int j = 0; j < T::N8; ++j)
             UNROLL for (int half = 0; half < 2; ++half) {
-                const int64_t y = at.row + row + 16 * i + 8 * half + lane / 4, x = at.column + column + 8 * j + lane % 4 * 2;
+                const int64_t y = at.row + row + 16 * i + 8 * half + lane / 4;
+                const int64_t x = at.column + column + 8 * j + lane % 4 * 2;
                 const float left = sum[i][j][2 * half], right = sum[i][j][2 * half + 1];
                 if (y < m && x + 1 < n && n % 2 == 0)               // four lanes fill a sector of 32 bytes
                     *reinterpret_cast<float2 *>(out + y * n + x) = make_float2(left, right);
@@ -142,7 +145,8 @@ gemm_mma(int m, int n, int64_t bytes, const unsigned char *a, const unsigned cha
             }
 }
 
-template <class T> int gemm_by_tiles(int m, int n, int64_t bytes, const void *a, const void *b, void *out, void *stream) {
+template <class T>
+int gemm_by_tiles(int m, int n, int64_t bytes, const void *a, const void *b, void *out, void *stream) {
     const auto by_tensor_cores = gemm_mma<T>;
     const int status = cudaFuncSetAttribute(by_tensor_cores, cudaFuncAttributeMaxDynamicSharedMemorySize, T::BYTES);
     if (status) return status;
