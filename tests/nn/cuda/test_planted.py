@@ -24,10 +24,22 @@ FIRST = {fault[0]: fault for fault in reversed(FAULTS)}        # of each kernel 
 
 @pytest.fixture(scope="module")
 def ready(tmp_path_factory):
-    """The emulation itself, compiled once."""
+    """Everything as it is, compiled once: where the object of each source lies."""
     if shutil.which(os.environ.get("CXX") or "c++") is None:
         pytest.skip("no C++ compiler")
-    return built.emulation(tmp_path_factory.mktemp("emulation"))
+    files = [file for file in built.build_cuda().sources() if file.suffix != ".h"]
+    objects = built.build_cuda().emulated(files, tmp_path_factory.mktemp("objects"))
+    return dict(zip((file.name for file in files), objects, strict=True))
+
+
+def users(folder, name):
+    """The names of the sources that a change of this file changes: itself, or those that include it."""
+    found, more = set(), {name}
+    while more:
+        found |= more
+        more = {file.name for file in folder.rglob("*") if file.is_file() and any(
+            f'#include "{one}"' in file.read_text(encoding="utf-8") for one in found)} - found
+    return {one for one in found if not one.endswith(".h")}
 
 
 def named(fault):
@@ -51,15 +63,16 @@ def test_is_found(kernel, rung, file, was, becomes, ready, tmp_path):
     text = (folder / file).read_text(encoding="utf-8")
     assert was in text, f"{file} has no {was!r}: the fault is of an older kernel"
     (folder / file).write_text(text.replace(was, becomes), encoding="utf-8")
-    uses = [source for source in sorted(folder.glob("*.cu")) if f"nn_cuda_{kernel}(" in source.read_text()]
-    done = asked(kernel, rung, built.linked(tmp_path / "_cuda_emulated.so", folder, ready, *uses))
+    changed = users(folder, file)
+    same = [made for name, made in ready.items() if name not in changed]
+    library = built.linked(tmp_path / "_cuda_emulated.so", folder, same, *(folder / name for name in changed))
+    done = asked(kernel, rung, library)
     assert done.returncode == 1, done.stdout + done.stderr
     assert done.stdout.strip(), done.stderr                    # a law or the emulation has spoken
 
 
-def test_the_right_kernels_pass(ready, tmp_path):
+@pytest.mark.parametrize(("kernel", "rung"), sorted({fault[:2] for fault in FAULTS}))
+def test_the_right_kernels_pass(kernel, rung, device):
     """What finds faults finds none where there is none."""
-    folder = built.copied(tmp_path / "cuda")
-    library = built.linked(tmp_path / "_cuda_emulated.so", folder, ready, folder / "qgemm.cu")
-    done = asked("qgemm", "naive", library, "brief")
+    done = asked(kernel, rung, device.library().path, "brief")
     assert done.returncode == 0, done.stdout + done.stderr
