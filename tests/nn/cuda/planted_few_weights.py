@@ -8,8 +8,6 @@ PLANTED = [
     ("qspmm_nm", "mma", "qspmm_nm.cu",
      "w + piece_of_w(w0 + 16 * i + lane % 16, half * 2 + lane / 16)",
      "w + piece_of_w(w0 + 16 * i + lane % 16, (half * 2 + lane / 16) ^ 1)"),
-    ("qspmm_nm", "mma", "qspmm_nm.cu",
-     "(step + AHEAD) % Tile::STAGES * Tile::STAGE, step", "step % Tile::STAGES * Tile::STAGE, step"),
     ("qspmm_nm", "mma", "qspmm_nm.cu", "w0 / 16 + i) * 2 + half", "w0 / 16 + i) * 2"),
     ("qspmm_nm", "mma", "qspmm_nm.cu", "column0 + row < p.n;", "column0 + row <= p.n;"),
     ("qspmm_nm", "mma", "qspmm_nm.cu", "cp_async_wait<0>();\n    __syncthreads();", "cp_async_wait<0>();"),
