@@ -1,5 +1,5 @@
-/* Few rows by weights of few bits. What limits it is memory: W is read once, and for each byte there are four
-   operations a row (4 bits) or less.
+/* Few rows by weights of few bits. W is read once, and decoded in registers: two and a half operations for each weight,
+   and one more for each row.
 
    A block of 128 threads has a panel, 8 columns, and ROWS rows: lane = 8 j + c of warp w has column c of every 16th
    unit, 4 w + j, from 16 bytes that no other thread reads; so the four warps read 2 KB of 4-bit codes in one piece. PER
