@@ -9,7 +9,8 @@
 static __global__ void activations(int k, int stride, int block, const float *a, int8_t *q, float *scales) {
     SHARED(float, of_warp, [32]);
     const int64_t row = blockIdx.x;
-    const int from = blockIdx.y * block, to = static_cast<int>(min(static_cast<int64_t>(from) + block, static_cast<int64_t>(k)));
+    const int from = blockIdx.y * block;
+    const int to = static_cast<int>(min(static_cast<int64_t>(from) + block, static_cast<int64_t>(k)));
     float largest = 0.0f;
     for (int i = from + threadIdx.x; i < to; i += blockDim.x) largest = fmaxf(largest, fabsf(a[row * k + i]));
     for (int lanes = 16; lanes; lanes /= 2) largest = fmaxf(largest, __shfl_xor_sync(~0u, largest, lanes));
@@ -25,7 +26,8 @@ static __global__ void activations(int k, int stride, int block, const float *a,
 }
 
 /* a (M, K); q (M, stride), s (M, blocks). */
-inline int activations_of(int m, int k, int stride, int block, int blocks, const float *a, int8_t *q, float *s, void *stream) {
+inline int activations_of(int m, int k, int stride, int block, int blocks, const float *a, int8_t *q, float *s,
+                          void *stream) {
     if (!blocks) return 0;
     const dim3 grid(m, blocks);
     LAUNCH(activations, grid, block <= 128 ? 32 : 256, 0, stream, k, stride, block, a, q, s);

@@ -3,7 +3,8 @@
 #include "spread.h"
 
 /* Rung 0, naive: a thread an element, an XOR and a count for each 32 numbers. a: (M, words), b: (N, b_words) words. */
-__global__ void bgemm_naive(int m, int n, int k, int words, int b_words, const uint32_t *a, const uint32_t *b, int32_t *out) {
+__global__ void bgemm_naive(int m, int n, int k, int words, int b_words, const uint32_t *a, const uint32_t *b,
+                            int32_t *out) {
     const int column = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
     const int row = static_cast<int>(blockIdx.y * blockDim.y + threadIdx.y);
     if (row >= m || column >= n) return;
@@ -13,9 +14,9 @@ __global__ void bgemm_naive(int m, int n, int k, int words, int b_words, const u
     out[static_cast<int64_t>(row) * n + column] = k - 2 * differ;
 }
 
-/* Rung 1, tiles: 64 x 64 elements a block of 128 threads, 8 x 4 a thread; 16 words of each row at a time in shared memory,
-   where rows are 17 words apart: sixteen lanes read sixteen rows' words of different banks. For 32 counts a thread reads
-   8 + 4 words. What limits it is the count itself: a multiprocessor makes 16 a clock, 512 products. */
+/* Rung 1, tiles: 64 x 64 elements a block of 128 threads, 8 x 4 a thread; 16 words of each row at a time in shared
+   memory, where rows are 17 words apart: sixteen lanes read sixteen rows' words of different banks. For 32 counts a
+   thread reads 8 + 4 words. What limits it is the count itself: a multiprocessor makes 16 a clock, 512 products. */
 constexpr int TILE = 64, TILE_WORDS = 16, TILE_THREADS = 128;
 
 __global__ void __launch_bounds__(TILE_THREADS)
@@ -50,14 +51,14 @@ bgemm_tiles(int m, int n, int k, int words, int b_words, const uint32_t *a, cons
         }
 }
 
-/* Rung 2, mma (sm_80): tensor cores count the bits that are 1 in both. (There is an mma with XOR too, of which ptxas makes two
-   of these for sm_90.) With p ones in a row of a and q in a column of b, d = p + q - 2 both, so the element is k - 2 (p + q) + 4 both: p is counted
-   before, by `ones`, and q when b is packed.
+/* Rung 2, mma (sm_80): tensor cores count the bits that are 1 in both. (There is an mma with XOR too, of which ptxas
+   makes two of these for sm_90.) With p ones in a row of a and q in a column of b, d = p + q - 2 both, so the element
+   is k - 2 (p + q) + 4 both: p is counted before, by `ones`, and q when b is packed.
 
    64 x 64 elements a block, a warp 32 x 32 of them: 8 mma.m16n8k256 for each four ldmatrix. A stage is 512 bits of each
-   row, 64 bytes, four pieces, piece c at c ^ row / 2 % 4, so that ldmatrix meets no bank twice; three stages of 8 KB, of
-   which two are on their way. ptxas makes one instruction of an mma for sm_80 and for sm_90 (BMMA.168256.AND.POPC); how fast
-   it is there was not measured. */
+   row, 64 bytes, four pieces, piece c at c ^ row / 2 % 4, so that ldmatrix meets no bank twice; three stages of 8 KB,
+   of which two are on their way. ptxas makes one instruction of an mma for sm_90 (BMMA.168256.AND.POPC); how fast it is
+   there was not measured. */
 constexpr int MMA_STAGES = 3, HALF_STAGE = TILE * 64;
 
 __device__ inline int piece_at(int row, int piece) { return row * 64 + (piece ^ (row >> 1 & 3)) * 16; }
@@ -68,8 +69,8 @@ __device__ inline void fetch(unsigned char *tile, const uint32_t *rows, int firs
     UNROLL for (int i = 0; i < TILE * 4; i += TILE_THREADS) {
         const int line = (i + threadIdx.x) / 4, piece = threadIdx.x % 4, at = from + piece * 16;
         const bool there = first + line < lines && at < stride;
-        cp_async16(tile + piece_at(line, piece), there ? bytes + static_cast<int64_t>(first + line) * stride + at : bytes,
-                   there ? 16 : 0);
+        const int64_t begin = there ? static_cast<int64_t>(first + line) * stride + at : 0;
+        cp_async16(tile + piece_at(line, piece), bytes + begin, there ? 16 : 0);
     }
 }
 
@@ -97,7 +98,8 @@ bgemm_mma(int m, int n, int k, int a_stride, int b_stride, const uint32_t *a, co
             uint32_t of_row[2][4], of_column[2][4];
             UNROLL for (int i = 0; i < 2; ++i) {
                 ldmatrix_x4(of_row[i], rows + piece_at(y0 + 16 * i + lane % 16, half * 2 + lane / 16));
-                ldmatrix_x4(of_column[i], columns + piece_at(x0 + 16 * i + lane / 16 * 8 + lane % 8, half * 2 + lane / 8 % 2));
+                const int line = x0 + 16 * i + lane / 16 * 8 + lane % 8;
+                ldmatrix_x4(of_column[i], columns + piece_at(line, half * 2 + lane / 8 % 2));
             }
             UNROLL for (int i = 0; i < 2; ++i)
                 UNROLL for (int j = 0; j < 4; ++j) {
@@ -109,11 +111,11 @@ bgemm_mma(int m, int n, int k, int a_stride, int b_stride, const uint32_t *a, co
     UNROLL for (int i = 0; i < 2; ++i)
         UNROLL for (int j = 0; j < 4; ++j)
             UNROLL for (int e = 0; e < 4; ++e) {
-                const int row = row0 + y0 + 16 * i + lane / 4 + e / 2 * 8, column = column0 + x0 + 8 * j + lane % 4 * 2 + e % 2;
-                if (row < m && column < n)
-                    out[static_cast<int64_t>(row) * n + column] =
-                        static_cast<int32_t>(static_cast<uint32_t>(k) - 2u * static_cast<uint32_t>(a_ones[row] + b_ones[column])
-                                             + 4u * static_cast<uint32_t>(both[i][j][e]));
+                const int row = row0 + y0 + 16 * i + lane / 4 + e / 2 * 8;
+                const int column = column0 + x0 + 8 * j + lane % 4 * 2 + e % 2;
+                if (row >= m || column >= n) continue;
+                const int64_t each = static_cast<int64_t>(a_ones[row]) + b_ones[column];
+                out[static_cast<int64_t>(row) * n + column] = static_cast<int32_t>(k - 2 * each + 4ll * both[i][j][e]);
             }
 }
 
@@ -125,27 +127,31 @@ __global__ void ones(int words, const uint32_t *rows, int32_t *found) {
     if (threadIdx.x == 0) found[blockIdx.x] = sum;
 }
 
-API int nn_cuda_bgemm(int rung, int m, int n, int k, int words, int b_words, const void *a, const void *b, void *out, void *stream) {
+API int nn_cuda_bgemm(int rung, int m, int n, int k, int words, int b_words, const void *a, const void *b, void *out,
+                      void *stream) {
     const uint32_t *const rows = static_cast<const uint32_t *>(a), *const columns = static_cast<const uint32_t *>(b);
     if (rung == 0) {
         const dim3 block(16, 8), grid(ceil_div(n, 16), ceil_div(m, 8));
-        LAUNCH(bgemm_naive, grid, block, 0, stream, m, n, k, words, b_words, rows, columns, static_cast<int32_t *>(out));
+        LAUNCH(bgemm_naive, grid, block, 0, stream, m, n, k, words, b_words, rows, columns,
+               static_cast<int32_t *>(out));
     } else {
         const dim3 grid(ceil_div(n, TILE), ceil_div(m, TILE));
-        LAUNCH(bgemm_tiles, grid, TILE_THREADS, 0, stream, m, n, k, words, b_words, rows, columns, static_cast<int32_t *>(out));
+        LAUNCH(bgemm_tiles, grid, TILE_THREADS, 0, stream, m, n, k, words, b_words, rows, columns,
+               static_cast<int32_t *>(out));
     }
     return launched();
 }
 
 /* a (M, words). Strides are bytes, multiples of 16: that of b (N, b_stride); and that of a in room_for_a, which is null
    where it has it already. a_ones: room for M counts. */
-API int nn_cuda_bgemm_mma(int m, int n, int k, int words, int a_stride, int b_stride, const void *a, void *room_for_a, const void *b,
-                          void *a_ones, const void *b_ones, void *out, void *stream) {
+API int nn_cuda_bgemm_mma(int m, int n, int k, int words, int a_stride, int b_stride, const void *a, void *room_for_a,
+                          const void *b, void *a_ones, const void *b_ones, void *out, void *stream) {
     int32_t *const counts = static_cast<int32_t *>(a_ones);
     const uint32_t *const rows = static_cast<const uint32_t *>(spread(m, words * 4, a_stride, a, room_for_a, stream));
     LAUNCH(ones, m, 32, 0, stream, words, static_cast<const uint32_t *>(a), counts);
     const dim3 grid(ceil_div(n, TILE), ceil_div(m, TILE));
-    LAUNCH(bgemm_mma, grid, TILE_THREADS, 0, stream, m, n, k, a_stride, b_stride, rows, static_cast<const uint32_t *>(b),
-           static_cast<const int32_t *>(counts), static_cast<const int32_t *>(b_ones), static_cast<int32_t *>(out));
+    LAUNCH(bgemm_mma, grid, TILE_THREADS, 0, stream, m, n, k, a_stride, b_stride, rows,
+           static_cast<const uint32_t *>(b), static_cast<const int32_t *>(counts), static_cast<const int32_t *>(b_ones),
+           static_cast<int32_t *>(out));
     return launched();
 }

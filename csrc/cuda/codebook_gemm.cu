@@ -9,9 +9,10 @@ template <int BITS, int COPIES> static int looked(int rung, const nn_cuda_looked
 }
 
 /* a: (M, K). into: room for it as integers, or null. */
-API int nn_cuda_codebook_gemm(int rung, int bits, nn_cuda_looked *w, int m, const void *a, nn_cuda_rounded *into, void *out,
-                              void *stream) {
+API int nn_cuda_codebook_gemm(int rung, int bits, nn_cuda_looked *w, int m, const void *a, nn_cuda_rounded *into,
+                              void *out, void *stream) {
     const float *const rows = static_cast<const float *>(a);
     float *const y = static_cast<float *>(out);
-    return bits == 4 ? looked<4, 1>(rung, *w, m, rows, into, y, stream) : looked<8, 32>(rung, *w, m, rows, into, y, stream);
+    return bits == 4 ? looked<4, 1>(rung, *w, m, rows, into, y, stream)
+                     : looked<8, 32>(rung, *w, m, rows, into, y, stream);
 }

@@ -26,7 +26,8 @@ template <class W> __global__ void coded_naive(W w, int m, const float *a, float
     out[static_cast<int64_t>(row) * w.w.n + column] = sum;
 }
 
-template <class W> __global__ void coded_naive_int8(W w, int m, int stride, int blocks, const int8_t *q, const float *s, float *out) {
+template <class W> __global__ void coded_naive_int8(W w, int m, int stride, int blocks, const int8_t *q, const float *s,
+                                                    float *out) {
     SHARED(unsigned char, table, [256]);
     const int column = blockIdx.x * PANEL + threadIdx.x % PANEL, row = blockIdx.y * 8 + threadIdx.x / PANEL;
     w.fill_bytes(table);
@@ -34,7 +35,8 @@ template <class W> __global__ void coded_naive_int8(W w, int m, int stride, int 
     if (row >= m || column >= w.w.n) return;
     float y = 0.0f;
     for (int b = 0; b < blocks; ++b) {
-        const int64_t block = static_cast<int64_t>(UNIT) << w.w.shift, end = min((b + 1) * block, static_cast<int64_t>(w.w.k));
+        const int64_t block = static_cast<int64_t>(UNIT) << w.w.shift;
+        const int64_t end = min((b + 1) * block, static_cast<int64_t>(w.w.k));
         int64_t dot = 0;
         for (int k = static_cast<int>(b * block); k < end; ++k) {
             const int64_t at = static_cast<int64_t>(blockIdx.x) * w.w.units + k / UNIT;
@@ -57,15 +59,16 @@ template <class W, int ROWS> int launch_few(const W &w, int m, const float *a, f
     return launched();
 }
 
-template <class W, int ROWS> int launch_few_int8(const W &w, int m, int stride, int blocks, const int8_t *q, const float *s,
-                                                 float *out, void *stream) {
+template <class W, int ROWS> int launch_few_int8(const W &w, int m, int stride, int blocks, const int8_t *q,
+                                                 const float *s, float *out, void *stream) {
     const dim3 grid(ceil_div(w.w.n, PANEL), ceil_div(m, ROWS));
     LAUNCH((coded_few_int8<W, ROWS>), grid, FEW_THREADS, 0, stream, w, m, stride, blocks, q, s, out);
     return launched();
 }
 
 /* Float activations. FEW is W for the kernel of few rows, which looks numbers up more often. */
-template <class W, class FEW> int coded(int rung, const W &w, const FEW &few, int m, const float *a, float *out, void *stream) {
+template <class W, class FEW> int coded(int rung, const W &w, const FEW &few, int m, const float *a, float *out,
+                                        void *stream) {
     if (rung == CODED_FEW)
         return m == 1  ? launch_few<FEW, 1>(few, m, a, out, stream)
              : m == 2  ? launch_few<FEW, 2>(few, m, a, out, stream)
@@ -88,11 +91,13 @@ API_TYPE typedef struct {
     int stride, block, blocks;
 } nn_cuda_rounded;
 
-template <class W> int coded_int8(int rung, const W &w, int m, const float *a, const nn_cuda_rounded &into, float *out, void *stream) {
+template <class W> int coded_int8(int rung, const W &w, int m, const float *a, const nn_cuda_rounded &into, float *out,
+                                  void *stream) {
     const int8_t *const q = into.q;
     const float *const s = into.s;
     const int stride = into.stride, blocks = into.blocks;
-    if (const int status = activations_of(m, w.w.k, stride, into.block, blocks, a, into.q, into.s, stream)) return status;
+    const int status = activations_of(m, w.w.k, stride, into.block, blocks, a, into.q, into.s, stream);
+    if (status) return status;
     if (rung == CODED_FEW)
         return m == 1  ? launch_few_int8<W, 1>(w, m, stride, blocks, q, s, out, stream)
              : m == 2  ? launch_few_int8<W, 2>(w, m, stride, blocks, q, s, out, stream)

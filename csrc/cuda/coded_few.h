@@ -1,18 +1,18 @@
-/* Few rows by weights of few bits. What limits it is memory: W is read once, and for each byte there are four operations
-   a row (4 bits) or less.
+/* Few rows by weights of few bits. W is read once, and decoded in registers: two and a half operations for each weight,
+   and one more for each row.
 
-   A block of 128 threads has a panel, 8 columns, and ROWS rows: lane = 8 j + c of warp w has column c of every 16th unit,
-   4 w + j, from 16 bytes that no other thread reads; so the four warps read 2 KB of 4-bit codes in one piece. PER units
-   of each thread are on their way before the first is used. N / 8 blocks are enough for any GPU (4096 columns: 512).
+   A block of 128 threads has a panel, 8 columns, and ROWS rows: lane = 8 j + c of warp w has column c of every 16th
+   unit, 4 w + j, from 16 bytes that no other thread reads; so the four warps read 2 KB of 4-bit codes in one piece. PER
+   units of each thread are on their way before the first is used. N / 8 blocks are many: of 4096 columns 512.
 
-   The activations of these 16 PER units lie in shared memory, where four lanes want 16 bytes each of different units and
-   the eight columns of one unit the same. Units are 36 floats apart, 32 and four that nobody reads: at 32 the four would
-   lie in the same banks. (As bytes a unit has 32, and four units are next to each other: all 32 banks.)
+   The activations of these 16 PER units lie in shared memory, where four lanes want 16 bytes each of different units
+   and the eight columns of one unit the same. Units are 36 floats apart, 32 and four that nobody reads: at 32 the four
+   would lie in the same banks. (As bytes a unit has 32, and four units are next to each other: all 32 banks.)
 
    Operations, of 4 bits and one row: a quad is a shift and an AND; each of its codes a byte_perm, a subtraction, and an
-   FMA: 3.5 for a weight, of which 1.5 are logic at half speed. At 5 / 128 of a clock of a multiprocessor a weight, 132 of
-   them at 1.75 GHz take 5.9e12 weights/s, 3.0 TB/s. With int8 it is 5 for a quad, dp4a's one in them: 4 times that, and
-   memory is what it waits for. */
+   FMA: 3.5 for a weight, of which 1.5 are logic at half speed. At 5 / 128 of a clock of a multiprocessor a weight, 132
+   of them at 1.75 GHz take 5.9e12 weights/s, 3.0 TB/s. With int8 it is 5 for a quad, dp4a's one in them: 4 times that,
+   and memory is what it waits for. */
 #pragma once
 
 #include "codes.h"
@@ -27,9 +27,10 @@ struct Few {
     __device__ Few() : warp(threadIdx.x / 32), first(warp * 4 + threadIdx.x % 32 / 8), column(threadIdx.x % 8) {}
 };
 
-/* The sum of a unit, one number after the other, each with its own scale: where a unit's sum times the scale is no finite
-   number, since 0 * infinity is NaN, and since products that are small enough may have large factors. */
-template <class W> __device__ float unit_plainly(const W &w, int u, int column, const float *a, const unsigned char *table) {
+/* The sum of a unit, one number after the other, each with its own scale: where a unit's sum times the scale is no
+   finite number, since 0 * infinity is NaN, and since products that are small enough may have large factors. */
+template <class W> __device__ float unit_plainly(const W &w, int u, int column, const float *a,
+                                                 const unsigned char *table) {
     const auto unit = w.unit(u, column);
     const int64_t at = static_cast<int64_t>(column / PANEL) * w.w.units + u;
     float sum = 0.0f;
@@ -41,7 +42,8 @@ template <class W> __device__ float unit_plainly(const W &w, int u, int column, 
 }
 
 /* Float activations a (M, K); out (M, N). Threads have sums of their units; at the end those of a column are added. */
-template <class W, int ROWS> __global__ void __launch_bounds__(FEW_THREADS) coded_few(W w, int m, const float *a, float *out) {
+template <class W, int ROWS> __global__ void __launch_bounds__(FEW_THREADS)
+coded_few(W w, int m, const float *a, float *out) {
     constexpr int PER = per_thread(ROWS), CHUNK = AT_ONCE * PER;
     DYNAMIC_SHARED(memory);
     float *const staged = reinterpret_cast<float *>(memory);                    // [ROWS][CHUNK][APART]
@@ -61,7 +63,8 @@ template <class W, int ROWS> __global__ void __launch_bounds__(FEW_THREADS) code
             for (int i = threadIdx.x; i < CHUNK * UNIT; i += FEW_THREADS) {
                 const int at = chunk * UNIT + i;
                 const bool there = row + r < m && at < k;
-                staged[(r * CHUNK + i / UNIT) * APART + i % UNIT] = there ? a[static_cast<int64_t>(row + r) * k + at] : 0.0f;
+                float *const to = staged + (r * CHUNK + i / UNIT) * APART + i % UNIT;
+                *to = there ? a[static_cast<int64_t>(row + r) * k + at] : 0.0f;
             }
         __syncthreads();
         UNROLL for (int i = 0; i < PER; ++i) {
@@ -154,8 +157,8 @@ coded_few_int8(W w, int m, int stride, int blocks, const int8_t *q, const float 
             dot += dots[u - chunk][r_out][me.column];
             if ((u & last) != last && u + 1 < units) continue;
             const int b = u >> w.w.shift;
-            y = __fadd_rn(y, __fmul_rn(static_cast<float>(dot), __fmul_rn(s[static_cast<int64_t>(row + r_out) * blocks + b],
-                                                                         w.scale(b, column))));
+            const float scale = __fmul_rn(s[static_cast<int64_t>(row + r_out) * blocks + b], w.scale(b, column));
+            y = __fadd_rn(y, __fmul_rn(static_cast<float>(dot), scale));
             dot = 0;
         }
         __syncthreads();

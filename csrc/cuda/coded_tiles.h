@@ -1,11 +1,11 @@
 /* Many rows by weights of few bits: each code is decoded once for 64 rows, into shared memory, as a float or a byte.
 
-   A block of 128 threads has 64 x 64 elements. With two sides of a tile equal, both of W and a are read M N K / 64 times
-   in all; decoding is 4.5 operations for 64 products.
+   A block of 128 threads has 64 x 64 elements. With two sides of a tile equal, both of W and a are read M N K / 64
+   times in all; decoding is 4.5 operations for 64 products.
 
        float     32 k a step. A thread has 8 x 4 sums, and reads 8 + 4 floats for 32 FMA: of a warp's reads a's are two
-                 rows' worth, which all lanes share, W's 64 floats; 4 clocks of shared memory, times four warps, for 32 of
-                 arithmetic. Two steps' tiles are 34 KB: six blocks a multiprocessor. FMA limits it.
+                 rows' worth, which all lanes share, W's 64 floats; 4 clocks of shared memory, times four warps, for 32
+                 of arithmetic. Two steps' tiles are 34 KB: six blocks a multiprocessor. FMA limits it.
        int8      64 k a step. A warp has 32 x 32 sums: 8 mma.m16n8k32 for 32 k, of registers that four ldmatrix fill.
                  At the end of each block of k its 32 sums in a thread become floats: 4 operations each, which blocks of
                  128 k make up for (8 clocks an mma: 256 against 128), and those of 32 do not. */
@@ -30,7 +30,8 @@ template <class W> struct Step {
         if (column < w.w.n)
             codes = codes_of<W::BITS>(w.w.codes, static_cast<int64_t>(column / PANEL) * w.w.units + u, column % PANEL);
     }
-    __device__ void write(const W &w, float (*tile_a)[TILE_ROW], float (*tile_w)[TILE], int u, const unsigned char *table) const {
+    __device__ void write(const W &w, float (*tile_a)[TILE_ROW], float (*tile_w)[TILE], int u,
+                          const unsigned char *table) const {
         const int in_tile = threadIdx.x % TILE, column = blockIdx.x * TILE + in_tile, half = threadIdx.x / TILE * 4;
         UNROLL for (int i = 0; i < 16; ++i) tile_a[threadIdx.x % UNIT][threadIdx.x / UNIT + 4 * i] = a[i];
         if (column < w.w.n) {
@@ -93,7 +94,8 @@ template <class W> __device__ void bytes_of_step(const W &w, int8_t *tile, int s
     const int u = step * 2 + which;
     uint32_t bytes[QUADS] = {};
     if (column < w.w.n && u < w.w.units) {
-        const auto codes = codes_of<W::BITS>(w.w.codes, static_cast<int64_t>(column / PANEL) * w.w.units + u, column % PANEL);
+        const auto codes = codes_of<W::BITS>(w.w.codes, static_cast<int64_t>(column / PANEL) * w.w.units + u,
+                                             column % PANEL);
         const auto unit = w.unit(u, column);
         UNROLL for (int g = 0; g < QUADS; ++g) bytes[g] = w.bytes(unit, quad_of(codes, g), table);
     }
@@ -148,9 +150,12 @@ coded_tiles_int8(W w, int m, int stride, int blocks, const int8_t *q, const floa
                         UNROLL for (int e = 0; e < 4; ++e) {
                             const int row = blockIdx.y * TILE + y0 + 16 * i + lane / 4 + e / 2 * 8;
                             const int column = blockIdx.x * TILE + x0 + 8 * j + lane % 4 * 2 + e % 2;
-                            if (row < m && column < w.w.n)
-                                sum[i][j][e] = __fadd_rn(sum[i][j][e], __fmul_rn(static_cast<float>(dot[i][j][e]), __fmul_rn(
-                                    s[static_cast<int64_t>(row) * blocks + of_k], w.scale(of_k, column))));
+                            if (row < m && column < w.w.n) {
+                                const float scale = __fmul_rn(s[static_cast<int64_t>(row) * blocks + of_k],
+                                                              w.scale(of_k, column));
+                                const float term = __fmul_rn(static_cast<float>(dot[i][j][e]), scale);
+                                sum[i][j][e] = __fadd_rn(sum[i][j][e], term);
+                            }
                             dot[i][j][e] = 0;
                         }
             }

@@ -1,15 +1,16 @@
 /* Weights in few bits on the device: how codes lie in memory, and what they stand for.
 
-   Columns of W (K, N) are together by eight, a panel; k by 32, a unit. A unit of one column is BITS words. Four codes of
-   neighbouring k are a quad, bytes of one word when they are decoded, eight quads a unit:
+   Columns of W (K, N) are together by eight, a panel; k by 32, a unit. A unit of one column is BITS words. Four codes
+   of neighbouring k are a quad, bytes of one word when they are decoded, eight quads a unit:
 
        4 bits     word i    = quad 2 i | quad 2 i + 1 << 4                       one load of 16 bytes
        8 bits     word g    = quad g                                             two
        2 bits     word i    = quad 4 i | .. + 1 << 2 | .. + 2 << 4 | .. + 3 << 6     one of 8 bytes
        3 bits     two words of the lower two bits of each code, as above, and one: bit 2 of quad g, << g
 
-   so a shift and an AND make a quad (of 3 bits, twice that and an OR). In a panel's unit the words that are read together
-   lie together, column after column: eight lanes of a warp read 128 bytes of 4-bit codes in one piece, four units 512.
+   so a shift and an AND make a quad (of 3 bits, twice that and an OR). In a panel's unit the words that are read
+   together lie together, column after column: eight lanes of a warp read 128 bytes of 4-bit codes in one piece, four
+   units 512.
 
    W itself is one of two things, which the kernels here and in coded_few.h, coded_tiles.h are templates of:
 
@@ -102,9 +103,9 @@ API_TYPE typedef struct {
 } nn_cuda_looked;
 
 /* A codebook lies in shared memory. 16 floats are in 16 banks: whatever codes the lanes of a warp have, no two want
-   different words of one bank. Of 256 floats eight lie in each bank, and 32 lanes with random codes wait for 3.1 words of
-   the fullest (by simulation). So a kernel that looks up much has COPIES = 32 of each number, side by side, 32 KB: lane i
-   reads copy i, which is bank i. (8 copies are not worth their room: 2.9.) As bytes 256 codes are 64 words, 2.0. */
+   different words of one bank. Of 256 floats eight lie in each bank, and 32 lanes with random codes wait for 3.1 words
+   of the fullest (by simulation). So a kernel that looks up much has COPIES = 32 of each number, side by side, 32 KB:
+   lane i reads copy i, which is bank i. (8 copies are not worth their room: 2.9.) As bytes 256 are 64 words: 2. */
 template <int BITS_, int COPIES = 1> struct Looked {
     static constexpr int BITS = BITS_, NUMBERS = 1 << BITS, TABLE = NUMBERS * COPIES * 4;
     nn_cuda_looked w;

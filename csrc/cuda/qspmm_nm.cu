@@ -1,11 +1,12 @@
-/* qspmm_nm: 8-bit x (M, K) by the transpose of int8 W (N, K), of which kept of each `of` neighbours are there; exact. */
+/* qspmm_nm: 8-bit x (M, K) by the transpose of int8 W (N, K), of which kept of each `of` neighbours are there. */
 #include "mma.h"
 #include "requantize.h"
 #include "spread.h"
 
 /* Rung 0, naive, any pattern: a thread an element. values, places: (N, groups, kept). */
-__global__ void qspmm_nm_naive(int m, int n, int k, int groups, int kept, int of, const uint8_t *x, int x_unsigned, int x_zero,
-                               const int8_t *values, const uint8_t *places, void *out, nn_cuda_requantize how) {
+__global__ void qspmm_nm_naive(int m, int n, int k, int groups, int kept, int of, const uint8_t *x, int x_unsigned,
+                               int x_zero, const int8_t *values, const uint8_t *places, void *out,
+                               nn_cuda_requantize how) {
     const int column = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
     const int row = static_cast<int>(blockIdx.y * blockDim.y + threadIdx.y);
     if (row >= m || column >= n) return;
@@ -23,28 +24,29 @@ __global__ void qspmm_nm_naive(int m, int n, int k, int groups, int kept, int of
 /* Rungs 1 and 2, 2:4 on sparse tensor cores (sm_80). In mma.sp the sparse operand is A, so what is computed is the
    transpose: rows of a tile are rows of W, which are columns of the result, and its columns are rows of x.
 
-   A warp has 64 x 64 sums in 128 registers a thread; a block has DOWN x ACROSS warps. A stage is 128 k: of W 64 bytes a row
-   and 16 of places, of x 128. All stages but one are on their way while that one is computed with.
+   A warp has 64 x 64 sums in 128 registers a thread; a block has DOWN x ACROSS warps. A stage is 128 k: of W 64 bytes a
+   row and 16 of places, of x 128. All stages but one are on their way while that one is computed with.
 
        mma         2 x 2 warps, 128 x 128      26 KB a stage, three: 78 KB, two blocks a multiprocessor
-       mma_wide    4 x 2 warps, 256 x 128      36 KB a stage, four: 144 KB, one block, for large products: of second-level
-                                               cache 36 KB for 4.2 million products (dense), not 52
+       mma_wide    4 x 2 warps, 256 x 128      36 KB a stage, four: 144 KB, one block, for large products: 36 KB
+                                               of second-level cache for 4.2 million products (dense), not 52
 
        of 64 k           W      places   x      mma              clocks of shared memory (128 bytes)
        sparse, a warp    2 KB   0.5 KB   4 KB   32 m16n8k64      52
        dense             4 KB            4 KB   64 m16n8k32      64
 
    For four warps 32 mma.sp each are 256 clocks of an A100 (128 at an H200's peak) and their reads 208; dense it is 512
-   (256) and 256. So sparse can be twice as fast, but 1.23 times where shared memory decides. This is counted, not measured.
+   (256) and 256. So sparse can be twice as fast, but 1.23 times where shared memory decides. This is counted, not
+   measured.
 
-   Rows of W have 64 bytes, four pieces, piece c at c ^ row / 2 % 4; those of x 128, eight, at c ^ row % 8: in either case
-   eight rows of one piece, what ldmatrix reads at once, lie in eight different groups of banks. */
+   Rows of W have 64 bytes, four pieces, piece c at c ^ row / 2 % 4; those of x 128, eight, at c ^ row % 8: in either
+   case eight rows of one piece, what ldmatrix reads at once, lie in eight different groups of banks. */
 template <int DOWN_, int ACROSS_, int STAGES_> struct SparseTile {
     static constexpr int DOWN = DOWN_, ACROSS = ACROSS_, STAGES = STAGES_, THREADS = 32 * DOWN * ACROSS;
     static constexpr int COLUMNS = 64 * DOWN, ROWS = 64 * ACROSS;              // of the result
     static constexpr int W_BYTES = COLUMNS * 64, PLACES_BYTES = COLUMNS * 16, X_BYTES = ROWS * 128;
     static constexpr int STAGE = W_BYTES + PLACES_BYTES + X_BYTES, BYTES = STAGES * STAGE;
-    static constexpr int OUT_ROW = COLUMNS + 4;                                // words of a row of results on their way out
+    static constexpr int OUT_ROW = COLUMNS + 4;                                // words of a row of results
     static_assert(COLUMNS == THREADS, "a thread copies a piece of places, and stores a column");
     static_assert(ROWS * OUT_ROW * 4 <= BYTES, "the results lie where the stages were");
 };
@@ -114,15 +116,17 @@ qspmm_nm_mma(Nm24 p, int x_zero, const int32_t *sums, void *out, nn_cuda_requant
             }
         }
     }
-    /* Sum (x - zero) w = sum x w - zero sum w. Lanes have eight neighbouring columns of a row: through shared memory the
-       results leave as whole rows. */
+    /* Sum (x - zero) w = sum x w - zero sum w. Lanes have eight neighbouring columns of a row: through shared memory
+       the results leave as whole rows. */
     cp_async_wait<0>();
     __syncthreads();
     int32_t *const results = reinterpret_cast<int32_t *>(memory);
     UNROLL for (int i = 0; i < 4; ++i)
         UNROLL for (int j = 0; j < 8; ++j)
-            UNROLL for (int e = 0; e < 4; ++e)
-                results[(x0 + 8 * j + lane % 4 * 2 + e % 2) * Tile::OUT_ROW + w0 + 16 * i + lane / 4 + e / 2 * 8] = sum[i][j][e];
+            UNROLL for (int e = 0; e < 4; ++e) {
+                const int row = x0 + 8 * j + lane % 4 * 2 + e % 2, column = w0 + 16 * i + lane / 4 + e / 2 * 8;
+                results[row * Tile::OUT_ROW + column] = sum[i][j][e];
+            }
     __syncthreads();
     const int column = blockIdx.x * Tile::COLUMNS + threadIdx.x, row0 = blockIdx.y * Tile::ROWS;
     if (column >= p.n) return;
@@ -136,7 +140,8 @@ qspmm_nm_mma(Nm24 p, int x_zero, const int32_t *sums, void *out, nn_cuda_requant
 template <class Tile, bool X_UNSIGNED> static int launch(const Nm24 &p, int x_zero, const int32_t *sums, void *out,
                                                          const nn_cuda_requantize &how, void *stream) {
     const auto kernel = qspmm_nm_mma<Tile, X_UNSIGNED>;
-    if (const int status = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, Tile::BYTES)) return status;
+    const int status = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, Tile::BYTES);
+    if (status) return status;
     const dim3 grid(ceil_div(p.n, Tile::COLUMNS), ceil_div(p.m, Tile::ROWS));
     LAUNCH(kernel, grid, Tile::THREADS, Tile::BYTES, stream, p, x_zero, sums, out, how);
     return launched();
@@ -144,21 +149,22 @@ template <class Tile, bool X_UNSIGNED> static int launch(const Nm24 &p, int x_ze
 
 template <class Tile> static int launch(int x_unsigned, const Nm24 &p, int x_zero, const int32_t *sums, void *out,
                                         const nn_cuda_requantize &how, void *stream) {
-    return x_unsigned ? launch<Tile, true>(p, x_zero, sums, out, how, stream) : launch<Tile, false>(p, x_zero, sums, out, how, stream);
+    return x_unsigned ? launch<Tile, true>(p, x_zero, sums, out, how, stream)
+                      : launch<Tile, false>(p, x_zero, sums, out, how, stream);
 }
 
 API int nn_cuda_qspmm_nm(int m, int n, int k, int groups, int kept, int of, const void *x, int x_unsigned, int x_zero,
                          const void *values, const void *places, void *out, nn_cuda_requantize *how, void *stream) {
     const dim3 block(16, 8), grid(ceil_div(n, 16), ceil_div(m, 8));
-    LAUNCH(qspmm_nm_naive, grid, block, 0, stream, m, n, k, groups, kept, of, static_cast<const uint8_t *>(x), x_unsigned, x_zero,
-           static_cast<const int8_t *>(values), static_cast<const uint8_t *>(places), out, *how);
+    LAUNCH(qspmm_nm_naive, grid, block, 0, stream, m, n, k, groups, kept, of, static_cast<const uint8_t *>(x),
+           x_unsigned, x_zero, static_cast<const int8_t *>(values), static_cast<const uint8_t *>(places), out, *how);
     return launched();
 }
 
 /* x: (M, K); room: for it in rows of `stride` bytes, or null where it lies so. sums: (N) of the rows of W. */
-API int nn_cuda_qspmm_nm_24(int wide, int m, int n, int k, int kp, int stride, const void *x, void *room, int x_unsigned, int x_zero,
-                            const void *values, const void *places, const void *sums, void *out, nn_cuda_requantize *how,
-                            void *stream) {
+API int nn_cuda_qspmm_nm_24(int wide, int m, int n, int k, int kp, int stride, const void *x, void *room,
+                            int x_unsigned, int x_zero, const void *values, const void *places, const void *sums,
+                            void *out, nn_cuda_requantize *how, void *stream) {
     const void *const rows = spread(m, k, stride, x, room, stream);
     const Nm24 p = {m, n, kp, stride, static_cast<const int8_t *>(values), static_cast<const uint32_t *>(places),
                     static_cast<const uint8_t *>(rows)};

@@ -1,12 +1,13 @@
-/* spmm_nm: float32 x (M, K) by the transpose of W (N, K), of which kept of each `of` neighbours are there. values, places:
-   (N, groups, kept), read as rows of numbers and of bytes. 
+/* spmm_nm: float32 x (M, K) by the transpose of W (N, K), of which kept of each `of` neighbours are there. values,
+   places: (N, groups, kept), read as rows of numbers and of bytes.
 
    There is no rung for sparse tensor cores: the numbers they take, tf32 and float16, have 11 bits, and rounding to them
    moves a product by 2^-11, which is far beyond the bound of float32 products. */
 #include "device.h"
 
 /* An element: a row of x by a row of W. */
-__device__ inline float element(int numbers, int kept, int of, const float *x, const float *values, const uint8_t *places) {
+__device__ inline float element(int numbers, int kept, int of, const float *x, const float *values,
+                                const uint8_t *places) {
     float sum = 0.0f;
     for (int i = 0; i < numbers; ++i) sum = __fmaf_rn(x[i / kept * of + places[i]], values[i], sum);
     return sum;
@@ -24,13 +25,14 @@ __global__ void spmm_nm_naive(int m, int n, int k, int numbers, int kept, int of
 }
 
 /* Rung 1, few: W is read once for each ROWS rows of x, by whole warps. A warp has a row of W, a lane four neighbouring
-   numbers of it (WIDE; one where rows are no multiples of that), so a warp reads 512 bytes of numbers and 128 of places in
-   one piece. x is gathered: of 2:4 the lanes' numbers lie in 256 neighbouring floats, eight lines that stay in the first
-   cache. Memory limits it: 5 bytes a number where dense W has 8 for the two that it stands for. */
+   numbers of it (WIDE; one where rows are no multiples of that), so a warp reads 512 bytes of numbers and 128 of places
+   in one piece. x is gathered: of 2:4 the lanes' numbers lie in 256 neighbouring floats, eight lines that stay in the
+   first cache. Memory limits it: 5 bytes a number where dense W has 8 for the two that it stands for. */
 constexpr int FEW_WARPS = 4;
 
 template <int ROWS, int WIDE> __global__ void __launch_bounds__(FEW_WARPS * 32)
-spmm_nm_few(int m, int n, int k, int numbers, int kept, int of, const float *x, const float *values, const uint8_t *places, float *out) {
+spmm_nm_few(int m, int n, int k, int numbers, int kept, int of, const float *x, const float *values,
+            const uint8_t *places, float *out) {
     const int lane = threadIdx.x % 32, row = blockIdx.y * ROWS;
     const int column = static_cast<int>(blockIdx.x * FEW_WARPS + threadIdx.x / 32);
     float sum[ROWS] = {};
@@ -58,32 +60,36 @@ spmm_nm_few(int m, int n, int k, int numbers, int kept, int of, const float *x, 
     }
 }
 
-template <int ROWS> static void launch_few(int m, int n, int k, int numbers, int kept, int of, const float *x, const float *values,
-                                           const uint8_t *places, float *out, void *stream) {
+template <int ROWS> static void launch_few(int m, int n, int k, int numbers, int kept, int of, const float *x,
+                                           const float *values, const uint8_t *places, float *out, void *stream) {
     const dim3 grid(ceil_div(n, FEW_WARPS), ceil_div(m, ROWS));
     if (numbers % 4 == 0)
-        LAUNCH((spmm_nm_few<ROWS, 4>), grid, FEW_WARPS * 32, 0, stream, m, n, k, numbers, kept, of, x, values, places, out);
+        LAUNCH((spmm_nm_few<ROWS, 4>), grid, FEW_WARPS * 32, 0, stream, m, n, k, numbers, kept, of, x, values, places,
+               out);
     else
-        LAUNCH((spmm_nm_few<ROWS, 1>), grid, FEW_WARPS * 32, 0, stream, m, n, k, numbers, kept, of, x, values, places, out);
+        LAUNCH((spmm_nm_few<ROWS, 1>), grid, FEW_WARPS * 32, 0, stream, m, n, k, numbers, kept, of, x, values, places,
+               out);
 }
 
-/* Rung 2, tiles, many rows: W is put at its places in shared memory, zeros and all, 64 of its rows for 64 of x, and then
-   multiplied as if it were dense. To skip zeros here would be slower: lanes with different rows of W want different
-   numbers of x, so each FMA reads one from shared memory, which gives 32 of them a clock, and 128 FMA could be done.
+/* Rung 2, tiles, many rows: W is put at its places in shared memory, zeros and all, 64 of its rows for 64 of x, and
+   then multiplied as if it were dense. To skip zeros here would be slower: lanes with different rows of W want
+   different numbers of x, so each FMA reads one from shared memory, which gives 32 of them a clock, and 128 FMA could
+   be done.
 
-   A block of 128 threads, 8 x 4 sums a thread, STEP = 32 k a step (`of` divides that). Two threads a row of W: each clears
-   its half of the groups and fills it. Both tiles are 17 KB; the next step's numbers of x are read while one is
+   A block of 128 threads, 8 x 4 sums a thread, STEP = 32 k a step (`of` divides that). Two threads a row of W: each
+   clears its half of the groups and fills it. Both tiles are 17 KB; the next step's numbers of x are read while one is
    multiplied. FMA limits it: a thread reads 8 + 4 floats for 32 of them, 4 clocks of shared memory against 32 / 4. An
-   infinity of x times a zero that is not there would be NaN: where a sum is no finite number, it is computed as above. */
+   infinity of x times a zero that is not there would be NaN: where a sum is no finite number, it is computed anew. */
 constexpr int TILE = 64, STEP = 32, TILE_THREADS = 128;
 
 __global__ void __launch_bounds__(TILE_THREADS)
-spmm_nm_tiles(int m, int n, int k, int groups, int kept, int of, const float *x, const float *values, const uint8_t *places, float *out) {
+spmm_nm_tiles(int m, int n, int k, int groups, int kept, int of, const float *x, const float *values,
+              const uint8_t *places, float *out) {
     SHARED(float, tile_x, [STEP][TILE + 4]);
     SHARED(float, tile_w, [STEP][TILE]);
     const int across = threadIdx.x % 16 * 4, down = threadIdx.x / 16 * 8, in_tile = threadIdx.x % TILE;
     const int row0 = blockIdx.y * TILE, column0 = blockIdx.x * TILE, column = column0 + in_tile;
-    const int half = STEP / of > 1 ? STEP / of / 2 : 1, first = threadIdx.x / TILE * half;    // groups of a step; this thread's
+    const int half = STEP / of > 1 ? STEP / of / 2 : 1, first = threadIdx.x / TILE * half;    // this thread's groups
     float sum[8][4] = {}, next[16];
     const auto read = [&](int from) {
         UNROLL for (int i = 0; i < 16; ++i) {

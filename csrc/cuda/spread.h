@@ -13,6 +13,7 @@ static __global__ void spread_rows(int k, int stride, const uint8_t *from, uint8
 inline const void *spread(int m, int k, int stride, const void *from, void *to, void *stream) {
     if (!to) return from;
     const dim3 grid(m, ceil_div(stride, 128));
-    LAUNCH(spread_rows, grid, 128, 0, stream, k, stride, static_cast<const uint8_t *>(from), static_cast<uint8_t *>(to));
+    LAUNCH(spread_rows, grid, 128, 0, stream, k, stride, static_cast<const uint8_t *>(from),
+           static_cast<uint8_t *>(to));
     return to;
 }

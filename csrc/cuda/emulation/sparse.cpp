@@ -20,7 +20,8 @@ template <bool B_UNSIGNED> static void multiply(void *of_lane[WARP]) {
             const int g = row % 8, low = row / 8;                           // register low + 2 * high of lane 4g + t
             const uint32_t number = of(of_lane, 4 * g + kept % 16 / 4).a[low + kept / 16 * 2] >> kept % 4 * 8;
             const uint32_t places = of(of_lane, 4 * g + low + kept / 16 * 2).places >> kept % 16 / 2 * 4 & 15;
-            if ((places & 3) >= places >> 2) fail("mma.sp is told of places %u and %u, which do not rise", places & 3, places >> 2);
+            if ((places & 3) >= places >> 2)
+                fail("mma.sp is told of places %u and %u, which do not rise", places & 3, places >> 2);
             a[row][kept / 2 * 4 + (kept % 2 ? places >> 2 : places & 3)] = static_cast<int8_t>(number & 255);
         }
     for (int k = 0; k < 64; ++k)
@@ -36,7 +37,8 @@ template <bool B_UNSIGNED> static void multiply(void *of_lane[WARP]) {
         }
 }
 
-template <bool B_UNSIGNED> void mma_sp_m16n8k64(int32_t (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[4], uint32_t places) {
+template <bool B_UNSIGNED> void mma_sp_m16n8k64(int32_t (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[4],
+                                                uint32_t places) {
     Sparse mine = {d, a, b, places};
     together("mma.sp.m16n8k64", &mine, multiply<B_UNSIGNED>);
 }

@@ -18,8 +18,6 @@ PLANTED = [
      "if (u + 1 < units) step.read(w, m, a, u + 1);", "if (u + 1 < units) step.read(w, m, a, u);"),
     ("nbit_gemm", "tiles", "coded_tiles.h",
      "tile_a[(u + 1) % 2], tile_w[(u + 1) % 2], u + 1", "tile_a[u % 2], tile_w[u % 2], u + 1"),
-    ("nbit_gemm", "tiles", "coded_tiles.h",
-     "u * UNIT + k < w.w.k ? number", "u * UNIT + k <= w.w.k ? number"),
     ("nbit_gemm", "tiles", "coded_tiles.h", "cp_async_wait<0>();", "cp_async_wait<1>();"),
     ("nbit_gemm", "tiles", "coded_tiles.h", "half * 2 + lane / 8 % 2)", "half * 2 + lane / 16)"),
     ("nbit_gemm", "tiles", "coded_tiles.h", "dot[i][j][e] = 0;", ""),
