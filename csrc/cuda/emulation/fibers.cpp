@@ -122,7 +122,7 @@ void together(const char *what, void *mine, void (*run)(void *of_lane[WARP])) {
     for (int lane = 0; lane < WARP; ++lane) {
         const Thread &other = first[lane];
         if (&other != &me && other.state != IN_WARP) continue;
-        if (strcmp(other.waits_for, what))
+        if (other.waits_for != what && strcmp(other.waits_for, what))
             fail("does %s while thread %d of its warp does %s", what, other.number, other.waits_for);
         ++here_too;
     }
