@@ -1,4 +1,4 @@
-"""What an emulation is easily wrong about: faults that it must find, and right kernels that only look wrong."""
+"""What an emulation is easily wrong about: faults that it must find, right kernels that only look wrong."""
 
 import os
 import shutil
@@ -21,7 +21,11 @@ def run():
     if shutil.which(os.environ.get("CXX") or "c++") is None:
         pytest.skip("no C++ compiler")
     trial = cuda.Trial(Path(__file__).with_name("mistakes.cu").read_text(encoding="utf-8"))
-    return lambda name, *arguments, order=0: getattr(trial, f"run_{name}")(*arguments, order=order, seed=3)[-1]
+
+    def call(name, *arguments, order=0):
+        return getattr(trial, f"run_{name}")(*arguments, order=order, seed=3)[-1]
+
+    return call
 
 
 @each_order
@@ -45,7 +49,7 @@ def test_copies_of_structures(run, how):
     """Are looked at whole: assigned, as an argument, as a result, by memcpy, by memset."""
     run("six", X, ZEROS, N - 6, N - 6, how)
     if how != 4:
-        with pytest.raises(EmulationError, match=r"reads \d+ bytes at byte \d+ of the global array of 256 bytes"):
+        with pytest.raises(EmulationError, match=r"reads \d+ bytes at byte \d+ of the global array of 256"):
             run("six", X, ZEROS, N - 5 if how != 1 else N, 0, how)
     if how != 2:
         with pytest.raises(EmulationError, match="writes 24 bytes at byte 236 of the global array of 256"):
@@ -56,13 +60,13 @@ def test_copies_of_structures(run, how):
 def test_bytes_of_a_word(run, order):
     got = run("bytes", X, ZEROS, 0, order=order)
     np.testing.assert_array_equal(got.view(np.uint8)[:16], np.arange(16))
-    with pytest.raises(EmulationError, match=r"byte \d of the global array of 256 bytes, which thread \d wrote"):
+    with pytest.raises(EmulationError, match=r"byte \d of the global array of .*, which thread \d wrote"):
         run("bytes", X, ZEROS, 1, order=order)
 
 
 def test_variables_of_the_program(run):
     np.testing.assert_array_equal(run("variable", X, nothing(32), 0), 2)
-    with pytest.raises(EmulationError, match="writes 0x.* which is no memory of the device"):
+    with pytest.raises(EmulationError, match=r"writes 0x.* which is no memory of the device"):
         run("variable", X, nothing(32), 1)
 
 
@@ -79,10 +83,10 @@ def test_shared_arrays_of_one_name(run):
 
 
 @pytest.mark.parametrize(("blocks", "rows", "high", "nbytes", "allowed"), [
-    (0, 1, 1, 0, 0), (1, 0, 1, 0, 0), (2**31, 1, 1, 0, 0), (1, 65536, 1, 0, 0), (1, 1, 65, 0, 0), (1, 1, 0, 0, 0),
-    (1, 1, 129, 0, 0), (1, 1, 1, (48 << 10) + 1, 0), (1, 1, 1, 60000, 59999)])
+    (0, 1, 1, 0, 0), (1, 0, 1, 0, 0), (2**31, 1, 1, 0, 0), (1, 65536, 1, 0, 0), (1, 1, 65, 0, 0),
+    (1, 1, 0, 0, 0), (1, 1, 129, 0, 0), (1, 1, 1, (48 << 10) + 1, 0), (1, 1, 1, 60000, 59999)])
 def test_launches_that_no_device_takes(run, blocks, rows, high, nbytes, allowed):
-    with pytest.raises(EmulationError, match=rf"sized: no device takes a grid of \({blocks}, {rows}, 1\) blocks"):
+    with pytest.raises(EmulationError, match=rf"no device takes a grid of \({blocks}, {rows}, 1\) blocks"):
         run("sized", X, nothing(8), blocks, rows, high, nbytes, allowed)
     np.testing.assert_array_equal(run("sized", X, nothing(8), 300, 2, 64, 60000, 60000), X[:8])
 
@@ -108,7 +112,7 @@ def test_waits_for_what_never_comes(run):
 @pytest.mark.parametrize(("to", "read", "commits", "overwrites", "said"), [
     (0, 16, 0, 0, "where a cp.async has not arrived"), (0, 16, 1, 1, "writes byte 12 .* has not arrived"),
     (1, 16, 1, 0, "no multiple of that"), (0, 17, 1, 0, "cp.async reads 17 bytes of 16"),
-    (0, -1, 1, 0, "cp.async reads -1 bytes of 16"), (8, 16, 1, 0, "writes 16 bytes at byte 32 of the shared")])
+    (0, -1, 1, 0, "cp.async reads -1 bytes of 16"), (8, 16, 1, 0, "writes 16 bytes at byte 32 of the sh")])
 def test_copies_that_are_wrong(run, to, read, commits, overwrites, said):
     assert run("one_copy", X, nothing(1), 0, 16, 1, 0) == X[0]
     with pytest.raises(EmulationError, match=said):
@@ -123,5 +127,5 @@ def test_a_ring_of_tiles(run, order):
             got = run("ring", X, nothing(32), stages, but, meets, order=order)
             np.testing.assert_array_equal(got, 6 * X[31::-1])
         else:
-            with pytest.raises(EmulationError, match="not arrived|no barrier|nothing has written"):
+            with pytest.raises(EmulationError, match=r"not arrived|no barrier|nothing has written"):
                 run("ring", X, nothing(32), stages, but, meets, order=order)
