@@ -5,7 +5,7 @@
        DYNAMIC_SHARED(memory);                    the bytes that the launch asks for, from a 128-byte boundary on
        LAUNCH(kernel, grid, block, bytes, stream, arguments...)        kernel<<<grid, block, bytes, stream>>>(arguments...)
 
-   Every function that Python calls begins with API and returns a code: 0, or what went wrong (errors.h). */
+   Every function that Python calls begins with API and returns a code: 0, or CUDA's number of what went wrong. */
 #pragma once
 
 #include <cstddef>

@@ -78,8 +78,9 @@ static std::string others(const Mark &m) {
     return m.several ? "other threads" : "thread " + std::to_string(m.thread);
 }
 
-/* Note an access. Of those that are not in order with it all but what tells them from later ones is forgotten: an access
-   of another block stays what is noted, since nothing of this block can come after it in order. */
+/* Note an access. If what is noted comes before it, it takes that one's place: whatever is in order with this access is
+   so with that one. Else later accesses must be in order with both: within a block they become one mark of several
+   threads; an access of another block stays noted alone, since nothing of this block is in order with it. */
 static void note_in(Mark &mark, bool atomic) {
     if (ordered(mark)) {
         mark = mine(atomic);
