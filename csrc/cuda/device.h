@@ -7,7 +7,7 @@
 
        UNROLL for (...)                           a loop that is written out: what it indexes stays in registers
 
-   Every function that Python calls begins with API and returns a code: 0, or what went wrong (errors.h). */
+   Every function that Python calls begins with API and returns a code: 0, or CUDA's number of what went wrong. */
 #pragma once
 
 #include <cstddef>

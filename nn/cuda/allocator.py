@@ -1,8 +1,9 @@
 """Memory of the device: what an array gives back is kept for the next one of about its size.
 
 cudaMalloc waits for all that runs; a network that asks for the same sizes in every step must not. So blocks
-are of few sizes, and what is free of a size is handed out again. Where the device has no room, all that is
-free is given back to it, and asked once more."""
+are of few sizes, and what is free of a size is handed out again, in the stream that had it before: what was
+asked there of the old array is done before anything that is asked of the new one. Where the device has no
+room, all that is free is given back to it, and asked once more."""
 
 import threading
 from collections import defaultdict, deque
@@ -23,17 +24,17 @@ class Allocator:
 
     def __init__(self, library: Library) -> None:
         self.library, self._lock = library, threading.Lock()
-        self._free: dict[int, list[int]] = defaultdict(list)  # size -> addresses
-        self._returned: deque[tuple[int, int]] = deque()  # sizes and addresses that come back
+        self._free: dict[tuple[int, int], list[int]] = defaultdict(list)  # size, stream -> addresses
+        self._back: deque[tuple[int, int, int]] = deque()  # released, and not yet among the free ones
         self.in_use = self.kept = 0
 
-    def allocate(self, nbytes: int) -> int:
+    def allocate(self, nbytes: int, stream: int = 0) -> int:
         """The address of a block for so many bytes. Raises OutOfMemory."""
         size = rounded(nbytes)
         with self._lock:
             self._take_back()
-            if self._free[size]:
-                address = self._free[size].pop()
+            if free := self._free[size, stream]:
+                address = free.pop()
                 self.kept -= size
             else:
                 address = self._new(size)
@@ -41,28 +42,28 @@ class Allocator:
         self.library.call("nn_cuda_lend", self._pointer(address), nbytes)
         return address
 
-    def release(self, address: int, nbytes: int) -> None:
-        """Take a block back. It may be the garbage collector that calls, in the middle of `allocate`: so
-        there is no lock here."""
-        self._returned.append((rounded(nbytes), address))
+    def release(self, address: int, nbytes: int, stream: int = 0) -> None:
+        """Take a block back. Python's garbage collector calls this at any moment, even in a thread that holds
+        the lock: nothing is waited for."""
+        self._back.append((address, rounded(nbytes), stream))
 
-    def bytes(self) -> tuple[int, int]:
-        """in_use and kept."""
+    def memory(self) -> dict[str, int]:
+        """Bytes of blocks that arrays have (in_use), and of free ones (kept)."""
         with self._lock:
             self._take_back()
-            return self.in_use, self.kept
-
-    def _take_back(self) -> None:
-        while self._returned:
-            size, address = self._returned.popleft()
-            self._free[size].append(address)
-            self.in_use, self.kept = self.in_use - size, self.kept + size
+            return {"in_use": self.in_use, "kept": self.kept}
 
     def empty(self) -> None:
         """Give all that is free back to the device."""
         with self._lock:
             self._take_back()
             self._empty()
+
+    def _take_back(self) -> None:
+        while self._back:
+            address, size, stream = self._back.popleft()
+            self._free[size, stream].append(address)
+            self.in_use, self.kept = self.in_use - size, self.kept + size
 
     def _new(self, size: int) -> int:
         at = self.library.ffi.new("void **")

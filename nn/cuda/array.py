@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Sequence
 from functools import cache
 from math import prod
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -30,8 +31,9 @@ class Block:
     __slots__ = ("__weakref__", "address", "nbytes")
 
     def __init__(self, nbytes: int) -> None:
-        self.nbytes, self.address = nbytes, allocator().allocate(nbytes)
-        weakref.finalize(self, allocator().release, self.address, nbytes).atexit = False
+        stream = int(library().ffi.cast("uintptr_t", current()))
+        self.nbytes, self.address = nbytes, allocator().allocate(nbytes, stream)
+        weakref.finalize(self, allocator().release, self.address, nbytes, stream).atexit = False
 
 
 class DeviceArray(np.lib.mixins.NDArrayOperatorsMixin):
@@ -84,6 +86,8 @@ class DeviceArray(np.lib.mixins.NDArrayOperatorsMixin):
 
     def copy_from(self, other: DeviceArray) -> DeviceArray:
         """Overwrite with another array of the device, of this shape and dtype. Raises ValueError."""
+        if not isinstance(other, DeviceArray):
+            raise ValueError(f"copy_from: wanted an array of the device, got {type(other).__name__}")
         if self.host is not None or (other.shape, other.dtype) != (self.shape, self.dtype):
             raise ValueError(f"copy_from: {other} does not fit {self}, or that is a constant")
         library().call("nn_cuda_copy", self.pointer, other.pointer, self.nbytes, current())
@@ -94,17 +98,26 @@ class DeviceArray(np.lib.mixins.NDArrayOperatorsMixin):
         if len(shape) == 1 and isinstance(shape[0], (tuple, list)):
             (shape,) = shape
         others = -prod(shape) if shape.count(-1) == 1 else 0
-        shape = tuple(self.size // others if n == -1 and others else int(n) for n in shape)
+        shape = tuple(self.size // others if n == -1 and others else index(n) for n in shape)
         if min(shape, default=0) < 0 or prod(shape) != self.size:
             raise ValueError(f"reshape: {self.shape} has not as many numbers as {shape}")
-        return DeviceArray(self.block, self.address, shape, self.dtype)
+        made = DeviceArray(self.block, self.address, shape, self.dtype)
+        made.host = None if self.host is None else self.host.reshape(shape)
+        return made
 
     def view(self, dtype: Any) -> DeviceArray:
         """The same bytes as numbers of another dtype of the same size."""
         dtype = np.dtype(dtype)
         if dtype.itemsize != self.dtype.itemsize:
             raise ValueError(f"view: {dtype} is not of the size of {self.dtype}")
-        return DeviceArray(self.block, self.address, self.shape, dtype)
+        made = DeviceArray(self.block, self.address, self.shape, dtype)
+        made.host = None if self.host is None else self.host.view(dtype)
+        return made
+
+    def overlaps(self, other: DeviceArray) -> bool:
+        """Whether a byte of the one is a byte of the other."""
+        first, second = sorted((self, other), key=lambda x: x.address)
+        return self.size > 0 < other.size and first.address + first.nbytes > second.address
 
     def transpose(self, *axes: Any) -> View:
         """Its axes in another order, for np.copyto and other functions of numbers; nothing moves yet."""
@@ -196,7 +209,7 @@ class DeviceArray(np.lib.mixins.NDArrayOperatorsMixin):
 
 def empty(shape: int | tuple[int, ...], dtype: Any = np.float32) -> DeviceArray:
     """An array whose numbers are anything. Raises OutOfMemory; ValueError for a negative size."""
-    shape = (shape,) if isinstance(shape, int) else tuple(map(int, shape))
+    shape = (shape,) if isinstance(shape, int) else tuple(map(index, shape))
     if min(shape, default=0) < 0:
         raise ValueError(f"empty: sizes must not be negative, got {shape}")
     dtype = np.dtype(dtype)
@@ -256,7 +269,7 @@ def vector(x: Any, n: int, dtype: Any) -> DeviceArray:
 
 def memory() -> dict[str, int]:
     """Bytes on the device: in_use by arrays of this process, kept for later ones."""
-    return dict(zip(("in_use", "kept"), allocator().bytes(), strict=True))
+    return allocator().memory()
 
 
 def copy_speed(nbytes: int = 1 << 28) -> float:

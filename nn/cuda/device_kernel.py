@@ -50,7 +50,7 @@ class DeviceOperand:
     @property
     def nbytes(self) -> int:
         """Bytes on the device."""
-        return sum(part.nbytes for part in self.parts.values() if isinstance(part, DeviceArray))
+        return sum(part.nbytes for part in _arrays(self))
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -155,7 +155,7 @@ class DeviceKernel:
         """The result, and what computes it."""
         found, shape, dtype = checked(self.kernel, found, False)
         inside = {name: self._inside(name, found, arguments.get(name)) for name in found}
-        made = self._room(out, shape, dtype) if lies_there else empty(shape, dtype)
+        made = self._room(out, shape, dtype, arguments) if lies_there else empty(shape, dtype)
         call = Call(self._rung(choice), library())
         return made, partial(self.run, call, made, **inside) if made.size else _nothing
 
@@ -178,12 +178,17 @@ class DeviceKernel:
             return self._laid_out(x.shape, {name: x}, {n: found[n] for n in self.kernel.packed_with})
         return to_device(x) if isinstance(x, np.ndarray) and x.ndim else x
 
-    def _room(self, out: Any, shape: tuple[int, ...], dtype: np.dtype) -> DeviceArray:
+    def _room(self, out: Any, shape: tuple[int, ...], dtype: np.dtype, arguments: dict[str, Any]
+              ) -> DeviceArray:
         if out is None:
             return empty(shape, dtype)
         if not isinstance(out, DeviceArray) or out.shape != shape or out.dtype != dtype:
             came = f"{out.dtype}{out.shape}" if isinstance(out, DeviceArray) else type(out).__name__
             raise ValueError(f"{self.kernel.name}: out must be {dtype}{shape} on the device, got {came}")
+        if out.host is not None:
+            raise ValueError(f"{self.kernel.name}: out must not be a constant")
+        if any(out.overlaps(array) for x in arguments.values() for array in _arrays(x)):
+            raise ValueError(f"{self.kernel.name}: out must not overlap an input")
         return out
 
 
@@ -202,6 +207,12 @@ def on_device(kernel: Kernel, *rungs: str, needs: dict[str, tuple[int, int]] | N
 
 def _nothing() -> None:
     """The call for a result of no numbers."""
+
+
+def _arrays(x: Any) -> list[DeviceArray]:
+    """The arrays of the device that an argument consists of."""
+    parts = x.parts.values() if isinstance(x, DeviceOperand) else [x]
+    return [part for part in parts if isinstance(part, DeviceArray)]
 
 
 def _outside(x: Any) -> Any:

@@ -13,7 +13,8 @@ from .pending import mark as mark_of
 class Stream(within):
     """A queue of the device's work. `with stream:` puts the work of this thread there; by default it goes to
     the device's own queue, which waits for all others. Of what a stream is given, arrays that another wrote
-    must be there: synchronize that one first."""
+    must be there: synchronize that one first. An array that one stream has made and another uses must live
+    until that other has been synchronized: its memory goes to the next array of the stream that made it."""
 
     def __init__(self) -> None:
         super().__init__("stream", None)

@@ -6,6 +6,7 @@
    that has met at a __syncwarp between them. Else they race. Blocks of one launch are never in order. Two atomics are
    at peace. */
 #include <link.h>
+#include <map>
 
 #include "memory.h"
 
@@ -17,9 +18,22 @@ static uintptr_t image_from, image_to;      // this library's own code and const
 Counts counts;
 static const char *HOW[] = {"reads", "writes", "adds to"};
 
+static std::map<const void *, size_t> allowed;       // to a kernel: bytes of dynamic shared memory
+
+bool allow_shared(const void *kernel, size_t bytes) {
+    if (bytes > SHARED_BYTES) return false;
+    allowed[kernel] = bytes;
+    return true;
+}
+
 bool may_launch(const Launch &l) {
-    return l.threads >= 1 && l.threads <= MOST_THREADS && l.grid.x && l.grid.y && l.grid.z && l.bytes <= SHARED_BYTES &&
-           l.grid.y < 65536 && l.grid.z < 65536;
+    const dim3 &g = l.grid, &b = l.block;
+    const bool fits = b.x <= MOST_THREADS && b.y <= MOST_THREADS && b.z <= 64 && b.x * b.y * b.z <= MOST_THREADS &&
+                      b.x && b.y && b.z && g.x <= INT32_MAX && g.y < 65536 && g.z < 65536 && g.x && g.y && g.z;
+    if (fits && l.bytes <= std::max(SHARED_UNASKED, allowed[l.function])) return true;
+    note("%s: no device takes a grid of (%u, %u, %u) blocks of (%u, %u, %u) threads with %zu bytes of shared memory%s",
+         l.kernel, g.x, g.y, g.z, b.x, b.y, b.z, l.bytes, fits ? ", unless cudaFuncSetAttribute has allowed them" : "");
+    return false;
 }
 
 static int find_image(dl_phdr_info *info, size_t, void *mine) {
@@ -64,10 +78,21 @@ static std::string others(const Mark &m) {
     return m.several ? "other threads" : "thread " + std::to_string(m.thread);
 }
 
-static void look(Cell &cell, const unsigned char *at, Access how) {
-    const bool here_only = is_shared(at);   // what another block did in shared memory did not happen
-    if (here_only && cell.write.interval < first_of_block) cell.write = Mark{};
-    if (here_only && cell.read.interval < first_of_block) cell.read = Mark{};
+/* Note an access. If what is noted comes before it, it takes that one's place: whatever is in order with this access is
+   so with that one. Else later accesses must be in order with both: within a block they become one mark of several
+   threads; an access of another block stays noted alone, since nothing of this block is in order with it. */
+static void note_in(Mark &mark, bool atomic) {
+    if (ordered(mark)) {
+        mark = mine(atomic);
+    } else if (mark.interval == interval) {
+        mark.warps |= static_cast<int>(mark.thread) / WARP != current->warp;
+        mark.several = 1;
+    }
+}
+
+static void look(Cell &cell, const unsigned char *at, Access how, bool shared) {
+    if (shared && cell.write.interval < first_of_block) cell.write = Mark{};    // another block's shared memory is
+    if (shared && cell.read.interval < first_of_block) cell.read = Mark{};      // not this one
     const Mark &w = cell.write, &r = cell.read;
     if (w.flying) fail("%s %s, where a cp.async has not arrived", HOW[how], place(at).c_str());
     if (w.interval == NEVER && how != WRITE) fail("%s %s, which nothing has written", HOW[how], place(at).c_str());
@@ -76,17 +101,18 @@ static void look(Cell &cell, const unsigned char *at, Access how) {
     if (how != READ) {
         if (!ordered(r))
             fail("%s %s, which %s read with no barrier between", HOW[how], place(at).c_str(), others(r).c_str());
-        cell.write = mine(how == ATOMIC);
-    } else if (r.interval == interval && static_cast<int>(r.thread) != current->number) {
-        cell.read.warps |= static_cast<int>(r.thread) / WARP != current->warp;
-        cell.read.several = 1, cell.read.syncs = current->warp_syncs;
-    } else if (ordered(r)) {                // else one of another block has read it, which stays noted
-        cell.read = mine(false);
+        note_in(cell.write, how == ATOMIC);
+    } else {
+        note_in(cell.read, false);
     }
 }
 
+static bool same(const Cell &a, const Cell &b) { return !memcmp(&a, &b, sizeof a); }
+
 void accesses(const void *where, size_t bytes, Access how) {
     if (!current) return;
+    if (++now.accesses > MOST_ACCESSES)
+        fail("goes on for %zu accesses to memory and waits for nobody: it waits for what never comes", MOST_ACCESSES);
     const unsigned char *at = static_cast<const unsigned char *>(where);
     const bool shared = is_shared(at);
     if (shared || is_global(at)) {
@@ -94,14 +120,21 @@ void accesses(const void *where, size_t bytes, Access how) {
                                   : how == READ ? counts.global_read : counts.global_written;
         count += static_cast<long long>(bytes);
         if (!whole(at, bytes)) fail("%s %zu bytes at %s", HOW[how], bytes, place(at).c_str());
-        Cell *of = cells(at);
-        for (size_t i = 0; i < bytes; ++i) look(of[i], at + i, how);
+        Cell *of = cells(at), before{};     // mostly all bytes are noted alike, and one look serves for them
+        for (size_t i = 0; i < bytes; ++i) {
+            if (i && same(of[i], before)) {
+                of[i] = of[i - 1];
+            } else {
+                before = of[i];
+                look(of[i], at + i, how, shared);
+            }
+        }
         return;
     }
     const uintptr_t a = reinterpret_cast<uintptr_t>(at), frame = reinterpret_cast<uintptr_t>(now.frame);
-    const bool own = at >= current->stack && at < current->stack + STACK, library = a >= image_from && a < image_to;
-    const bool argument = how == READ && a - frame < STACK;
-    if (!own && !library && !argument) fail("%s %p, which is no memory of the device", HOW[how], where);
+    const bool own = at >= current->stack && at < current->stack + STACK;
+    const bool constant = how == READ && a >= image_from && a < image_to, argument = how == READ && a - frame < STACK;
+    if (!own && !constant && !argument) fail("%s %p, which is no memory of the device", HOW[how], where);
 }
 
 void writes(const void *at, size_t bytes) {
@@ -132,6 +165,14 @@ static void aligned(const void *at, size_t bytes, Access how) {
     accesses(at, bytes, how);
 }
 
+/* A function begins: is there stack for it, and for what is said if not? What lies beyond is of another thread, which
+   never runs again. */
+static void enter(const void *frame) {
+    constexpr size_t LEFT = 1 << 13;
+    if (current && static_cast<const unsigned char *>(frame) < current->stack + LEFT)
+        fail("needs more stack than %zu bytes", STACK - LEFT);
+}
+
 }  // namespace emulated
 
 /* What -fsanitize=thread calls. */
@@ -151,6 +192,6 @@ extern "C" void __tsan_read_range(void *at, size_t bytes) { emulated::accesses(a
 extern "C" void __tsan_write_range(void *at, size_t bytes) { emulated::accesses(at, bytes, emulated::WRITE); }
 extern "C" void __tsan_vptr_update(void **, void *) {}
 extern "C" void __tsan_vptr_read(void **) {}
-extern "C" void __tsan_func_entry(void *) {}
+extern "C" void __tsan_func_entry(void *) { emulated::enter(__builtin_frame_address(0)); }
 extern "C" void __tsan_func_exit() {}
 extern "C" void __tsan_init() {}

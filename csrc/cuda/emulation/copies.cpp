@@ -7,6 +7,7 @@ namespace emulated {
 void copy_later(void *to, const void *from, size_t bytes, size_t read) {
     if (reinterpret_cast<uintptr_t>(to) % bytes || reinterpret_cast<uintptr_t>(from) % bytes)
         fail("cp.async copies %zu bytes from or to an address that is no multiple of that", bytes);
+    if (read > bytes) fail("cp.async reads %td bytes of %zu", static_cast<ptrdiff_t>(read), bytes);
     if (!is_shared(to)) fail("cp.async copies to what is no shared memory");
     if (read && !is_global(from)) fail("cp.async copies from what is no global memory");
     accesses(to, bytes, WRITE);

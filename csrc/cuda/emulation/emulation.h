@@ -14,7 +14,8 @@
 #include "runtime.h"
 #include "vectors.h"
 
-#define __global__
+/* Inlined, since of what a call copies into arguments or a result the compiler does not tell (checker.cpp). */
+#define __global__ __attribute__((flatten))
 #define __device__
 #define __host__
 #define __forceinline__ inline
@@ -33,18 +34,21 @@ struct Position {
 };
 extern Position *here;                      // of the thread that runs now
 
-void launch(const char *kernel, dim3 grid, dim3 block, size_t bytes, void (*run)(const void *), const void *arguments);
+void launch(const char *kernel, const void *function, dim3 grid, dim3 block, size_t bytes, void (*run)(const void *),
+            const void *arguments);
 
 /* A kernel call becomes a function of nothing, which every thread calls. */
-template <class Call> void launch(const char *kernel, dim3 grid, dim3 block, size_t bytes, const Call &call) {
-    launch(kernel, grid, block, bytes, [](const void *c) { (*static_cast<const Call *>(c))(); }, &call);
+template <class Call>
+void launch(const char *kernel, const void *function, dim3 grid, dim3 block, size_t bytes, const Call &call) {
+    launch(kernel, function, grid, block, bytes, [](const void *c) { (*static_cast<const Call *>(c))(); }, &call);
 }
 
-void *shared_array(const char *name, size_t bytes);     // the same for all threads of a block
+/* The same for all threads of a block; the address of the name says which array it is. */
+void *shared_array(const char *name, size_t bytes);
 unsigned char *dynamic_shared();
 
 void block_barrier();
-void warp_barrier();
+void warp_barrier(unsigned mask);
 
 /* Something that the 32 threads of a warp do together: the last one that comes calls `run` with what each of them has
    to give, by its lane. */
@@ -54,7 +58,7 @@ void together(const char *what, void *mine, void (*run)(void *of_lane[WARP]));
 enum Access { READ, WRITE, ATOMIC };
 void accesses(const void *at, size_t bytes, Access how);
 
-uint32_t exchange(uint32_t value, int lane);             // what the thread `lane` of this warp has given
+uint32_t exchange(unsigned mask, uint32_t value, int lane);     // what the thread `lane` of this warp has given
 
 }  // namespace emulated
 
@@ -63,31 +67,35 @@ uint32_t exchange(uint32_t value, int lane);             // what the thread `lan
 #define blockDim (emulated::here->block_size)
 #define gridDim (emulated::here->grid_size)
 
-#define SHARED(type, name, dims)        \
-    typedef type name##_shared dims;    \
-    name##_shared &name = *static_cast<name##_shared *>(emulated::shared_array(#name, sizeof(name##_shared)))
+#define SHARED(type, name, dims)                \
+    typedef type name##_shared dims;            \
+    static const char name##_is_called[] = #name;   \
+    name##_shared &name = *static_cast<name##_shared *>(emulated::shared_array(name##_is_called, sizeof(name##_shared)))
 #define DYNAMIC_SHARED(name) unsigned char *name = emulated::dynamic_shared()
 #define LAUNCH(kernel, grid, block, bytes, stream, ...) \
-    ((void)(stream), emulated::launch(#kernel, grid, block, bytes, [&] { kernel(__VA_ARGS__); }))
+    ((void)(stream), emulated::launch(#kernel, reinterpret_cast<const void *>(kernel), grid, block, bytes, \
+                                      [&] { kernel(__VA_ARGS__); }))
 
 inline void __syncthreads() { emulated::block_barrier(); }
-inline void __syncwarp(unsigned = ~0u) { emulated::warp_barrier(); }
+inline void __syncwarp(unsigned mask = ~0u) { emulated::warp_barrier(mask); }
 
 inline int emulated_lane() { return static_cast<int>(threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z)) & 31; }
 
-template <class T> T emulated_exchange(T value, int lane) {
+template <class T> T emulated_exchange(unsigned mask, T value, int lane) {
     static_assert(sizeof(T) == 4, "a shuffle exchanges four bytes");
     uint32_t bits;
     memcpy(&bits, &value, 4);
-    bits = emulated::exchange(bits, lane & 31);
+    bits = emulated::exchange(mask, bits, lane & 31);
     memcpy(&value, &bits, 4);
     return value;
 }
-template <class T> T __shfl_sync(unsigned, T value, int lane) { return emulated_exchange(value, lane); }
-template <class T> T __shfl_xor_sync(unsigned, T value, int mask) { return emulated_exchange(value, emulated_lane() ^ mask); }
-template <class T> T __shfl_down_sync(unsigned, T value, int by) {
+template <class T> T __shfl_sync(unsigned mask, T value, int lane) { return emulated_exchange(mask, value, lane); }
+template <class T> T __shfl_xor_sync(unsigned mask, T value, int lanes) {
+    return emulated_exchange(mask, value, emulated_lane() ^ lanes);
+}
+template <class T> T __shfl_down_sync(unsigned mask, T value, int by) {
     const int from = emulated_lane() + by;
-    return emulated_exchange(value, from < 32 ? from : emulated_lane());
+    return emulated_exchange(mask, value, from < 32 ? from : emulated_lane());
 }
 
 template <class T> T atomicAdd(T *at, T value) {
@@ -121,3 +129,18 @@ inline float __fdiv_rn(float a, float b) { return a / b; }
 
 using std::max;
 using std::min;
+
+/* Where the checker's hooks are (-fsanitize=thread), a kernel's own memcpy and memset are told to it as well. */
+#ifdef __SANITIZE_THREAD__
+inline void *emulated_memcpy(void *to, const void *from, size_t bytes) {
+    emulated::accesses(from, bytes, emulated::READ);
+    emulated::accesses(to, bytes, emulated::WRITE);
+    return memcpy(to, from, bytes);
+}
+inline void *emulated_memset(void *to, int byte, size_t bytes) {
+    emulated::accesses(to, bytes, emulated::WRITE);
+    return memset(to, byte, bytes);
+}
+#define memcpy emulated_memcpy
+#define memset emulated_memset
+#endif

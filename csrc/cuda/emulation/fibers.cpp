@@ -93,6 +93,7 @@ static void live() {
 static void resume(Thread &t) {
     current = &t;
     here = &t.position;
+    now.accesses = 0;
     if (!setjmp(scheduler)) {
         if (t.entered) longjmp(t.context, 1);
         t.entered = true;
@@ -109,6 +110,10 @@ static void resume(Thread &t) {
 
 void block_barrier() { wait(AT_BLOCK_BARRIER); }
 
+static void whole_warp(const char *what, unsigned mask) {
+    if (mask != ~0u) fail("does %s with the lanes %#x of its warp: the emulation knows whole warps only", what, mask);
+}
+
 void together(const char *what, void *mine, void (*run)(void *of_lane[WARP])) {
     Thread &me = *current, *first = threads + me.warp * WARP;
     me.waits_for = what;
@@ -117,7 +122,7 @@ void together(const char *what, void *mine, void (*run)(void *of_lane[WARP])) {
     for (int lane = 0; lane < WARP; ++lane) {
         const Thread &other = first[lane];
         if (&other != &me && other.state != IN_WARP) continue;
-        if (strcmp(other.waits_for, what))
+        if (other.waits_for != what && strcmp(other.waits_for, what))
             fail("does %s while thread %d of its warp does %s", what, other.number, other.waits_for);
         ++here_too;
     }
@@ -130,14 +135,16 @@ void together(const char *what, void *mine, void (*run)(void *of_lane[WARP])) {
     run(of_lane);
 }
 
-void warp_barrier() {
+void warp_barrier(unsigned mask) {
+    whole_warp("__syncwarp", mask);
     Thread &me = *current;
     together("__syncwarp", &me, [](void *of_lane[WARP]) {
         for (int lane = 0; lane < WARP; ++lane) ++static_cast<Thread *>(of_lane[lane])->warp_syncs;
     });
 }
 
-uint32_t exchange(uint32_t value, int lane) {
+uint32_t exchange(unsigned mask, uint32_t value, int lane) {
+    whole_warp("a shuffle", mask);
     Thread &me = *current;
     me.exchanged = value;
     together("a shuffle", &me, [](void *[WARP]) {});
@@ -189,14 +196,17 @@ static void run_block(uint3 block, std::vector<int> &turn) {
     }
 }
 
-void launch(const char *kernel, dim3 grid, dim3 block, size_t bytes, void (*run)(const void *), const void *arguments) {
+void launch(const char *kernel, const void *function, dim3 grid, dim3 block, size_t bytes, void (*run)(const void *),
+            const void *arguments) {
+    constexpr size_t BELOW = 1 << 20;       // the lowest stack too can be left by so much before that is found
     unsigned char frame;
     if (failed) return;                     // as on a device: after an error nothing runs until it was read
-    now = {kernel, grid, block, bytes, run, arguments, static_cast<int>(block.x * block.y * block.z), &frame};
-    if (!may_launch(now)) return launch_refused();
+    now = {kernel, function, grid, block, bytes, run, arguments, static_cast<int>(block.x * block.y * block.z), &frame,
+           0};
+    if (!may_launch(now)) return;
     if (!stacks)
-        stacks = static_cast<unsigned char *>(mmap(nullptr, MOST_THREADS * STACK, PROT_READ | PROT_WRITE,
-                                                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+        stacks = static_cast<unsigned char *>(mmap(nullptr, BELOW + MOST_THREADS * STACK, PROT_READ | PROT_WRITE,
+                                                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) + BELOW;
     for (int i = 0; i < MOST_THREADS; ++i) threads[i].stack = stacks + i * STACK, threads[i].entered = false;
     open_launch();
     std::vector<int> blocks, turn;

@@ -35,12 +35,14 @@ struct Thread {
 
 struct Launch {                             // the one that runs
     const char *kernel;
+    const void *function;
     dim3 grid, block;
     size_t bytes;                           // of dynamic shared memory
     void (*run)(const void *);
     const void *arguments;
     int threads;
     unsigned char *frame;                   // where the host's stack ends: the arguments lie above
+    size_t accesses;                        // by the thread that runs, since it last waited
 };
 
 extern Launch now;
@@ -54,7 +56,6 @@ void set_order(int order, unsigned seed);
 /* Say what is wrong, and leave the launch: the thread that runs does not go on. */
 [[noreturn]] void fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void note(const char *format, ...) __attribute__((format(printf, 1, 2)));   // the same of the host; it goes on
-void launch_refused();                      // a device would not take it (runtime.cpp)
 const char *report();                       // what the last failure was, "" if there was none
 bool failed_before();                       // whether there was one; it is forgotten then
 

@@ -112,7 +112,7 @@ void open_shared(size_t bytes) {
 
 void *shared_array(const char *name, size_t bytes) {
     for (const Array &a : arrays)
-        if (!strcmp(a.name, name)) return const_cast<unsigned char *>(a.from);
+        if (a.name == name) return const_cast<unsigned char *>(a.from);
     return new_array(name, bytes);
 }
 

@@ -15,7 +15,9 @@ struct Mark {                               // of an access: when it was, and by
 };
 struct Cell { Mark write, read; };          // the last accesses of a byte
 
-constexpr size_t DEVICE_BYTES = size_t{1} << 28, SHARED_BYTES = 227 << 10, GAP = 256;
+constexpr size_t DEVICE_BYTES = size_t{1} << 28, GAP = 256;
+constexpr size_t SHARED_BYTES = 227 << 10, SHARED_UNASKED = 48 << 10;   // of a block, and without cudaFuncSetAttribute
+constexpr size_t MOST_ACCESSES = size_t{1} << 28;                       // of a thread that waits for no other
 
 /* Where arrays lie (memory.cpp). */
 bool is_shared(const void *at);
@@ -36,7 +38,8 @@ struct Counts {
 extern Counts counts;
 
 /* What is in order (checker.cpp). */
-bool may_launch(const Launch &launch);      // whether a device would take it
+bool may_launch(const Launch &launch);      // whether a device would take it; a report if not
+bool allow_shared(const void *kernel, size_t bytes);    // for its launches; false if no device has so much
 void open_launch();
 void open_block();
 void next_interval();                       // all threads have met at a __syncthreads

@@ -7,15 +7,9 @@
 
 using namespace emulated;
 
-static cudaError_t last;
-
 static cudaError_t code(bool good, cudaError_t wrong = cudaErrorLaunchFailure) {
     if (!good) failed_before();             // the caller is told now, and not the next launch
     return good ? cudaSuccess : wrong;
-}
-
-namespace emulated {
-void launch_refused() { last = cudaErrorInvalidConfiguration; }
 }
 
 const char *cudaGetErrorName(cudaError_t e) {
@@ -23,7 +17,6 @@ const char *cudaGetErrorName(cudaError_t e) {
     case cudaSuccess: return "cudaSuccess";
     case cudaErrorInvalidValue: return "cudaErrorInvalidValue";
     case cudaErrorMemoryAllocation: return "cudaErrorMemoryAllocation";
-    case cudaErrorInvalidConfiguration: return "cudaErrorInvalidConfiguration";
     case cudaErrorNotSupported: return "cudaErrorNotSupported";
     default: return "cudaErrorLaunchFailure";
     }
@@ -34,16 +27,13 @@ const char *cudaGetErrorString(cudaError_t e) {
     case cudaSuccess: return "no error";
     case cudaErrorInvalidValue: return "invalid argument";
     case cudaErrorMemoryAllocation: return "out of memory";
-    case cudaErrorInvalidConfiguration: return "invalid configuration argument";
     case cudaErrorNotSupported: return "operation not supported";
     default: return "unspecified launch failure";
     }
 }
 
 cudaError_t cudaGetLastError() {
-    const cudaError_t was = failed_before() ? cudaErrorLaunchFailure : last;
-    last = cudaSuccess;
-    return was;
+    return failed_before() ? cudaErrorLaunchFailure : cudaSuccess;
 }
 
 cudaError_t cudaGetDeviceCount(int *count) { return *count = 1, cudaSuccess; }
@@ -71,6 +61,10 @@ cudaError_t cudaMemsetAsync(void *at, int value, size_t bytes, cudaStream_t) {
     const bool good = copied(at, bytes, WRITE, "fill");
     if (good) memset(at, value, bytes);
     return code(good);
+}
+
+cudaError_t cudaFuncSetAttribute(const void *kernel, cudaFuncAttribute, int bytes) {
+    return bytes >= 0 && allow_shared(kernel, static_cast<size_t>(bytes)) ? cudaSuccess : cudaErrorInvalidValue;
 }
 
 cudaError_t cudaStreamCreate(cudaStream_t *stream) { return *stream = new char, cudaSuccess; }

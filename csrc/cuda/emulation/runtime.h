@@ -4,7 +4,7 @@
 #include <cstddef>
 
 enum cudaError_t {
-    cudaSuccess = 0, cudaErrorInvalidValue = 1, cudaErrorMemoryAllocation = 2, cudaErrorInvalidConfiguration = 9,
+    cudaSuccess = 0, cudaErrorInvalidValue = 1, cudaErrorMemoryAllocation = 2,
     cudaErrorLaunchFailure = 719, cudaErrorNotSupported = 801
 };
 enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2, cudaMemcpyDeviceToDevice = 3 };
@@ -37,5 +37,8 @@ cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t);
 cudaError_t cudaEventSynchronize(cudaEvent_t);
 cudaError_t cudaEventElapsedTime(float *, cudaEvent_t, cudaEvent_t);
 
-/* How much shared memory a launch of a kernel may ask for beyond 48 KB has to be said first; here it is not kept. */
-template <class Kernel> cudaError_t cudaFuncSetAttribute(Kernel *, cudaFuncAttribute, int) { return cudaSuccess; }
+/* How much shared memory a launch of a kernel may ask for beyond 48 KB has to be said first. */
+cudaError_t cudaFuncSetAttribute(const void *kernel, cudaFuncAttribute, int bytes);
+template <class Kernel> cudaError_t cudaFuncSetAttribute(Kernel *kernel, cudaFuncAttribute attribute, int bytes) {
+    return cudaFuncSetAttribute(reinterpret_cast<const void *>(kernel), attribute, bytes);
+}

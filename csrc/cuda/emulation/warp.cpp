@@ -79,15 +79,17 @@ template <class Sum, class Wide, int PER, class A, class B> static void multiply
     }
 }
 
-static int64_t byte_of(uint32_t bits, int i) { return static_cast<int8_t>(bits >> 8 * i & 255); }
-static int64_t unsigned_byte_of(uint32_t bits, int i) { return bits >> 8 * i & 255; }
+template <bool UNSIGNED> static int64_t byte_of(uint32_t bits, int i) {
+    const uint8_t byte = bits >> 8 * i & 255;
+    return UNSIGNED ? byte : static_cast<int8_t>(byte);
+}
 static double half_of(uint32_t bits, int i) { return __half2float({static_cast<uint16_t>(bits >> 16 * i & 0xffff)}); }
 static double tf32_of(uint32_t bits, int) { return __int_as_float(static_cast<int>(bits & 0xffffe000)); }
 
 template <bool A_UNSIGNED> void mma_m16n8k32(int32_t (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
     Mma<int32_t> mine = {d, a, b};
     together("mma.m16n8k32", &mine, [](void *of_lane[WARP]) {
-        multiply<int32_t, int64_t, 4>(of_lane, A_UNSIGNED ? unsigned_byte_of : byte_of, byte_of);
+        multiply<int32_t, int64_t, 4>(of_lane, byte_of<A_UNSIGNED>, byte_of<false>);
     });
 }
 template void mma_m16n8k32<true>(int32_t (&)[4], const uint32_t (&)[4], const uint32_t (&)[2]);

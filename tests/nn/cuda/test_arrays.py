@@ -9,6 +9,7 @@ import pytest
 
 from nn import cuda
 from nn.cuda.allocator import LARGE, SMALL, rounded
+from nn.cuda.array import allocator
 from nn.kernels import kmeans1d, qgemm, use
 
 
@@ -40,6 +41,16 @@ def test_reshape(device):
             x.reshape(*wrong)
     with pytest.raises(ValueError, match="view: float32 is not of the size of int64"):
         x.view(np.float32)
+    with pytest.raises(TypeError):
+        x.reshape(3.5, 4)
+
+
+def test_views_of_a_constant_are_constant(device):
+    x = device.constant(np.arange(12, dtype=np.int32))
+    for view in (x.reshape(3, 4), x.view(np.float32)):
+        np.testing.assert_array_equal(view.host, view.numpy())
+        with pytest.raises(ValueError, match="set: the array is a constant"):
+            view.set(view.numpy())
 
 
 @pytest.mark.parametrize("wrong", [np.array(["a"]), np.array([None]), np.array([1j]), np.zeros(2, ">f4")])
@@ -82,9 +93,27 @@ def test_memory_comes_back_and_is_used_again(device):
     assert device.memory()["in_use"] == before + rounded(4000)  # a view holds it
     del part
     assert device.memory() == {"in_use": before, "kept": rounded(4000)}
+    with cuda.Stream():
+        assert device.empty(999).address != address            # what used it may not be done in that stream
     assert device.empty(999).address == address
     device.empty_cache()
     assert device.memory()["kept"] == 0
+
+
+def test_an_array_may_go_at_any_moment(device):
+    """Even while its thread is about to ask for another one."""
+    there = [device.empty(10)]
+
+    def goes():
+        with allocator()._lock:
+            there.clear()
+
+    before = device.memory()["in_use"]
+    thread = threading.Thread(target=goes, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert device.memory()["in_use"] == before - rounded(40)
 
 
 def test_sizes_of_blocks():
@@ -140,6 +169,12 @@ def test_errors_are_those_of_the_kernel(device):
         qgemm(a, B, out=device.empty((5, 9), np.int32))
     with pytest.raises(ValueError, match=r"qgemm: out must be int32\(9, 5\) on the device, got ndarray"):
         qgemm(a, B, out=np.empty((9, 5), np.int32))
+    bias = device.to_device(np.zeros(5, np.int32))
+    with pytest.raises(ValueError, match="qgemm: out must not overlap an input"):
+        qgemm(device.to_device(A[:1]), B, bias=bias, out=bias.reshape(1, 5))
+    operand = device.DEVICE_KERNELS["qgemm"].pack(qgemm.pack(B))
+    with pytest.raises(ValueError, match="qgemm: out must not be a constant"):
+        qgemm(device.to_device(A[:1]), operand, out=device.constant(np.zeros((1, 5), np.int32)))
     with pytest.raises(ValueError, match="qgemm: out must not overlap an input"), use("cuda"):
         qgemm(A, B, out=A.view(np.int32))
 

@@ -101,8 +101,7 @@ def test_without_a_cap_the_best_runs():
 
 @pytest.mark.parametrize(("environment", "message"), [
     ({"NN_ISA": "sse9"}, "ValueError: NN_ISA must be one of scalar, avx2, avxvnni, avx512, got 'sse9'"),
-    ({"NN_BACKEND": "fpga"}, "ValueError: NN_BACKEND must be one of numpy, c, got 'fpga'"),
-    ({"NN_BACKEND": "cuda"}, "ValueError: NN_BACKEND=cuda: there are no CUDA kernels")])
+    ({"NN_BACKEND": "fpga"}, "ValueError: NN_BACKEND must be one of numpy, c, cuda, got 'fpga'")])
 def test_bad_environment(environment, message):
     run = child("import nn.kernels", **environment)
     assert run.returncode == 1
