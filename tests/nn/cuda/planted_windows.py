@@ -16,7 +16,6 @@ PLANTED = [
     ("avg_pool2d", "naive", WINDOWS, "w.kernel_height) * w.kernel_width));\n}\n\n/* round",
      "w.kernel_height) * w.kernel_height));\n}\n\n/* round"),
     ("qavg_pool2d", "naive", WINDOWS, "static_cast<uint8_t>(zero));", "uint8_t{0});"),
-    ("qavg_pool2d", "naive", WINDOWS, "rintf(mean - real) + real", "rintf(mean + 0 * real)"),
     ("relu", "pointwise", LIST, "l < LANES && first + l < list.size; ++l)\n            if (to",
      "l < LANES; ++l)\n            if (to"),
     ("relu", "pointwise", LIST, "maximum_float, real(x >= y || x != x ? x : y)",
