@@ -24,7 +24,7 @@ from .library import library
 
 KINDS = {np.dtype("f4"): 0, np.dtype("i4"): 1, np.dtype("u1"): 2, np.dtype("?"): 2, np.dtype("i1"): 3}
 NUMBER, ZEROS = 4, 5
-MOST_READS, MOST_INSTRUCTIONS, MOST_WRITES, MOST_AXES = 8, 32, 4, 6  # what nn_cuda_pointwise has room for
+MOST_READS, MOST_INSTRUCTIONS, MOST_WRITES, MOST_AXES = 12, 32, 8, 6  # what nn_cuda_pointwise has room for
 READ = -1                                   # the instruction that reads
 LARGEST_OPERATION = 10                      # instructions that one operation is
 
