@@ -129,6 +129,8 @@ class Ledger:
         rows = [{**asdict(row), "score": row.score, "difference": row.difference,
                  "profile": row.profile and row.profile.to_json(),
                  "slow": slow[i].to_json() if i in slow else None} for i, row in enumerate(self.rows)]
+        for row in rows if not self.on_device else ():
+            del row["device"]  # nobody asked for it
         return {"metric": self.metric.name, "rows": rows, "seeds": list(self.seeds), "chosen": self.chosen,
                 "machine": self.machine, "settings": self.settings, "busy": self.busy}
 

@@ -56,9 +56,9 @@ API_TYPE typedef struct { int op, to, a, b; } nn_cuda_instruction;       // op -
 API_TYPE typedef struct {
     int64_t size, sizes[6];                              // of the result
     int axes, instructions, writes, slots, aligned;      // whether all that is flat starts at a boundary of 16 bytes
-    nn_cuda_read read[8];
+    nn_cuda_read read[12];
     nn_cuda_instruction instruction[32];
-    nn_cuda_write write[4];
+    nn_cuda_write write[8];
 } nn_cuda_pointwise;
 
 enum Operation {

@@ -142,10 +142,11 @@ class DeviceKernel:
     def prepare(self, *given: Any, out: DeviceArray, **options: Any) -> Callable[[], None]:
         """A call of the kernel with arrays of the device made ready: a function of nothing that computes the
         same each time, with nothing left to check and nothing to bring over."""
-        bound = signature(self.kernel.reference).bind(*given, **options)
+        bound = signature(self.kernel.reference).bind_partial(*given, **options)
         bound.apply_defaults()
-        arguments, who = dict(bound.arguments), self.kernel.name
-        found, other = self.kernel.contract.plain(who, {name: _outside(x) for name, x in arguments.items()})
+        c, who = self.kernel.contract, self.kernel.name
+        arguments = {name: bound.arguments.get(name) for name in c.parameters}  # (None: packed with another)
+        found, other = c.plain(who, {name: _outside(x) for name, x in arguments.items()})
         if other:
             raise TypeError(f"{who}: a kernel of the device takes float32")
         return self._prepared(self.kernel.choice, arguments, found, out, True)[1]

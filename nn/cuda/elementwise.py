@@ -15,7 +15,17 @@ from typing import Any
 import numpy as np
 
 from ..context import ambient
-from .pending import KINDS, ZEROS, Pending, Region, contiguous, lock, numbers_of_instructions, pending
+from .pending import (
+    KINDS,
+    MOST_AXES,
+    ZEROS,
+    Pending,
+    Region,
+    contiguous,
+    lock,
+    numbers_of_instructions,
+    pending,
+)
 from .stream import current
 
 # What computes each function, in the types that it has there.
@@ -136,8 +146,8 @@ def operation(name: str, inputs: tuple, takes: list[np.dtype], gives: np.dtype, 
                          f"{getattr(made, 'shape', type(made).__name__)}")
     if not np.can_cast(gives, made.dtype, casting):
         raise TypeError(f"cannot cast {gives} to {made.dtype} with casting {casting!r}")
-    if made.dtype not in KINDS:
-        raise OnlyOnHost(f"{made.dtype} is not computed on the device")
+    if made.dtype not in KINDS or made.ndim > MOST_AXES:
+        raise OnlyOnHost(f"{made.dtype} of {made.ndim} axes is not computed on the device")
     to = region(made, made.shape)
     regions = [region(x, made.shape) if is_there(x) else None for x in inputs]
     if any(r is not None and r.meets(to) and not r.is_like(to) for r in regions):  # others write there

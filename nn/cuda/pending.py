@@ -12,6 +12,7 @@ holds it, a dtype and a shape."""
 
 from __future__ import annotations
 
+import threading
 import weakref
 from functools import cache
 from math import prod
@@ -19,14 +20,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..context import Brief
 from .library import library
 
 KINDS = {np.dtype("f4"): 0, np.dtype("i4"): 1, np.dtype("u1"): 2, np.dtype("?"): 2, np.dtype("i1"): 3}
 NUMBER, ZEROS = 4, 5
-MOST_READS, MOST_INSTRUCTIONS, MOST_WRITES, MOST_AXES = 8, 32, 4, 6  # what nn_cuda_pointwise has room for
+MOST_READS, MOST_INSTRUCTIONS, MOST_WRITES, MOST_AXES = 12, 32, 8, 6  # what nn_cuda_pointwise has room for
 READ = -1                                   # the instruction that reads
-LARGEST_OPERATION = 8                       # instructions that one operation is
+LARGEST_OPERATION = 10                      # instructions that one operation is
 
 
 @cache
@@ -213,7 +213,7 @@ def merged(shape: tuple[int, ...], strides: list[tuple[int, ...]]
 
 
 _lists: dict[Any, Pending] = {}
-lock = Brief()  # of all lists
+lock = threading.RLock()  # of all lists
 
 
 def pending(stream: Any, owner: Any = None) -> Pending:

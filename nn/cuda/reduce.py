@@ -14,7 +14,7 @@ HOW = {np.add: 0, np.maximum: 1, np.minimum: 2}
 
 
 def reduce(function: np.ufunc, x: Any, axis: Any = 0, dtype: Any = None, out: Any = None,
-           keepdims: bool = False) -> Any:
+           keepdims: bool = False, initial: float | None = None) -> Any:
     """NumPy's function.reduce. Raises OnlyOnHost for what is not computed on the device; ValueError for the
     greatest or least of no numbers."""
     axes = sorted(range(x.ndim)[one] for one in (
@@ -25,12 +25,14 @@ def reduce(function: np.ufunc, x: Any, axis: Any = 0, dtype: Any = None, out: An
                          "computed on the device")
     kept, width = x.shape[:x.ndim - len(axes)], prod(x.shape[x.ndim - len(axes):])
     made, found = x.like(kept, np.float32), library()
-    if made.size and not width and function is not np.add:
+    if made.size and not width and function is not np.add and initial is None:
         raise ValueError(f"np.{function.__name__}.reduce of no numbers")
     if made.size:
         where = x.pointer, made.pointer, current()
         found.call("nn_cuda_reduce_rows", HOW[function], prod(kept), width, *where)
     made = made.reshape(kept + (1,) * len(axes) if keepdims else kept)
+    if initial is not None:
+        function(made, np.float32(initial), out=made)
     if out is None:
         return made
     (out,) = out if isinstance(out, tuple) else (out,)

@@ -153,7 +153,7 @@ def test_print_of_its_bound_shows_a_line_for_each_kernel(int8):
 
 
 def test_another_target_is_refused(int8):
-    with pytest.raises(ValueError, match="bind: target must be one of cpu; got 'abacus'"):
+    with pytest.raises(ValueError, match="bind: target must be one of cpu, cuda; got 'abacus'"):
         int8.bind("abacus")
 
 
