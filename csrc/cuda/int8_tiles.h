@@ -1,6 +1,6 @@
-/* A tile of a product of 8-bit integers by tensor cores (mma.sync m16n8k32, from sm_80 on): D = A B, where rows of A and
-   columns of B are read along k. For qgemm, and for whatever is a product of matrices with another way to find the rows
-   of A (a convolution: implicit GEMM).
+/* A tile of a product of 8-bit integers by tensor cores (mma.sync m16n8k32, from sm_80 on): D = A B, where rows of A
+   and columns of B are read along k. For qgemm, and for whatever is a product of matrices with another way to find the
+   rows of A (a convolution: implicit GEMM).
 
        template <bool A_UNSIGNED> __global__ void kernel(...) {
            DYNAMIC_SHARED(memory);                                    // Tile::BYTES
@@ -20,14 +20,14 @@
    k is a multiple of 16 there. A row's bytes from K on must be 0 or not read, in A or in B.
 
    A block has Tile::THREADS threads. In shared memory a stage is the next 64 bytes of k of every row of the tile, four
-   pieces of 16 bytes a row; while one stage is multiplied, STAGES - 2 others are on their way (cp.async). ldmatrix reads
-   one piece of each of eight neighbouring rows at once. Rows are 64 bytes apart, so piece p of rows r, r+2, r+4, r+6
-   would lie in the same four banks and come one after the other. So row r keeps piece p at place p ^ (r / 2 % 4):
+   pieces of 16 bytes a row; while one stage is multiplied, STAGES - 2 others are on their way (cp.async). ldmatrix
+   reads one piece of each of eight neighbouring rows at once. Rows are 64 bytes apart, so piece p of rows r, r+2, r+4,
+   r+6 would lie in the same four banks and come one after the other. So row r keeps piece p at place p ^ (r / 2 % 4):
 
        row 0   0 1 2 3    row 1   0 1 2 3         a line here is the 128 bytes that the 32 banks give in one step;
        row 2   1 0 3 2    row 3   1 0 3 2         piece 0 of the eight rows lies in eight different places of a line
        row 4   2 3 0 1    row 5   2 3 0 1
-       row 6   3 2 1 0    row 7   3 2 1 0                                                                            */
+       row 6   3 2 1 0    row 7   3 2 1 0 */
 #pragma once
 
 #include "mma.h"
@@ -146,15 +146,15 @@ __device__ __forceinline__ void multiply_tile(unsigned char *memory, const A &a,
     }
 }
 
-/* Requantise a tile and store it to the M x N result, whose rows are N numbers. mma.sync leaves two neighbouring sums of a
-   row with each thread, 32 bytes with four of them. So the rows of a row of warps go through shared memory, where the
-   stages are no longer needed: from there a thread takes four neighbours, a warp 128 or more. It keeps to its columns,
-   and reads once what belongs to them. */
+/* Requantise a tile and store it to the M x N result, whose rows are N numbers. mma.sync leaves two neighbouring sums
+   of a row with each thread, 32 bytes with four of them. So the rows of a row of warps go through shared memory, where
+   the stages are no longer needed: from there a thread takes four neighbours, a warp 128 or more. It keeps to its
+   columns, and reads once what belongs to them. */
 template <class Tile>
 __device__ __forceinline__ void store_tile(unsigned char *memory, const typename Tile::Sums &sums, int64_t first_row,
                                            int first_column, int64_t m, int n, const nn_cuda_zero_points &zero,
                                            const nn_cuda_requantize &how, void *out) {
-    constexpr int PITCH = Tile::N + 8;      // words: half a warp, four rows of two words four times, meets all banks once
+    constexpr int PITCH = Tile::N + 8;      // half a warp stores 8 words of each of 4 rows, 8 banks apart: all 32
     constexpr int ACROSS = Tile::N / 4, AT_ONCE = Tile::THREADS / ACROSS;
     static_assert(Tile::WARP_M * PITCH * 4 <= Tile::BYTES, "the sums fit where the stages were");
     int32_t *rows = reinterpret_cast<int32_t *>(memory);
@@ -179,8 +179,9 @@ __device__ __forceinline__ void store_tile(unsigned char *memory, const typename
     }
 }
 
-/* Which tile of the result a block of a grid of one axis computes. Blocks that run at the same time should share rows of
-   A and columns of B, which then come from the L2 cache: so they go down 16 tiles of a column before the next column. */
+/* Which tile of the result a block of a grid of one axis computes. Blocks that run at the same time should share rows
+   of A and columns of B, which then come from the L2 cache: so they go down 16 tiles of a column before the next
+   column. */
 struct TileAt { int64_t row, column; };
 template <class Tile> __device__ TileAt tile_of_block(int64_t m, int n) {
     constexpr int64_t DOWN = 16;

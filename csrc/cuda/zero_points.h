@@ -27,6 +27,12 @@ __device__ inline CodesColumn column_of(const nn_cuda_requantize &how, const nn_
     return c;
 }
 
+/* A column's sum of codes in a row, as that of the numbers. */
+__device__ inline int32_t of_numbers(const CodesColumn &c, const nn_cuda_zero_points &zero, int32_t sum, int64_t row) {
+    const uint32_t of_row = zero.b_zero ? static_cast<uint32_t>(zero.a_sums[row]) : 0;
+    return static_cast<int32_t>(static_cast<uint32_t>(sum) - c.b_zero * of_row);
+}
+
 /* Four neighbouring columns, or those of them that there are, which one thread stores for many rows. */
 struct FourColumns {
     CodesColumn columns[4];
@@ -41,11 +47,10 @@ struct FourColumns {
     /* Store the sums of a row of the result, whose rows are n numbers: at once, if all begin at a multiple of four. */
     __device__ void store(const nn_cuda_requantize &how, const nn_cuda_zero_points &zero, void *out, int64_t row,
                           int4 sums) const {
-        const uint32_t of_row = zero.b_zero ? static_cast<uint32_t>(zero.a_sums[row]) : 0;
         const int64_t at = row * n + first;
         int32_t x[4] = {sums.x, sums.y, sums.z, sums.w};
         UNROLL for (int i = 0; i < 4; ++i) {
-            x[i] = static_cast<int32_t>(static_cast<uint32_t>(x[i]) - columns[i].b_zero * of_row);
+            x[i] = of_numbers(columns[i], zero, x[i], row);
             x[i] = how.kind == 0 ? total(columns[i].column, x[i]) : requantized(how, columns[i].column, x[i]);
         }
         if (n % 4) {
