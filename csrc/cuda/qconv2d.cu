@@ -36,9 +36,10 @@ __global__ void qconv2d_naive(Patches p, const int8_t *w, int row, Finish f) {
     finish(f, at, static_cast<int32_t>(sum), filter);
 }
 
-/* Rung 1, tiles: the tiles of conv2d, whose words are four channels each: dp4a does four products where conv2d does
-   one. So as many instructions are 4 · 512 products, and 8 words of k are 32 bytes of a pixel. What limits it: a warp
-   does 4 · 32 products with an instruction, and 32 times as many with one of tensor cores. (The next rung.) */
+/* Rung 1, tiles, and 2, tiles_wide: the tiles of conv2d, whose words are four channels each: dp4a does four products
+   where conv2d does one. So as many instructions are 4 · 512 products, and 8 words of k are 32 bytes of a pixel. What
+   limits it: a warp does 4 · 32 products with an instruction, and 32 times as many with one of tensor cores. (The next
+   rung.) */
 struct Bytes {
     typedef int32_t Sum;
     static __device__ void add(int32_t &sum, uint32_t a, uint32_t b) { sum = dp4a<true>(a, b, sum); }
@@ -63,17 +64,17 @@ static void launch_tiles(const Patches &p, const int8_t *w, int row, const Finis
 }
 
 template <int WIDTH>
-static void launch_tiles(const Patches &p, const int8_t *w, int row, const Finish &f, void *stream) {
-    (p.g.filters / p.g.groups > 64 ? launch_tiles<128, WIDTH> : launch_tiles<64, WIDTH>)(p, w, row, f, stream);
+static void launch_tiles(bool wide, const Patches &p, const int8_t *w, int row, const Finish &f, void *stream) {
+    (wide ? launch_tiles<128, WIDTH> : launch_tiles<64, WIDTH>)(p, w, row, f, stream);
 }
 
-/* Rung 2, mma: the tiles of qgemm (int8_tiles.h), whose 16 bytes of a row of A are 16 channels of a pixel, copied while
+/* Rung 3, mma: the tiles of qgemm (int8_tiles.h), whose 16 bytes of a row of A are 16 channels of a pixel, copied while
    others are multiplied: a quarter of a stage of 64 bytes, which may begin in one tap and end in another. In padding
    they are 16 times the zero point, of which there are 16 bytes in global memory for each (`borders`). What it costs
    more than qgemm is the way from k to a pixel: two divisions by multiplication a stage, and an address for each row
    that a thread copies. 64 x 64 sums a block: 64 operations a byte.
 
-   Rung 3, mma_wide: 256 positions x 128 filters, eight warps of 64 x 64, whose sums fill half of the registers; 171
+   Rung 4, mma_wide: 256 positions x 128 filters, eight warps of 64 x 64, whose sums fill half of the registers; 171
    operations a byte of pixels and filters. They are tall because layers have more positions than filters. Four stages
    are 96 KB, one block a multiprocessor. Of 3 x 3 filters the nine taps meet the same pixels, which come from the L2
    cache for eight of them. What limits it is mma.sync itself, as in qgemm. */
@@ -118,7 +119,7 @@ static int launch_mma(const Patches &p, const uint8_t *borders, const int8_t *w,
 
 /* w: for each filter a row of `row` bytes, a multiple of 64: its taps, all channels of each together, and zeros. zero:
    of the images, and the sums of filters. borders: 16 bytes of 0, 16 of 1, ... 16 of 255.
-   rung: 0 naive, 1 tiles, 2 mma, 3 mma_wide. The last two are for one group of a multiple of 16 channels; what is
+   rung: 0 naive, 1 tiles, 2 tiles_wide, 3 mma, 4 mma_wide. The last two are for one group of a multiple of 16 channels; what is
    not is left to tiles. */
 API int nn_cuda_qconv2d(int rung, nn_cuda_convolution *g, const void *x, nn_cuda_zero_points *zero, const void *borders,
                         const void *w, int row, void *out, nn_cuda_requantize *how, void *stream) {
@@ -127,13 +128,15 @@ API int nn_cuda_qconv2d(int rung, nn_cuda_convolution *g, const void *x, nn_cuda
     const int8_t *filters = static_cast<const int8_t *>(w);
     const uint8_t *border = static_cast<const uint8_t *>(borders);
     const bool sixteen = p.bytes % 16 == 0;
-    if (rung >= 2 && sixteen && g->groups == 1)
-        return (rung == 2 ? launch_mma<Small> : launch_mma<Wide>)(p, border, filters, row, f, stream);
+    if (rung >= 3 && sixteen && g->groups == 1)
+        return (rung == 3 ? launch_mma<Small> : launch_mma<Wide>)(p, border, filters, row, f, stream);
     if (rung == 0) {
         const dim3 grid(static_cast<unsigned>(ceil_div(positions(*g) * g->filters, 256)));
         LAUNCH(qconv2d_naive, grid, dim3(256), 0, stream, p, filters, row, f);
     } else {
-        (sixteen ? launch_tiles<16> : p.bytes % 4 ? launch_tiles<1> : launch_tiles<4>)(p, filters, row, f, stream);
+        const bool wide = rung == 2 || (rung > 2 && g->filters / g->groups > 64);
+        const auto launch = sixteen ? launch_tiles<16> : p.bytes % 4 ? launch_tiles<1> : launch_tiles<4>;
+        launch(wide, p, filters, row, f, stream);
     }
     return launched();
 }

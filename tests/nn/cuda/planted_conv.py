@@ -12,7 +12,7 @@ PLANTED = [
     ("conv2d", "tiles", "convolution_tiles.h", "position < positions(g)", "position <= positions(g)"),
     ("conv2d", "tiles", "convolution_tiles.h", "min(tile.position + Mine::row(), positions(p.g) - 1)",
      "tile.position + Mine::row()"),
-    ("conv2d", "tiles", "convolution_tiles.h", "BETWEEN = 4 * WORDS - 16 * Tile::CHUNKS_A", "BETWEEN = 0"),
+    ("conv2d", "tiles_wide", "convolution_tiles.h", "BETWEEN = 4 * WORDS - 16 * Tile::CHUNKS_A", "BETWEEN = 0"),
     ("conv2d", "tiles", GEOMETRY, "row < static_cast<uint32_t>(g.height)",
      "row <= static_cast<uint32_t>(g.height)"),
     ("conv2d", "tiles", GEOMETRY, "!inside || tap.a >= g.kernel_height", "!inside"),
