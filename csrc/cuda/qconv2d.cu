@@ -119,8 +119,8 @@ static int launch_mma(const Patches &p, const uint8_t *borders, const int8_t *w,
 
 /* w: for each filter a row of `row` bytes, a multiple of 64: its taps, all channels of each together, and zeros. zero:
    of the images, and the sums of filters. borders: 16 bytes of 0, 16 of 1, ... 16 of 255.
-   rung: 0 naive, 1 tiles, 2 tiles_wide, 3 mma, 4 mma_wide. The last two are for one group of a multiple of 16 channels; what is
-   not is left to tiles. */
+   rung: 0 naive, 1 tiles, 2 tiles_wide, 3 mma, 4 mma_wide. The last two are for one group of a multiple of 16 channels;
+   what is not is left to tiles. */
 API int nn_cuda_qconv2d(int rung, nn_cuda_convolution *g, const void *x, nn_cuda_zero_points *zero, const void *borders,
                         const void *w, int row, void *out, nn_cuda_requantize *how, void *stream) {
     const Patches p(*g, x, 1, zero->a_zero);
