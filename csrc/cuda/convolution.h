@@ -7,8 +7,8 @@
        column k   tap (a, b), channel c    Tap: carried along, as k only goes up
        A[m][k] =  x[n][i·sh + a·dh − ph][j·sw + b·dw − pw][c], or what stands in the padding
 
-   Channels lie side by side in x, so a tap's part of a row of A is one piece of memory. All is counted in bytes here, and
-   serves float32 and 8-bit integers alike. */
+   Channels lie side by side in x, so a tap's part of a row of A is one piece of memory. All is counted in bytes here,
+   and serves float32 and 8-bit integers alike. */
 #pragma once
 
 #include "device.h"
@@ -40,9 +40,9 @@ __device__ inline void step(const nn_cuda_convolution &g, int bytes, Tap &tap, i
     tap.b = 0, ++tap.a;
 }
 
-/* Division of n < 2^31 by a number d that is known beforehand. With 2^l >= d, m = ⌈2^(31+l) / d⌉ has 32 bits, and m d is
-   less than 2^l beyond 2^(31+l); so n m / 2^(31+l) is less than 1 / d beyond n / d, and both have the same integer part
-   (Granlund and Montgomery 1994). */
+/* Division of n < 2^31 by a number d that is known beforehand. With 2^l >= d, m = ⌈2^(31+l) / d⌉ has 32 bits, and m d
+   is less than 2^l beyond 2^(31+l); so n m / 2^(31+l) is less than 1 / d beyond n / d, and both have the same integer
+   part (Granlund and Montgomery 1994). */
 struct Divisor {
     uint32_t by, multiplier;
     int shift;
@@ -53,8 +53,8 @@ struct Divisor {
     __device__ int quotient(int n) const { return static_cast<int>(static_cast<uint64_t>(n) * multiplier >> shift); }
 };
 
-/* Images as the rows of A: the bytes of a pixel, and those of its part that one group reads; fill: what stands in padding,
-   in each of four bytes. */
+/* Images as the rows of A: the bytes of a pixel, and those of its part that one group reads; fill: what stands in
+   padding, in each of four bytes. */
 struct Patches {
     nn_cuda_convolution g;
     const unsigned char *x;
@@ -75,9 +75,9 @@ __device__ inline Tap tap_at(const Patches &p, int k) {
     return {a, tap - a * p.g.kernel_width, k - tap * p.bytes};
 }
 
-/* Where the window of a position begins: its image, from the channels of a group on, and the pixel. Rows and columns are
-   counted modulo 2^32: every one that is met lies in -2^31 .. 2^32 - 1, so it is one of the image's if and only if it is
-   below its size as an unsigned number. */
+/* Where the window of a position begins: its image, from the channels of a group on, and the pixel. Rows and columns
+   are counted modulo 2^32: every one that is met lies in -2^31 .. 2^32 - 1, so it is one of the image's if and only if
+   it is below its size as an unsigned number. */
 struct Window {
     const unsigned char *image;
     uint32_t top, left;
@@ -135,8 +135,8 @@ template <int WIDTH> __device__ inline void skip(const Patches &p, Tap &tap, int
     for (int i = 0; i < by; i += WIDTH) step(p.g, p.bytes, tap, WIDTH);
 }
 
-/* Which tile of Y a block makes. Blocks that follow one another make the tiles of the same positions: they read the same
-   pixels, which come from L2 after the first. */
+/* Which tile of Y a block makes. Blocks that follow one another make the tiles of the same positions: they read the
+   same pixels, which come from L2 after the first. */
 struct TileOfY {
     int64_t position;                       // the first one
     int group, filter;                      // the first one, of the group
@@ -149,7 +149,8 @@ __device__ inline TileOfY tile_of_y(const nn_cuda_convolution &g, int rows, int 
 }
 
 inline dim3 tiles_of_y(const nn_cuda_convolution &g, int rows, int columns) {
-    return dim3(static_cast<unsigned>(ceil_div(positions(g), rows) * g.groups * ceil_div(g.filters / g.groups, columns)));
+    const int64_t across = g.groups * ceil_div(g.filters / g.groups, columns);
+    return dim3(static_cast<unsigned>(ceil_div(positions(g), rows) * across));
 }
 
 /* What a sum of floats becomes: max(y, 0) keeps a NaN. */

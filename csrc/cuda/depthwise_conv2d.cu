@@ -24,7 +24,8 @@ struct FourFloats {
     typedef float Sum;
     enum { LANES = 4 };
     static __device__ void add(float &sum, const uint4 &x, const uint4 &w, int i) {
-        sum = __fmaf_rn(__int_as_float(static_cast<int>(word_of(x, i))), __int_as_float(static_cast<int>(word_of(w, i))), sum);
+        const int a = static_cast<int>(word_of(x, i)), b = static_cast<int>(word_of(w, i));
+        sum = __fmaf_rn(__int_as_float(a), __int_as_float(b), sum);
     }
 };
 
@@ -32,7 +33,8 @@ template <int WIDTH>
 __global__ void __launch_bounds__(DEPTHWISE_THREADS)
 depthwise_conv2d_tiles(Patches p, DepthwiseTile tile, const float *w, const float *bias, int relu, float *out) {
     const int channels = p.g.channels;
-    depthwise_tile<FourFloats, WIDTH>(p, tile, w, [&](const int64_t *positions, int channel, float (&sums)[AT_ONCE][4]) {
+    depthwise_tile<FourFloats, WIDTH>(p, tile, w, [&](const int64_t *positions, int channel,
+                                                      float (&sums)[AT_ONCE][4]) {
         UNROLL for (int n = 0; n < AT_ONCE; ++n) {
             if (positions[n] < 0) continue;
             float *y = out + positions[n] * channels + channel;
@@ -49,8 +51,8 @@ depthwise_conv2d_tiles(Patches p, DepthwiseTile tile, const float *w, const floa
 
 /* w: for each tap a row of `row` numbers, a multiple of 4: all channels, and zeros. Where not even the pixels of one
    position fit into shared memory, the first rung is what runs. */
-API int nn_cuda_depthwise_conv2d(int rung, nn_cuda_convolution *g, const void *x, const void *w, int row, const void *bias,
-                                 int relu, void *out, void *stream) {
+API int nn_cuda_depthwise_conv2d(int rung, nn_cuda_convolution *g, const void *x, const void *w, int row,
+                                 const void *bias, int relu, void *out, void *stream) {
     const Patches p(*g, x, 4, 0);
     const DepthwiseTile tile = tile_of(*g);
     const float *filters = static_cast<const float *>(w), *plus = static_cast<const float *>(bias);

@@ -10,8 +10,8 @@
         └───────────────┘   thread        └───────────────┘   thread         once for the four
 
    Eight threads that follow one another read the 128 bytes of a pixel, which lie in the 32 banks side by side. 8 x 16
-   positions of 3 x 3 taps meet 10 x 18 pixels: 1.4 reads of each, where the naive rung has nine, and 23 KB. What limits it
-   is then the memory of the device: for 4 bytes read and 4 written 9 products.
+   positions of 3 x 3 taps meet 10 x 18 pixels: 1.4 reads of each, where the naive rung has nine, and 23 KB. What limits
+   it is then the memory of the device: for 4 bytes read and 4 written 9 products.
 
    rows = stride · (height - 1) + dilation · (kH - 1) + 1, and columns alike: tile_of makes the tile smaller until they
    fit. */
@@ -59,9 +59,9 @@ template <int WIDTH> __device__ inline uint4 piece_of(const unsigned char *pixel
     return make_uint4(words[0], words[1], words[2], words[3]);
 }
 
-/* The sums of this thread, handed to store(positions, channel, sums): of each position (-1 for none) those of the channels
-   from `channel` on. w: for each tap all channels, filled up to pieces. Arithmetic::add(sum, x, w, i) adds the product of
-   the i-th of LANES channels of two pieces. */
+/* The sums of this thread, handed to store(positions, channel, sums): of each position (-1 for none) those of the
+   channels from `channel` on. w: for each tap all channels, filled up to pieces. Arithmetic::add(sum, x, w, i) adds the
+   product of the i-th of LANES channels of two pieces. */
 template <class Arithmetic, int WIDTH, class Store>
 __device__ inline void depthwise_tile(const Patches &p, const DepthwiseTile &tile, const void *w, Store store) {
     DYNAMIC_SHARED(memory);
@@ -107,7 +107,8 @@ __device__ inline void depthwise_tile(const Patches &p, const DepthwiseTile &til
             const int at = (a * g.dilation_down * tile.columns + b * g.dilation_across) * PIECES;
             UNROLL for (int n = 0; n < AT_ONCE; ++n) {
                 const uint4 x = window[n][at];
-                UNROLL for (int lane = 0; lane < Arithmetic::LANES; ++lane) Arithmetic::add(sums[n][lane], x, taps, lane);
+                UNROLL for (int lane = 0; lane < Arithmetic::LANES; ++lane)
+                    Arithmetic::add(sums[n][lane], x, taps, lane);
             }
         }
     store(positions, mine * Arithmetic::LANES, sums);

@@ -1,5 +1,5 @@
-/* qdepthwise_conv2d: the convolution of 8-bit images with one filter for each channel, exact. Padding is the zero point z,
-   as in qconv2d: Σ (x − z) w = Σ x w − z Σ w. */
+/* qdepthwise_conv2d: the convolution of 8-bit images with one filter for each channel, exact. Padding is the zero point
+   z, as in qconv2d: Σ (x − z) w = Σ x w − z Σ w. */
 #include "depthwise_tiles.h"
 #include "zero_points.h"
 
@@ -32,8 +32,8 @@ struct SixteenBytes {
     typedef uint32_t Sum;
     enum { LANES = 16 };
     static __device__ void add(uint32_t &sum, const uint4 &x, const uint4 &w, int i) {
-        const int at = i % 4 * 8, a = word_of(x, i / 4) >> at & 255, b = static_cast<int8_t>(word_of(w, i / 4) >> at & 255);
-        sum += static_cast<uint32_t>(a * b);
+        const int at = i % 4 * 8, a = word_of(x, i / 4) >> at & 255;
+        sum += static_cast<uint32_t>(a * static_cast<int8_t>(word_of(w, i / 4) >> at & 255));
     }
 };
 
@@ -74,13 +74,14 @@ qdepthwise_conv2d_tiles(Patches p, DepthwiseTile tile, const int8_t *w, Finish f
 
 template <int WIDTH>
 static void launch_tiles(const Patches &p, const DepthwiseTile &tile, const int8_t *w, const Finish &f, void *stream) {
-    LAUNCH(qdepthwise_conv2d_tiles<WIDTH>, depthwise_blocks(p, tile), DEPTHWISE_THREADS, tile.bytes(), stream, p, tile, w, f);
+    LAUNCH(qdepthwise_conv2d_tiles<WIDTH>, depthwise_blocks(p, tile), DEPTHWISE_THREADS, tile.bytes(), stream, p, tile,
+           w, f);
 }
 
 /* w: for each tap a row of `row` bytes, a multiple of 16: all channels, and zeros. zero: of the images, and the sums of
    filters. Where not even the pixels of one position fit into shared memory, the first rung is what runs. */
-API int nn_cuda_qdepthwise_conv2d(int rung, nn_cuda_convolution *g, const void *x, nn_cuda_zero_points *zero, const void *w,
-                                  int row, void *out, nn_cuda_requantize *how, void *stream) {
+API int nn_cuda_qdepthwise_conv2d(int rung, nn_cuda_convolution *g, const void *x, nn_cuda_zero_points *zero,
+                                  const void *w, int row, void *out, nn_cuda_requantize *how, void *stream) {
     const Patches p(*g, x, 1, zero->a_zero);
     const DepthwiseTile tile = tile_of(*g);
     const Finish f = {*how, *zero, out};
@@ -89,7 +90,8 @@ API int nn_cuda_qdepthwise_conv2d(int rung, nn_cuda_convolution *g, const void *
         const dim3 grid(static_cast<unsigned>(ceil_div(positions(*g) * g->channels, 256)));
         LAUNCH(qdepthwise_conv2d_naive, grid, 256, 0, stream, p, filters, row, f);
     } else {
-        (p.pixel % 16 ? p.pixel % 4 ? launch_tiles<1> : launch_tiles<4> : launch_tiles<16>)(p, tile, filters, f, stream);
+        (p.pixel % 16 == 0 ? launch_tiles<16> : p.pixel % 4 ? launch_tiles<1> : launch_tiles<4>)(p, tile, filters, f,
+                                                                                                stream);
     }
     return launched();
 }

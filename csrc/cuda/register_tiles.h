@@ -1,21 +1,22 @@
-/* A product of matrices whose sums stay in registers: Y = A B, for numbers of which one word (32 bits) of A and one of B
-   give a product: a float, or four 8-bit integers (dp4a).
+/* A product of matrices whose sums stay in registers: Y = A B, for numbers of which one word (32 bits) of A and one of
+   B give a product: a float, or four 8-bit integers (dp4a).
 
    A block of ROWS·COLUMNS/64 threads makes ROWS x COLUMNS sums, each thread 8 x 8 of them, 8 words of k at a time:
 
-        B: COLUMNS rows of words along k        each thread reads the words of k that lie side by side in a row, 16 bytes
-              │ turned                          at once, and writes them one below the other, so that afterwards the words
-        A ──► ┌────────┬────────┐               of one k lie side by side. Threads that follow one another take rows that
-       turned │ 4 x 4  │  4 x 4 │               do, so they write to 32 different banks.
+        B: COLUMNS rows of words along k        each thread reads 16 bytes of a row, four words of k, and writes them
+              │ turned                          one below the other: afterwards the words of one k lie side by side.
+        A ──► ┌────────┬────────┐               Threads that follow one another take rows that do, so a warp writes to
+       turned │ 4 x 4  │  4 x 4 │               32 different banks.
               ├────────┼────────┤
-              │ 4 x 4  │  4 x 4 │               The 8 x 8 sums of a thread are four squares, half of the tile apart: of a
-              └────────┴────────┘               row of squares the threads read 16 bytes each, side by side: no conflict.
+              │ 4 x 4  │  4 x 4 │               The 8 x 8 sums of a thread are four squares, half of the tile apart: of
+              └────────┴────────┘               a row of squares the threads read 16 bytes each, side by side.
 
-   For each k a thread reads 8 + 8 words of shared memory (four 16-byte reads) for 64 products. Two buffers: while one is
-   multiplied, the next words are under way in registers, and one barrier for each 8 words of k is enough.
+   For each k a thread reads 8 + 8 words of shared memory (four 16-byte reads) for 64 products. Two buffers: while one
+   is multiplied, the next words are under way in registers, and one barrier for each 8 words of k is enough.
 
-   128 x 128, 256 threads: of 128 + 128 words from L2 come 128·128 products, for floats 32 operations a byte. Two buffers
-   are 16 KB. 64 sums, 16 words to multiply and 8 under way leave two blocks a multiprocessor (128 registers). */
+   128 x 128, 256 threads: of 128 + 128 words from L2 come 128·128 products, for floats 32 operations a byte. Two
+   buffers are 16 KB. 64 sums, 16 words to multiply and 8 under way leave two blocks a multiprocessor
+   (128 registers). */
 #pragma once
 
 #include "device.h"
@@ -48,12 +49,13 @@ template <int SIZE, int THREADS> struct Chunks {
 template <int SIZE> __device__ inline void read(uint32_t (&words)[8], const uint32_t (&line)[SIZE], int at) {
     UNROLL for (int half = 0; half < 2; ++half) {
         const uint4 four = *reinterpret_cast<const uint4 *>(line + at + half * (SIZE / 2));
-        words[4 * half] = four.x, words[4 * half + 1] = four.y, words[4 * half + 2] = four.z, words[4 * half + 3] = four.w;
+        words[4 * half] = four.x, words[4 * half + 1] = four.y;
+        words[4 * half + 2] = four.z, words[4 * half + 3] = four.w;
     }
 }
 
-/* The sums of this thread over `words` words of k, a multiple of WORDS. load_a and load_b fill this thread's chunks of the
-   next words, each time further along k; Arithmetic::add(sum, a, b) adds a product. */
+/* The sums of this thread over `words` words of k, a multiple of WORDS. load_a and load_b fill this thread's chunks of
+   the next words, each time further along k; Arithmetic::add(sum, a, b) adds a product. */
 template <class Arithmetic, int ROWS, int COLUMNS, class LoadA, class LoadB>
 __device__ inline void multiply(int words, LoadA load_a, LoadB load_b, typename Arithmetic::Sum (&sums)[8][8]) {
     typedef RegisterTile<ROWS, COLUMNS> Tile;

@@ -11,7 +11,7 @@ from ..convolution import convolution, filter_rows
 from ..device_kernel import Call, DeviceOperand, on_device
 from ..requantize import Requantize
 
-RUNGS = "naive", "tiles", "mma", "mma_wide"
+RUNGS = "naive", "tiles", "tiles_wide", "mma", "mma_wide"
 NEEDS = {"mma": (8, 0), "mma_wide": (8, 0)}
 STEP = 64  # bytes of a row of filters that are read together
 
@@ -31,7 +31,7 @@ def _best(call: Call, positions: int, w: tuple[int, ...], groups: int) -> str:
     """The rung for so many positions: the large tiles where they are enough for all multiprocessors."""
     filters, channels = w[:2]
     if call.library.capability < NEEDS["mma"] or groups > 1 or channels % 16:
-        return "tiles"
+        return "tiles_wide" if filters // groups > 64 else "tiles"
     wide = -(-positions // 256) * -(-filters // 128)
     return "mma_wide" if filters > 64 and wide >= call.library.multiprocessors else "mma"
 
