@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from .library import library
+from .pending import flush
 from .stream import Stream
 
 
@@ -24,11 +25,14 @@ class Graph:
         self.library, self.stream, self._made = library(), Stream(), None
 
     def __enter__(self) -> Graph:
+        flush()
         self.library.call("nn_cuda_graph_begin", self.stream.pointer)
         self.stream.__enter__()
         return self
 
     def __exit__(self, kind: Any, *error: object) -> None:
+        if kind is None:
+            flush()  # what waits for others like it is part of the graph
         self.stream.__exit__(kind, *error)
         made = self.library.ffi.new("void **")
         try:
