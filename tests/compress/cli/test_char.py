@@ -87,7 +87,7 @@ def test_rows_of_a_network_are_its_own():
     (["--network", "char", "--data", "mnist5k"], "'mnist5k' is for networks for images"),
     (["--network", "char", "--data", "text:"], "wants mnist:DIR, mnist5k or text:FILE"),
     (["--network", "char", "--technique", "winograd"],
-     "'winograd' is not one of float, 100 kB, 'dense int8, 100 kB', float16"),
+     "'winograd' is not one of float, 100 kB, '100 kB, taught', "),
     (["--network", "char", "--grid"], "--network: is for the ledger"),
     (["--network", "char", "--data", "text:/no/file"], "No such file"),
 ])
