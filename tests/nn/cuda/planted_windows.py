@@ -12,7 +12,6 @@ PLANTED = [
      "if (i > size) return;\n    const int row_of"),
     ("im2col", "naive", WINDOWS, "column >= w.width", "column > w.width"),
     ("im2col", "naive", WINDOWS, "p.row + down * w.dilation_height", "p.row + down"),
-    ("qmax_pool2d", "naive", WINDOWS, "|| most != most", ""),
     ("avg_pool2d", "naive", WINDOWS, "w.kernel_height) * w.kernel_width));\n}\n\n/* round",
      "w.kernel_height) * w.kernel_height));\n}\n\n/* round"),
     ("qavg_pool2d", "naive", WINDOWS, "static_cast<uint8_t>(zero));", "uint8_t{0});"),

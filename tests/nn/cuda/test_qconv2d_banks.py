@@ -21,10 +21,10 @@ def test_no_two_rows_lie_in_the_same_banks(rung):
         pytest.skip("only the emulation counts conflicts")
     rng = np.random.default_rng(5)
     x, w = images(rng, 2, 9, 8, 48), rng.integers(-128, 128, (70, 48, 3, 3)).astype(np.int8)
-    found.lib.nn_cuda_bank_conflicts()
+    found.counts()
     with use(f"qconv2d_cuda_{rung}"):
         y = qconv2d(x, w, x_zero=3, padding=1)
-    assert found.lib.nn_cuda_bank_conflicts() == 0
+    assert found.counts()["bank conflicts"] == 0
     np.testing.assert_array_equal(y, qconv2d.reference(x, w, x_zero=3, padding=1))
 
 
