@@ -15,11 +15,12 @@ import pytest
 
 from tests.nn.cuda import built
 
+pytestmark = pytest.mark.long                                  # each fault is compiled, and asked in a process
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 FAULTS = [fault for file in sorted(HERE.glob("planted_*.py"))
           for fault in import_module(f"tests.nn.cuda.{file.stem}").PLANTED]
-FIRST = {fault[0]: fault for fault in reversed(FAULTS)}        # of each kernel one: the others are many
 
 
 @pytest.fixture(scope="module")
@@ -43,10 +44,9 @@ def users(folder, name):
 
 
 def named(fault):
-    """What a fault is called, and when it is tried."""
+    """What a fault is called."""
     kernel, rung, _, was, becomes = fault
-    return pytest.param(*fault, id=f"{kernel}-{rung}: {was[:30]} -> {becomes[:30]}",
-                        marks=() if FIRST[kernel] is fault else pytest.mark.long)
+    return pytest.param(*fault, id=f"{kernel}-{rung}: {was[:30]} -> {becomes[:30]}")
 
 
 def asked(kernel, rung, library, profile="ci"):
