@@ -15,6 +15,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
+import compress
 import nn
 from nn import cuda
 from nn.explain import BLUE, FAST, GREEN, GREY, ORANGE, Guesses, style
@@ -308,8 +309,6 @@ for late in "01":
 # one another are one launch. Integers are the same to the last bit.
 
 # %%
-import compress  # noqa: E402
-
 model = nn.models.digits_cnn(rng=np.random.default_rng(0)).eval()
 images = rng.standard_normal((2, 1, 8, 8)).astype(np.float32)
 compress.prepare(model, compress.Quantize(), images)

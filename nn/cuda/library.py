@@ -6,18 +6,20 @@ Environment, read then:
     NN_CUDA_LIB=/path/to/_cuda.so    load this build
 """
 
+from __future__ import annotations
+
 import os
 import subprocess
 import sys
 import threading
 import zlib
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from cffi import FFI
 
 from ..kernels import native
+from ..kernels.kernel import look_again
 
 ABI = 1                                     # of csrc/build_cuda.py
 OLDEST = 7, 5                               # Turing: the first with 8-bit tensor cores
@@ -136,13 +138,22 @@ def how(path: Path) -> str:
     return f"python csrc/build.py --{'emulate' if path.name == LIBRARIES['emulation'] else 'cuda'}"
 
 
-_wanted: str | None = None                  # what emulate() has said
+_wanted = os.environ.get("NN_CUDA") or "device"  # or what emulate() has said
+_libraries: dict[str, Library | str] = {}        # loaded, or why they are not, by what was wanted
 
 
-@cache
-def _found() -> Library | str:
+def _found() -> Any:
     """The library of this process, or why there is none."""
-    wanted = _wanted or os.environ.get("NN_CUDA") or "device"
+    return _loaded(_wanted)
+
+
+def _loaded(wanted: str) -> Library | str:
+    if wanted not in _libraries:
+        _libraries[wanted] = _load(wanted)
+    return _libraries[wanted]
+
+
+def _load(wanted: str) -> Library | str:
     if wanted not in (*LIBRARIES, "off"):
         raise ValueError(f"NN_CUDA must be one of device, emulation, off; got {wanted!r}")
     if wanted == "off":
@@ -176,34 +187,55 @@ def is_available() -> bool:
     return why_not() is None
 
 
-def emulate(order: str = "forward", seed: int = 0) -> None:
-    """Run kernels for the GPU without one, from now on in this process: each of a block's threads in turn, in
-    this order ("forward", "reverse", or "random" by the seed), every access to memory looked at.
+def emulate(order: str = "forward", seed: int = 0) -> Emulation:
+    """Run kernels for the GPU without one, from now on in this process, or in the `with` block that it
+    begins: each of a block's threads in turn, in this order ("forward", "reverse", or "random" by the seed),
+    every access to memory looked at.
 
     Builds the emulation where that was not done, which takes a C++ compiler and some seconds. It is thousands
     of times slower than a GPU, and it finds what a GPU does not say: races, and what lies out of bounds. May
     be called again for another order. Raises RuntimeError if a GPU is in use already, or where it can't be
     built; ValueError for another order."""
-    global _wanted
     orders = "forward", "reverse", "random"
     if order not in orders:
         raise ValueError(f"emulate: order must be one of {', '.join(orders)}; got {order!r}")
-    if _found.cache_info().currsize and not isinstance(_found(), str) and not _found().emulated:
+    if _wanted == "device" and isinstance(_libraries.get("device"), Library):
         raise RuntimeError("emulate: a GPU is in use already; call it before the first kernel")
-    if _wanted != "emulation" or isinstance(_found(), str):
-        _wanted = "emulation"
-        _build()
-        _found.cache_clear()
-    found = library()
-    found.call("nn_cuda_order", orders.index(order), seed & 0xffffffff)
+    before = Emulation(_wanted)
+    _build()
+    _want("emulation")
+    library().call("nn_cuda_order", orders.index(order), seed & 0xffffffff)
+    return before
+
+
+class Emulation:
+    """What `emulate` gives: at the end of its `with` block kernels run where they did before it."""
+
+    def __init__(self, before: str) -> None:
+        self.before = before
+
+    def __enter__(self) -> Emulation:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        _want(self.before)
+
+
+def _want(wanted: str) -> None:
+    """Other kernels can run from here on: the device is another."""
+    global _wanted
+    _wanted = wanted
+    if isinstance(_libraries.get(wanted), str):
+        del _libraries[wanted]  # what was not there may have been built
+    look_again()
 
 
 def _build() -> None:
     """Build the emulation unless it is there and as new as its sources."""
-    path, folder = _PACKAGE / LIBRARIES["emulation"], native.csrc()
+    folder = native.csrc()
     if os.environ.get("NN_CUDA_LIB") or folder is None:
         return
-    if path.is_file() and sources_id().encode() in path.read_bytes():
+    if isinstance(_loaded("emulation"), Library):
         return
     done = subprocess.run([sys.executable, os.path.join(folder, "build.py"), "--emulate", "--out",
                            str(_PACKAGE)], capture_output=True, text=True, check=False)

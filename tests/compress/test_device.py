@@ -16,7 +16,7 @@ from nn import cuda
 from nn.testing.networks import networks
 from tests.compress.networks import close
 from tests.compress.test_integer_networks import IMAGES, prepared
-from tests.nn.cuda.conftest import device  # noqa: F401 -- a fixture
+from tests.nn.cuda.conftest import built, device  # noqa: F401 -- fixtures
 
 RECIPES = st.sampled_from([None, Quantize(), Prune(0.5), Cluster(2), Quantize(bits=4)])
 

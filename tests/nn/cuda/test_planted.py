@@ -15,7 +15,7 @@ import pytest
 
 from tests.nn.cuda import built
 
-pytestmark = pytest.mark.long                                  # each fault is compiled, and asked in a process
+pytestmark = pytest.mark.long                                  # each is compiled, and asked in a process
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
