@@ -9,7 +9,7 @@ import pytest
 
 from nn import cuda
 
-ORDERS = ("forward", "reverse", "random")  # of a block's threads; on a GPU there is one, its own
+ORDERS = ("random", "forward", "reverse")  # of a block's threads; on a GPU there is one, its own
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +37,7 @@ def device(request):
             yield cuda
 
 
-@pytest.fixture(params=ORDERS)
+@pytest.fixture(params=[ORDERS[0], *(pytest.param(order, marks=pytest.mark.long) for order in ORDERS[1:])])
 def order(request, device):
     """Each order in which the emulation runs a block's threads."""
     if device.library().emulated:

@@ -36,6 +36,7 @@ def test_no_two_rows_in_the_same_banks(rung, device):
     assert conflicts(rung) == 0
 
 
+@pytest.mark.long
 def test_another_order_of_pieces_is_noticed(device, tmp_path):
     """With the pieces of each row in their own order, rows r, r + 2, r + 4 and r + 6 meet."""
     if not device.library().emulated:

@@ -41,6 +41,7 @@ def test_is_no_library(tmp_path):
     assert "False _cuda.so can't be loaded: " in says(NN_CUDA_LIB=str(tmp_path / "_cuda.so"))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("was", "becomes", "said"), [
     ("abi(void) { return 1; }", "abi(void) { return 99; }", "is of ABI 99, and this version of nn."),
     ('id(void) { return "', 'id(void) { return "x', "is older than csrc/cuda: build it anew")])
