@@ -71,8 +71,8 @@ def test_is_found(kernel, rung, file, was, becomes, ready, tmp_path):
     assert done.stdout.strip(), done.stderr                    # a law or the emulation has spoken
 
 
-@pytest.mark.parametrize(("kernel", "rung"), sorted({fault[:2] for fault in FAULTS}))
+@pytest.mark.parametrize(("kernel", "rung"), [("qgemm", "naive"), ("qgemm", "few"), ("spmm_nm", "tiles")])
 def test_the_right_kernels_pass(kernel, rung, device):
-    """What finds faults finds none where there is none."""
+    """What finds faults finds none where there is none. (That the others are right, test_laws.py says.)"""
     done = asked(kernel, rung, device.library().path, "brief")
     assert done.returncode == 0, done.stdout + done.stderr
