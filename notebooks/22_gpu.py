@@ -195,6 +195,7 @@ if costs:
 
 # %% [markdown]
 # With matrices as small as these a large tile is cut off at the edge, and reads what it does not need to.
+# `few` is for at most 16 rows, where nothing is read twice; here it reads $B$ again for each 16.
 #
 # ## 5. Thirty-two threads and one product
 #
